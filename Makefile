@@ -1,0 +1,49 @@
+# Everything here works from a bare clone on a machine that has python3 >= 3.11 and a package index: each target sets up
+# what it needs. `make help` lists the targets.
+
+PYTHON ?= python3
+ARGS ?=
+UV_VERSION := 0.13.8
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Newer than the lock when the environment holds what the lock says.
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format proto lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+setup: $(READY) ## make .venv with everything locked in uv.lock
+
+demo: $(READY) ## mock providers, the sidecar and a real Envoy, metered (ARGS=--once: show it and stop)
+	@$(BIN)/extproc demo $(ARGS)
+
+test: $(READY) ## run the tests (ARGS="-k sse" and the like go to pytest)
+	$(BIN)/python tools/run_tests.py $(ARGS)
+
+lint: $(READY) ## ruff, formatting, mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+proto: $(READY) ## generate the wire code from proto/
+	$(BIN)/python tools/generate_proto.py
+
+lock: $(READY) ## lock the newest dependencies that pyproject.toml allows
+	$(BIN)/uv lock --upgrade
+
+clean: ## remove what make made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage dist
+
+# pip brings uv; uv installs what the lock says, hashes checked, from whatever index this machine uses. Byte code is
+# compiled here because the command is promised to be ready within a second of its start.
+$(READY): pyproject.toml uv.lock tools/setup_environment.py
+	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION)
+	@touch $@
