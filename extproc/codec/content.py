@@ -1,0 +1,102 @@
+"""HTTP content codings, decoded as the bytes arrive.
+
+Owns: which codings are read and how. Each decoder takes chunks cut anywhere, does work in proportion to the bytes it
+is given (nothing is decoded twice), and hands out pieces of at most `PIECE_BYTES`, so that a small chunk that inflates
+to gigabytes never stands in memory at once. Must not know what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from typing import Protocol
+
+from extproc.errors import DecodeError, Reason
+
+# As large as what Envoy usually hands over in one chunk.
+PIECE_BYTES = 64 * 1024
+
+# RFC 1952 wrapper only (16), with the largest window (15).
+_GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
+
+
+class ContentDecoder(Protocol):
+    """One content coding of one body."""
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield what `chunk` decodes to; raise DecodeError where it is not of this coding."""
+        ...
+
+    def finish(self) -> None:
+        """Take note that the body has ended; raise DecodeError(TRUNCATED) if the coding had not."""
+        ...
+
+
+class Identity:
+    """No coding at all."""
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield the chunk itself."""
+        yield chunk
+
+    def finish(self) -> None:
+        """Any end is a good end."""
+
+
+class Gzip:
+    """Gzip, RFC 1952: one member or several, with or without padding behind the last."""
+
+    def __init__(self) -> None:
+        self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
+        self._members_read = 0
+        self._member_is_new = True
+        self._padding = False
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield inflated pieces; raise DecodeError(CORRUPT_ENCODING) where the bytes are not gzip."""
+        data = chunk
+        while data and not self._padding:
+            if self._members_read and self._member_is_new:
+                data = data.lstrip(b"\0")
+            yield from self._inflate(data)
+            data = self._member.unused_data
+            if self._member.eof:
+                self._members_read += 1
+                self._member = zlib.decompressobj(_GZIP_WINDOW_BITS)
+                self._member_is_new = True
+
+    def finish(self) -> None:
+        """Raise DecodeError(TRUNCATED) if the body stopped inside a member."""
+        if not self._padding and not self._member_is_new:
+            raise DecodeError(Reason.TRUNCATED)
+
+    def _inflate(self, data: bytes) -> Iterator[bytes]:
+        self._member_is_new = self._member_is_new and not data
+        while True:
+            try:
+                piece = self._member.decompress(data, PIECE_BYTES)
+            except zlib.error:
+                if self._members_read == 0:
+                    raise DecodeError(Reason.CORRUPT_ENCODING) from None
+                # What follows a whole member is padding more often than a broken member: gzip(1) skips it too.
+                self._padding = True
+                return
+            if piece:
+                yield piece
+            data = self._member.unconsumed_tail
+            if not data and len(piece) < PIECE_BYTES:
+                return
+
+
+_DECODERS: dict[str, type[Identity | Gzip]] = {"": Identity, "identity": Identity, "gzip": Gzip, "x-gzip": Gzip}
+
+
+def content_decoder(content_encoding: str) -> ContentDecoder:
+    """Return the decoder for the value of a content-encoding header (empty: no coding).
+
+    Raises DecodeError(CONTENT_ENCODING) for a coding that is not read.
+    """
+    try:
+        return _DECODERS[content_encoding.strip().lower()]()
+    except KeyError:
+        raise DecodeError(Reason.CONTENT_ENCODING) from None

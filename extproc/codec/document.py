@@ -1,0 +1,149 @@
+"""JSON: one document a body, or the elements of one top-level array as they arrive.
+
+Owns: finding where a document ends and what JSON is. Must not know what a document says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from extproc.codec.payload import Payload
+from extproc.errors import DecodeError, Reason
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def decode_document(data: bytes) -> Any:
+    """Return the JSON document in `data`.
+
+    Raises DecodeError: EMPTY, TRUNCATED if the document is good as far as it goes, else NOT_JSON (RFC 8259).
+    """
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        if not data.strip():
+            raise DecodeError(Reason.EMPTY) from None
+        reason = Reason.TRUNCATED if error.pos == len(error.doc) or _ends_inside_a_character(data) else Reason.NOT_JSON
+        raise DecodeError(reason) from None
+
+
+def _ends_inside_a_character(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.reason == "unexpected end of data"
+    return False
+
+
+class WholeDocument:
+    """The body is one document. `max_document_bytes` bounds what is kept of it."""
+
+    def __init__(self, max_document_bytes: int) -> None:
+        self._max_document_bytes = max_document_bytes
+        self._parts: list[bytes] = []
+        self._held_bytes = 0
+
+    def feed(self, chunk: bytes) -> Iterator[Payload]:
+        """Keep the chunk; a document is known when the body ends."""
+        self._held_bytes += len(chunk)
+        if self._held_bytes > self._max_document_bytes:
+            self._parts.clear()
+            raise DecodeError(Reason.TOO_LARGE)
+        self._parts.append(chunk)
+        return iter(())
+
+    def finish(self) -> Iterator[Payload]:
+        """Yield the document's bytes."""
+        data = b"".join(self._parts).removeprefix(_BOM)
+        self._parts.clear()
+        yield Payload(data)
+
+
+# The only bytes that can change the state of the scan. All are ASCII, so no part of another character matches them.
+_OUTSIDE_STRING = re.compile(rb'["\[\]{},]')
+_INSIDE_STRING = re.compile(rb'["\\]')
+_WHITESPACE = b" \t\r\n"
+
+
+class DocumentArray:
+    """The body is one array, and each of its elements is a document of its own.
+
+    Gemini streams so when it is not asked for SSE. An element is handed out as soon as it is complete; anything behind
+    the array is passed over. `max_element_bytes` bounds what is kept of one element.
+    """
+
+    def __init__(self, max_element_bytes: int) -> None:
+        self._max_element_bytes = max_element_bytes
+        self._parts: list[bytes] = []
+        self._held_bytes = 0
+        self._depth = 0  # 1: inside the array, between or in its elements; more: inside an element
+        self._closed = False
+        self._in_string = False
+        self._escaped = False
+
+    def feed(self, chunk: bytes) -> Iterator[Payload]:
+        """Yield the elements that `chunk` completes."""
+        start = position = 0
+        while position < len(chunk) and not self._closed:
+            if self._in_string:
+                position = self._skip_string(chunk, position)
+                continue
+            match = _OUTSIDE_STRING.search(chunk, position)
+            if match is None:
+                break
+            position = match.end()
+            token = match.group()
+            if token == b'"':
+                self._in_string = True
+            elif token == b"," and self._depth == 1:
+                yield from self._end_element(chunk[start : position - 1])
+                start = position
+            elif token in b"[{":
+                self._depth += 1
+                start = position if self._depth == 1 else start
+            elif token in b"]}":
+                self._depth -= 1
+                if self._depth == 0:
+                    self._closed = True
+                    yield from self._end_element(chunk[start : position - 1])
+        if self._depth:
+            self._keep(chunk[start:])
+
+    def finish(self) -> Iterator[Payload]:
+        """Raise DecodeError(TRUNCATED) unless the array was closed."""
+        if not self._closed:
+            raise DecodeError(Reason.TRUNCATED)
+        return iter(())
+
+    def _skip_string(self, chunk: bytes, position: int) -> int:
+        """Return where to go on: behind the string, behind an escape, or at the end of the chunk."""
+        if self._escaped:
+            self._escaped = False
+            return position + 1
+        match = _INSIDE_STRING.search(chunk, position)
+        if match is None:
+            return len(chunk)
+        if match.group() == b"\\":
+            self._escaped = True
+        else:
+            self._in_string = False
+        return match.end()
+
+    def _keep(self, part: bytes) -> None:
+        self._held_bytes += len(part)
+        if self._held_bytes > self._max_element_bytes:
+            self._parts.clear()
+            raise DecodeError(Reason.TOO_LARGE)
+        self._parts.append(part)
+
+    def _end_element(self, part: bytes) -> Iterator[Payload]:
+        self._keep(part)
+        data = b"".join(self._parts).strip(_WHITESPACE)
+        self._parts.clear()
+        self._held_bytes = 0
+        if data:
+            yield Payload(data)

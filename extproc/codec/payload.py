@@ -1,0 +1,32 @@
+"""What a framing hands out: one payload of a body, not yet parsed.
+
+Owns the shape that SSE events, array elements and whole documents share, and the protocol of the framings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple, Protocol
+
+
+class Payload(NamedTuple):
+    """The bytes of one document, and the SSE event name they came under ("" where there is none)."""
+
+    data: bytes
+    event: str = ""
+
+
+class Framing(Protocol):
+    """Cuts a decoded body into payloads. Where the chunks are cut never changes what comes out."""
+
+    def feed(self, chunk: bytes) -> Iterator[Payload]:
+        """Yield the payloads completed by `chunk`; raise DecodeError(TOO_LARGE) beyond the framing's bound.
+
+        The iterator must be run to its end. Payloads in front of what raises come out first, as they would have in
+        smaller chunks.
+        """
+        ...
+
+    def finish(self) -> Iterator[Payload]:
+        """Yield what the end of the body completes; raise DecodeError(TRUNCATED) if it cut something off."""
+        ...

@@ -1,0 +1,59 @@
+"""What can go wrong, as closed sets of stages and reasons.
+
+Errors about traffic are values with low-cardinality names, never text from the traffic: they end up in a metric's
+labels. Errors about settings are sentences for a person. Imports nothing of ours.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+
+class Stage(enum.StrEnum):
+    """Where extraction failed."""
+
+    MESSAGE = "message"  # the ext_proc message itself
+    REQUEST_BODY = "request_body"
+    RESPONSE_BODY = "response_body"
+    EXCHANGE = "exchange"  # our own code
+
+
+class Reason(enum.StrEnum):
+    """Why extraction failed."""
+
+    EMPTY = "empty"  # no body where the API has one
+    CONTENT_TYPE = "content_type"  # a media type that carries no usage
+    CONTENT_ENCODING = "content_encoding"  # a content coding this build does not read
+    CORRUPT_ENCODING = "corrupt_encoding"  # the coding is known, the bytes are not of it
+    NOT_JSON = "not_json"
+    TRUNCATED = "truncated"  # the document or the compressed stream stops in the middle
+    TOO_LARGE = "too_large"  # a bound was passed; the rest of this body was not read
+    MALFORMED_COUNT = "malformed_count"  # a token count that is no whole number >= 0
+    UNDECODABLE = "undecodable"  # bytes that are no ProcessingRequest
+    UNKNOWN_PHASE = "unknown_phase"  # a ProcessingRequest without a phase known here
+    INTERNAL = "internal"  # an exception nobody foresaw: a bug to report
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractionError:
+    """One thing that could not be read, as it is counted."""
+
+    stage: Stage
+    reason: Reason
+
+
+class ExtprocError(Exception):
+    """Base of every exception this project raises on purpose."""
+
+
+class DecodeError(ExtprocError):
+    """Bytes that could not be decoded. Carries a reason and nothing of the bytes."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason.value)
+        self.reason = reason
+
+
+class SettingsError(ExtprocError):
+    """A setting that cannot work. The message is one line: what is wrong, and what is allowed."""

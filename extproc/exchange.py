@@ -1,0 +1,231 @@
+"""One HTTP exchange, sans-IO: phases in, a record out.
+
+Owns: what is read of an exchange, when it ends, and that it settles exactly once, whatever ends it. It observes: a body
+that can't be read is counted and passed by, and nothing in here can change or delay it. Must not know protobuf, gRPC,
+metrics or the clock; time is monotonic seconds, passed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from extproc.codec.framing import is_readable
+from extproc.errors import ExtractionError, Reason, Stage
+from extproc.providers.base import AnswerReader, Ask
+from extproc.providers.detect import Target, detect, detect_answer, read_llm_ask
+from extproc.readers import ExtractionErrors, Limits, RequestReader, ResponseReader
+from extproc.usage import Completion, UsageRecord, UsageSource
+
+_FIRST_ERROR_STATUS = 400
+
+# A response up to this size is better had in one piece. It is the smallest buffer that Envoy's own advice for edge
+# proxies gives a connection, and what is larger than the buffer would only be shown in part.
+_MAX_WHOLE_RESPONSE_BYTES = 32 * 1024
+_CUT_OFF = ExtractionError(Stage.RESPONSE_BODY, Reason.TRUNCATED)
+
+
+class Exchange:
+    """One HTTP request and its response, as an observer sees them.
+
+    Call the phase methods in the order Envoy sends them (any may be missing; none raises), then `close` when nothing
+    more can come. `record` is set as soon as the exchange is settled, and never changes again. `revision` grows
+    whenever `snapshot` would say something new. `is_detachable` says that nothing more of it is of interest.
+    """
+
+    __slots__ = (
+        "_answer",
+        "_ask",
+        "_awaits_response",
+        "_errors",
+        "_is_llm",
+        "_limits",
+        "_provider",
+        "_request",
+        "_response",
+        "_response_bytes_left",
+        "_started_at",
+        "_status_code",
+        "_target",
+        "is_detachable",
+        "record",
+        "revision",
+    )
+
+    def __init__(self, limits: Limits, *, provider: str | None, now: float) -> None:
+        """Start an exchange; `provider` is what the Envoy configuration says of it, taken verbatim."""
+        self._limits = limits
+        self._provider = provider
+        self._started_at = now
+        self._target = Target()
+        self._ask = Ask()
+        self._is_llm = False
+        self._errors = ExtractionErrors()
+        self._request: RequestReader | None = None
+        self._answer = AnswerReader(None, detect_answer)
+        self._response: ResponseReader | None = None
+        self._awaits_response = True
+        self._response_bytes_left: int | None = None
+        self._status_code: int | None = None
+        self.is_detachable = False
+        self.record: UsageRecord | None = None
+        self.revision = 0
+
+    def request_headers(self, headers: Mapping[str, str], *, end_of_stream: bool) -> None:
+        """Take the request headers: lower-case names, one value each."""
+        self.revision += 1
+        if headers.get(":method", "POST") != "POST" or "upgrade" in headers:
+            # Every API that counts tokens is asked with POST; what is upgraded is no longer HTTP.
+            self.is_detachable = True
+            return
+        # The query is left out: it may hold a key.
+        self._target = detect(headers.get(":authority", ""), headers.get(":path", "").partition("?")[0])
+        self._answer.flavour = self._target.flavour
+        self._is_llm = self._target.flavour is not None
+        self._request = RequestReader(headers, self._limits, self._errors)
+        if end_of_stream:
+            self._end_request()
+
+    def request_body(self, chunk: bytes, *, end_of_stream: bool) -> None:
+        """Take a chunk of the request body."""
+        if self._request is not None:
+            self._request.feed(chunk)
+            if end_of_stream:
+                self._end_request()
+
+    def request_trailers(self) -> None:
+        """Take note that the request has ended."""
+        self._end_request()
+
+    def response_headers(self, headers: Mapping[str, str], *, end_of_stream: bool, now: float) -> None:
+        """Take the response headers."""
+        if self._request is not None and self._request.has_started:
+            self._end_request()  # its end was not shown: Envoy sends no more of a body than its buffer holds
+        self._status_code = _number(headers.get(":status"))
+        self._response_bytes_left = _number(headers.get("content-length"))
+        self.revision += 1
+        self._awaits_response = False
+        if is_readable(headers.get("content-type", "")):
+            # An error answer is read for its words; what can't be read of it is no loss of usage.
+            errors = ExtractionErrors() if self._has_error_status else self._errors
+            self._response = ResponseReader(headers, self._answer, self._limits, errors)
+        elif not self._is_llm:
+            self.is_detachable = True
+        elif not self._has_error_status:
+            self._errors.add(Stage.RESPONSE_BODY, Reason.CONTENT_TYPE)
+        if end_of_stream:
+            self._end_response(now)
+
+    def response_body(self, chunk: bytes, *, end_of_stream: bool, now: float) -> None:
+        """Take a chunk of the response body."""
+        if self._awaits_response:
+            self._awaits_response = False  # Envoy was told to skip the response headers
+            self._response = ResponseReader({}, self._answer, self._limits, self._errors)
+        if self._response is not None and self._response.feed(chunk, now):
+            self.revision += 1
+        if self._response_bytes_left is not None:
+            # A client that has read as many bytes as it was promised may hang up, and then the end is never shown.
+            self._response_bytes_left -= len(chunk)
+            end_of_stream = end_of_stream or self._response_bytes_left <= 0
+        if end_of_stream:
+            self._end_response(now)
+
+    def response_trailers(self, now: float) -> None:
+        """Take note that the response has ended."""
+        self._end_response(now)
+
+    def close(self, completion: Completion, now: float) -> None:
+        """Settle an exchange of which nothing more will come; `completion` says why it has not ended by itself.
+
+        An answer that is all there is complete all the same: the end of the HTTP stream arrives last, and a client
+        that has what it wanted need not wait for it.
+        """
+        if self.record is not None:
+            return
+        if self._response is not None:
+            self._response.cut_off(now)
+        if self._answer.is_complete:
+            completion = Completion.ERROR if self._error_type else Completion.COMPLETE
+        self._settle(completion, now)
+
+    @property
+    def wants_whole_response(self) -> bool:
+        """Whether the body of this response, whose headers were seen, is better had in one message.
+
+        What has a length is no live stream, so nobody waits for a part of it. In one message it comes with its end, so
+        that a client can't hang up between the two.
+        """
+        expected = self._response_bytes_left
+        return self._response is not None and expected is not None and 0 < expected <= _MAX_WHOLE_RESPONSE_BYTES
+
+    def snapshot(self, now: float) -> UsageRecord:
+        """Return the record: the final one, or what it would be if the exchange were cut off now."""
+        return self.record or self._build_record(Completion.CANCELLED, now)
+
+    def _end_request(self) -> None:
+        request, self._request = self._request, None
+        if request is None:
+            return
+        document = request.finish()
+        self.revision += 1
+        if document is not None and self._target.flavour is not None:
+            self._ask = self._target.flavour.read_ask(document)
+        elif document is not None:
+            ask = read_llm_ask(document)
+            self._is_llm = ask is not None
+            self._ask = ask or self._ask
+        if not self._is_llm and self._provider is None and self._target.provider is None:
+            self.is_detachable = True
+
+    def _end_response(self, now: float) -> None:
+        if self.record is not None:
+            return
+        if self._response is not None:
+            self._response.finish(now)
+        completion = Completion.TRUNCATED if _CUT_OFF in self._errors else Completion.COMPLETE
+        self._settle(Completion.ERROR if self._error_type else completion, now)
+
+    def _settle(self, completion: Completion, now: float) -> None:
+        self.record = self._build_record(completion, now)
+        self.revision += 1
+
+    @property
+    def _has_error_status(self) -> bool:
+        return self._status_code is not None and self._status_code >= _FIRST_ERROR_STATUS
+
+    @property
+    def _error_type(self) -> str | None:
+        return self._answer.error_type or (str(self._status_code) if self._has_error_status else None)
+
+    def _build_record(self, completion: Completion, now: float) -> UsageRecord:
+        answer, flavour, response = self._answer, self._answer.flavour, self._response
+        first_token_at = response.first_token_at if response else None
+        is_llm = self._is_llm or flavour is not None
+        return UsageRecord(
+            is_llm=is_llm,
+            completion=completion,
+            duration_seconds=now - self._started_at,
+            provider=self._provider or self._target.provider or (flavour.provider if flavour else None),
+            operation=flavour.operation if flavour else None,
+            request_model=self._ask.model or self._target.model,
+            response_model=answer.model,
+            streaming=self._ask.streaming or self._target.streaming or (response is not None and response.is_stream),
+            status_code=self._status_code,
+            usage=answer.usage,
+            usage_source=self._usage_source(completion),
+            finish_reason=answer.finish_reason,
+            error_type=self._error_type,
+            time_to_first_token_seconds=None if first_token_at is None else first_token_at - self._started_at,
+            extraction_errors=self._errors.as_tuple() if is_llm or self._provider else (),
+        )
+
+    def _usage_source(self, completion: Completion) -> UsageSource:
+        if self._answer.usage is None:
+            return UsageSource.NONE
+        if completion is Completion.COMPLETE or self._answer.is_complete:
+            return UsageSource.REPORTED
+        return UsageSource.PARTIAL
+
+
+def _number(value: str | None) -> int | None:
+    """Return the whole number in a header's value, if it is one."""
+    return int(value) if value and value.isascii() and value.isdecimal() else None

@@ -1,0 +1,75 @@
+"""Anthropic messages.
+
+https://docs.anthropic.com/en/api/messages and https://docs.anthropic.com/en/docs/build-with-claude/streaming
+
+Owns: where a message, or an event of its stream, puts model, usage, stop reason and error. `message_start` carries the
+first usage, `message_delta` overrides it field by field: its counts are cumulative, and the input may grow with server
+tools. What the API calls input leaves out what was read from or written to the cache; the contract counts all of it.
+"""
+
+from __future__ import annotations
+
+from extproc import semconv
+from extproc.providers.base import (
+    Answer,
+    Counts,
+    Flavour,
+    JSONObject,
+    error_type_of,
+    name_at,
+    object_at,
+    optional_object,
+)
+from extproc.providers.openai_chat import read_ask
+from extproc.usage import TokenUsage
+
+# What the deltas of a content block call the part that the model produced.
+_CONTENT_KEYS = ("text", "thinking", "partial_json")
+
+
+def read_answer(document: JSONObject) -> Answer:
+    """Return what a message or one event of its stream says."""
+    match document.get("type"):
+        case "message_start":
+            return _read_message(object_at(document, "message"))
+        case "message_delta":
+            return Answer(
+                counts=optional_object(document, "usage"),
+                finish_reason=name_at(object_at(document, "delta"), "stop_reason"),
+            )
+        case "content_block_delta":
+            delta = object_at(document, "delta")
+            return Answer(has_content=any(delta.get(key) for key in _CONTENT_KEYS))
+        case "message_stop":
+            return Answer(is_last=True)
+        case "error":
+            return Answer(error_type=error_type_of(document))
+        case "message":
+            return _read_message(document)
+        case _:
+            return Answer()
+
+
+def _read_message(message: JSONObject) -> Answer:
+    return Answer(
+        model=name_at(message, "model"),
+        counts=optional_object(message, "usage"),
+        finish_reason=name_at(message, "stop_reason"),
+        has_content=bool(message.get("content")),
+    )
+
+
+def count(counts: Counts) -> TokenUsage:
+    """Return the usage in `usage`: what was fresh, read from the cache and written to it make up the prompt."""
+    fresh = counts.get("input_tokens")
+    read, written = counts.get("cache_read_input_tokens"), counts.get("cache_creation_input_tokens")
+    parts = [part for part in (fresh, read, written) if part is not None]
+    return TokenUsage(
+        prompt_tokens=sum(parts) if parts else None,
+        completion_tokens=counts.get("output_tokens"),
+        cached_tokens=read,
+        cache_creation_tokens=written,
+    )
+
+
+MESSAGES = Flavour("anthropic_messages", semconv.ANTHROPIC, semconv.CHAT, read_ask, read_answer, count)

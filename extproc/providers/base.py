@@ -1,0 +1,211 @@
+"""What every API flavour is made of.
+
+A flavour is a wire shape, not a vendor: three pure functions over parsed JSON, bound together in a `Flavour`. They only
+look where their API puts things, never search: a `usage` object inside a tool call or a guardrail trace is content.
+Must not know bytes, chunks, headers or time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from extproc.usage import TokenUsage
+
+JSONObject: TypeAlias = Mapping[str, Any]
+
+EMPTY_OBJECT: JSONObject = {}
+
+# Larger counts are not exact in the doubles of Struct and Prometheus, and no model has ever counted so far.
+MAX_TOKENS = 2**53 - 1
+
+# Longer names are cut: model names come from clients, and metadata is copied into every access log line.
+MAX_NAME_CHARACTERS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What a request says of itself."""
+
+    model: str | None = None
+    streaming: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one document of an answer says: the whole body, or one event of many."""
+
+    model: str | None = None
+    counts: JSONObject | None = None  # the provider's own usage fields, as they came
+    finish_reason: str | None = None
+    error_type: str | None = None
+    has_content: bool = False  # tokens for the user or the model's own thoughts, not roles, pings or counts
+    is_last: bool = False  # the API's own mark that the answer is complete
+
+
+class Counts:
+    """The usage fields of a provider, read as token counts.
+
+    `malformed` turns true when a field holds what is no count: a boolean, a string, a fraction, a negative number.
+    """
+
+    def __init__(self, fields: JSONObject) -> None:
+        self._fields = fields
+        self.malformed = False
+
+    def get(self, *path: str) -> int | None:
+        """Return the count under nested keys; None where it is absent, null or malformed."""
+        value: Any = self._fields
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is None:
+            return None
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TOKENS:
+            self.malformed = True
+            return None
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Flavour:
+    """One API's wire shape. `provider` is whose shape it is: the label where nothing else says who answered."""
+
+    name: str
+    provider: str | None
+    operation: str | None
+    read_ask: Callable[[JSONObject], Ask]
+    read_answer: Callable[[JSONObject], Answer]
+    count: Callable[[Counts], TokenUsage]
+
+
+class AnswerReader:
+    """Reads the documents of one answer in turn and keeps what is known so far.
+
+    The last reported value of each usage field wins; fields are never summed over documents. Without a flavour the
+    first document that has the shape of one decides.
+    """
+
+    __slots__ = (
+        "_detect_shape",
+        "_fields",
+        "error_type",
+        "finish_reason",
+        "flavour",
+        "has_content",
+        "is_complete",
+        "malformed",
+        "model",
+        "usage",
+    )
+
+    def __init__(self, flavour: Flavour | None, detect_shape: Callable[[JSONObject], Flavour | None]) -> None:
+        self.flavour = flavour
+        self.model: str | None = None
+        self.usage: TokenUsage | None = None
+        self.finish_reason: str | None = None
+        self.error_type: str | None = None
+        self.has_content = False
+        self.is_complete = False
+        self.malformed = False
+        self._detect_shape = detect_shape
+        self._fields: dict[str, Any] = {}
+
+    def read(self, document: Any) -> bool:
+        """Take one document into account; say whether it told anything new.
+
+        What is no object, or of no known shape, tells nothing.
+        """
+        if not isinstance(document, Mapping):
+            return False
+        if self.flavour is None:
+            self.flavour = self._detect_shape(document)
+        before = self._known()
+        if self.flavour is None:
+            self.error_type = self.error_type or error_type_of(document)
+        else:
+            self._merge(self.flavour, self.flavour.read_answer(document))
+        return before != self._known()
+
+    def _known(self) -> tuple[object, ...]:
+        return (self.usage, self.model, self.finish_reason, self.error_type, self.has_content, self.is_complete)
+
+    def _merge(self, flavour: Flavour, answer: Answer) -> None:
+        self.model = self.model or answer.model
+        self.finish_reason = answer.finish_reason or self.finish_reason
+        self.error_type = answer.error_type or self.error_type
+        self.has_content = self.has_content or answer.has_content
+        self.is_complete = self.is_complete or answer.is_last
+        if answer.counts is not None:
+            self._count(flavour, answer.counts)
+
+    def _count(self, flavour: Flavour, reported: JSONObject) -> None:
+        self._fields.update((name, value) for name, value in reported.items() if value is not None)
+        if self._fields:
+            counts = Counts(self._fields)
+            usage = flavour.count(counts)
+            self.malformed = self.malformed or counts.malformed
+            self.usage = usage if usage != TokenUsage() else None
+
+
+def object_at(document: JSONObject, key: str) -> JSONObject:
+    """Return the object under `key`, or an empty one if there is none."""
+    value = document.get(key)
+    return value if isinstance(value, Mapping) else EMPTY_OBJECT
+
+
+def optional_object(document: JSONObject, key: str) -> JSONObject | None:
+    """Return the object under `key`, or None."""
+    value = document.get(key)
+    return value if isinstance(value, Mapping) else None
+
+
+def objects_at(document: JSONObject, key: str) -> list[JSONObject]:
+    """Return the objects in the array under `key`."""
+    value = document.get(key)
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def name_at(document: JSONObject, key: str) -> str | None:
+    """Return the name under `key`: a non-empty string, made safe to print."""
+    value = document.get(key)
+    return clean_name(value) if isinstance(value, str) else None
+
+
+def clean_name(value: str) -> str | None:
+    """Return a name that is safe in a log line and a label: printable, one line, of bounded length; None if empty."""
+    name = value[:MAX_NAME_CHARACTERS].strip()
+    if not name.isprintable():
+        name = "".join(character if character.isprintable() else "�" for character in name)
+    return name or None
+
+
+def error_type_of(document: JSONObject) -> str | None:
+    """Return the provider's own word for an error in an `error` object: its type, status or code.
+
+    Only short words of letters, digits and `_.-` are taken: never a message, which may repeat a key or a prompt.
+    """
+    error = document.get("error")
+    if not isinstance(error, Mapping):
+        return None
+    for key in ("type", "status", "code"):
+        value = error.get(key)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return str(value)
+        if isinstance(value, str) and is_error_word(value):
+            return value
+    return "error"
+
+
+MAX_ERROR_WORD_CHARACTERS = 64
+
+
+def is_error_word(value: str) -> bool:
+    """Say whether `value` is a word of an API's vocabulary rather than a sentence."""
+    return (
+        0 < len(value) <= MAX_ERROR_WORD_CHARACTERS
+        and value.isascii()
+        and value.replace("_", "").replace(".", "").replace("-", "").isalnum()
+    )

@@ -1,0 +1,144 @@
+"""Which provider and which flavour an exchange is of: by authority, then by path, then by the shape of its documents.
+
+Owns: the tables. One line adds a vendor that speaks a known flavour, or a path of one. What an Envoy route says of its
+provider stands above all of this and is the exchange's business. Must not know bodies as bytes, or headers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from urllib.parse import unquote
+
+from extproc import semconv
+from extproc.providers import anthropic_messages, gemini_generate, openai_chat, openai_responses, uncounted
+from extproc.providers.base import Ask, Flavour, JSONObject, clean_name
+
+# authority (without its port) -> provider. The first glob that fits wins.
+AUTHORITIES: tuple[tuple[str, str], ...] = (
+    ("api.openai.com", semconv.OPENAI),
+    ("*.api.openai.com", semconv.OPENAI),
+    ("api.anthropic.com", semconv.ANTHROPIC),
+    ("generativelanguage.googleapis.com", semconv.GCP_GEMINI),
+    ("aiplatform.googleapis.com", semconv.GCP_VERTEX_AI),
+    ("*-aiplatform.googleapis.com", semconv.GCP_VERTEX_AI),
+    ("*.openai.azure.com", semconv.AZURE_AI_OPENAI),
+    ("*.cognitiveservices.azure.com", semconv.AZURE_AI_OPENAI),
+    ("api.mistral.ai", semconv.MISTRAL_AI),
+    ("api.groq.com", semconv.GROQ),
+    ("api.deepseek.com", semconv.DEEPSEEK),
+    ("api.x.ai", semconv.X_AI),
+    ("api.perplexity.ai", semconv.PERPLEXITY),
+    ("openrouter.ai", "openrouter"),
+    ("api.together.xyz", "together_ai"),
+    ("api.cerebras.ai", "cerebras"),
+    ("api.z.ai", "z_ai"),
+)
+
+_VERTEX_MODEL = r"/projects/[^/]+/locations/[^/]+/publishers/[^/]+/models/(?P<model>[^/:]+)"
+_GEMINI_MODEL = r"/(?:models|tunedModels)/(?P<model>[^/:]+)"
+
+
+@dataclass(frozen=True, slots=True)
+class PathRule:
+    """Paths that end in `pattern` are of `flavour`.
+
+    `provider` is who answers there, where the authority does not say and it is not the flavour's own.
+    """
+
+    pattern: re.Pattern[str]
+    flavour: Flavour
+    provider: str | None = None
+    streaming: bool = False
+
+
+def _rule(pattern: str, flavour: Flavour, provider: str | None = None, *, streaming: bool = False) -> PathRule:
+    return PathRule(re.compile(pattern + r"/?$"), flavour, provider or flavour.provider, streaming)
+
+
+# path (without its query) -> flavour. The first pattern that is found at the path's end wins, so that a route's prefix
+# in front of the provider's own path does no harm. The group `model` names the model where the body does not.
+PATHS: tuple[PathRule, ...] = (
+    _rule(r"/openai/deployments/(?P<model>[^/]+)/chat/completions", openai_chat.CHAT, semconv.AZURE_AI_OPENAI),
+    _rule(r"/openai/deployments/(?P<model>[^/]+)/completions", openai_chat.COMPLETIONS, semconv.AZURE_AI_OPENAI),
+    _rule(r"/openai/deployments/(?P<model>[^/]+)/embeddings", openai_chat.EMBEDDINGS, semconv.AZURE_AI_OPENAI),
+    _rule(r"/chat/completions", openai_chat.CHAT),
+    _rule(r"/completions", openai_chat.COMPLETIONS),
+    _rule(r"/embeddings", openai_chat.EMBEDDINGS),
+    _rule(r"/responses", openai_responses.RESPONSES),
+    _rule(r"/moderations", uncounted.UNCOUNTED, semconv.OPENAI),
+    _rule(r"/v1/messages", anthropic_messages.MESSAGES),
+    _rule(r"/v1/messages/(?:count_tokens|batches)", uncounted.UNCOUNTED, semconv.ANTHROPIC),
+    _rule(_VERTEX_MODEL + ":generateContent", gemini_generate.GENERATE, semconv.GCP_VERTEX_AI),
+    _rule(_VERTEX_MODEL + ":streamGenerateContent", gemini_generate.GENERATE, semconv.GCP_VERTEX_AI, streaming=True),
+    _rule(_VERTEX_MODEL + ":countTokens", uncounted.UNCOUNTED, semconv.GCP_VERTEX_AI),
+    _rule(_GEMINI_MODEL + ":generateContent", gemini_generate.GENERATE),
+    _rule(_GEMINI_MODEL + ":streamGenerateContent", gemini_generate.GENERATE, streaming=True),
+    _rule(_GEMINI_MODEL + ":(?:embedContent|batchEmbedContents)", gemini_generate.EMBEDDINGS),
+    _rule(_GEMINI_MODEL + ":countTokens", uncounted.UNCOUNTED, semconv.GCP_GEMINI),
+    _rule(r"/interactions", gemini_generate.INTERACTIONS),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What authority and path say of an exchange; every field is absent where they say nothing."""
+
+    provider: str | None = None
+    flavour: Flavour | None = None
+    model: str | None = None
+    streaming: bool = False
+
+
+@lru_cache(maxsize=1024)
+def provider_at(authority: str) -> str | None:
+    """Return the provider that answers at an authority (host, with or without port), if it is known."""
+    host = re.sub(r":\d+$", "", authority).lower()
+    return next((provider for glob, provider in AUTHORITIES if fnmatchcase(host, glob)), None)
+
+
+@lru_cache(maxsize=1024)
+def detect(authority: str, path: str) -> Target:
+    """Return what `:authority` and `:path` (without its query, which may hold a key) say of an exchange."""
+    provider = provider_at(authority)
+    for rule in PATHS:
+        match = rule.pattern.search(path)
+        if match:
+            model = match.groupdict().get("model")
+            return Target(
+                provider=provider or rule.provider,
+                flavour=rule.flavour,
+                model=clean_name(unquote(model)) if model else None,
+                streaming=rule.streaming,
+            )
+    return Target(provider=provider)
+
+
+def read_llm_ask(document: JSONObject) -> Ask | None:
+    """Return what a request says on a path that says nothing; None if it has not the shape of a question to a model.
+
+    Such a question names a model and gives it something.
+    """
+    ask = openai_chat.read_ask(document)
+    has_input = any(key in document for key in ("messages", "input", "prompt", "contents"))
+    return ask if ask.model and has_input else None
+
+
+def detect_answer(document: JSONObject) -> Flavour | None:
+    """Return the flavour of an answer (whole or its first event) by its shape, for paths that say nothing."""
+    kind, wire_object = document.get("type"), document.get("object")
+    if "usageMetadata" in document or "candidates" in document:
+        return gemini_generate.GENERATE
+    if kind in {"message", "message_start"}:
+        return anthropic_messages.MESSAGES
+    if wire_object == "response" or (isinstance(kind, str) and kind.startswith("response.")):
+        return openai_responses.RESPONSES
+    if wire_object == "text_completion":
+        return openai_chat.COMPLETIONS
+    if "choices" in document:
+        return openai_chat.CHAT
+    if wire_object == "list" and "data" in document and isinstance(document.get("usage"), dict):
+        return openai_chat.EMBEDDINGS
+    return None

@@ -1,0 +1,125 @@
+"""Gemini and Vertex AI: generateContent, streamGenerateContent, embeddings and interactions.
+
+https://ai.google.dev/api/generate-content#UsageMetadata and https://ai.google.dev/api/interactions-api
+
+Owns: where these answers put model, usage, finish reason and error. `usageMetadata` stands in every event of a stream
+and is cumulative, so the last one counts. The model is in the path, and in the body of an interaction.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from extproc import semconv
+from extproc.providers.base import (
+    Answer,
+    Ask,
+    Counts,
+    Flavour,
+    JSONObject,
+    error_type_of,
+    name_at,
+    object_at,
+    objects_at,
+    optional_object,
+)
+from extproc.providers.openai_chat import read_ask
+from extproc.usage import TokenUsage
+
+
+def read_generate_ask(document: JSONObject) -> Ask:  # noqa: ARG001 - the shape all flavours share
+    """Return nothing: these requests name model and streaming in their path."""
+    return Ask()
+
+
+def read_generate_answer(document: JSONObject) -> Answer:
+    """Return what a GenerateContentResponse says, whole or one event of a stream."""
+    candidates = objects_at(document, "candidates")
+    return Answer(
+        model=name_at(document, "modelVersion"),
+        counts=optional_object(document, "usageMetadata"),
+        finish_reason=next(filter(None, (name_at(candidate, "finishReason") for candidate in candidates)), None),
+        error_type=error_type_of(document),
+        has_content=any(_has_content(candidate) for candidate in candidates),
+    )
+
+
+def _has_content(candidate: JSONObject) -> bool:
+    parts = objects_at(object_at(candidate, "content"), "parts")
+    return any(part.get("text") or "functionCall" in part or "inlineData" in part for part in parts)
+
+
+def count_generate(counts: Counts) -> TokenUsage:
+    """Return the usage in `usageMetadata`: tool use belongs to the prompt, thoughts to the completion."""
+    prompt = _sum(counts.get("promptTokenCount"), tool_use := counts.get("toolUsePromptTokenCount"))
+    thoughts = counts.get("thoughtsTokenCount")
+    return TokenUsage(
+        prompt_tokens=prompt,
+        completion_tokens=_sum(counts.get("candidatesTokenCount"), thoughts),
+        provider_total_tokens=counts.get("totalTokenCount"),
+        cached_tokens=counts.get("cachedContentTokenCount"),
+        reasoning_tokens=thoughts,
+        tool_use_prompt_tokens=tool_use,
+    )
+
+
+def count_embeddings(counts: Counts) -> TokenUsage:
+    """Return the usage of embeddings: all of it prompt."""
+    prompt = counts.get("promptTokenCount")
+    return TokenUsage(prompt_tokens=prompt, completion_tokens=None if prompt is None else 0)
+
+
+def read_interaction(document: JSONObject) -> Answer:
+    """Return what an interaction says, whole or wrapped in an event of its stream."""
+    interaction = optional_object(document, "interaction") or document
+    event: Any = document.get("event_type")
+    status = interaction.get("status")
+    return Answer(
+        model=name_at(interaction, "model"),
+        counts=optional_object(interaction, "usage"),
+        finish_reason=status if status in {"completed", "failed", "cancelled", "incomplete"} else None,
+        error_type=error_type_of(document),
+        has_content=bool(document.get("delta") or interaction.get("steps")),
+        is_last=event == "interaction.complete",
+    )
+
+
+def count_interaction(counts: Counts) -> TokenUsage:
+    """Return the usage of an interaction, in the words of that API."""
+    prompt = _sum(counts.get("total_input_tokens"), tool_use := counts.get("total_tool_use_tokens"))
+    thoughts = counts.get("total_thought_tokens")
+    return TokenUsage(
+        prompt_tokens=prompt,
+        completion_tokens=_sum(counts.get("total_output_tokens"), thoughts),
+        provider_total_tokens=counts.get("total_tokens"),
+        cached_tokens=counts.get("total_cached_tokens"),
+        reasoning_tokens=thoughts,
+        tool_use_prompt_tokens=tool_use,
+    )
+
+
+def _sum(*parts: int | None) -> int | None:
+    """Return the sum of the counts that are there; None if none is."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
+
+
+GENERATE = Flavour(
+    "gemini_generate",
+    semconv.GCP_GEMINI,
+    semconv.GENERATE_CONTENT,
+    read_generate_ask,
+    read_generate_answer,
+    count_generate,
+)
+EMBEDDINGS = Flavour(
+    "gemini_embeddings",
+    semconv.GCP_GEMINI,
+    semconv.EMBEDDINGS,
+    read_generate_ask,
+    read_generate_answer,
+    count_embeddings,
+)
+INTERACTIONS = Flavour(
+    "gemini_interactions", semconv.GCP_GEMINI, semconv.GENERATE_CONTENT, read_ask, read_interaction, count_interaction
+)

@@ -1,0 +1,79 @@
+"""OpenAI responses, and the servers compatible with them.
+
+https://platform.openai.com/docs/api-reference/responses/object and .../responses-streaming
+
+Owns: where a response, or an event that wraps one, puts model, usage, status and error. Usage is null until the
+response is over; `response.completed`, `response.incomplete` and `response.failed` are the ends it can come to.
+"""
+
+from __future__ import annotations
+
+from extproc import semconv
+from extproc.providers.base import (
+    Answer,
+    Counts,
+    Flavour,
+    JSONObject,
+    error_type_of,
+    is_error_word,
+    name_at,
+    object_at,
+    optional_object,
+)
+from extproc.providers.openai_chat import read_ask
+from extproc.usage import TokenUsage
+
+_LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+
+def read_answer(document: JSONObject) -> Answer:
+    """Return what a response object or one event of its stream says."""
+    event = document.get("type")
+    if not isinstance(event, str):
+        return _read_response(document, is_last=False)
+    wrapped = optional_object(document, "response")
+    if wrapped is not None:
+        return _read_response(wrapped, is_last=event in _LAST_EVENTS)
+    return Answer(
+        error_type=_event_error_type(document) if event == "error" else None,
+        has_content=event.endswith(".delta") and bool(document.get("delta")),
+    )
+
+
+def _read_response(response: JSONObject, *, is_last: bool) -> Answer:
+    return Answer(
+        model=name_at(response, "model"),
+        counts=optional_object(response, "usage"),
+        finish_reason=_finish_reason(response),
+        error_type=error_type_of(response),
+        has_content=bool(response.get("output")),
+        is_last=is_last,
+    )
+
+
+def _finish_reason(response: JSONObject) -> str | None:
+    """Return why the response ended: the reason it is incomplete, else its final status."""
+    status = response.get("status")
+    if status == "incomplete":
+        return name_at(object_at(response, "incomplete_details"), "reason") or "incomplete"
+    return status if status in {"completed", "failed", "cancelled"} else None
+
+
+def _event_error_type(event: JSONObject) -> str:
+    """Return the code of an `error` event, which has it at its top and not in an `error` object."""
+    code = event.get("code")
+    return code if isinstance(code, str) and is_error_word(code) else error_type_of(event) or "error"
+
+
+def count(counts: Counts) -> TokenUsage:
+    """Return the usage in `usage`: input_tokens, output_tokens, total_tokens and their details."""
+    return TokenUsage(
+        prompt_tokens=counts.get("input_tokens"),
+        completion_tokens=counts.get("output_tokens"),
+        provider_total_tokens=counts.get("total_tokens"),
+        cached_tokens=counts.get("input_tokens_details", "cached_tokens"),
+        reasoning_tokens=counts.get("output_tokens_details", "reasoning_tokens"),
+    )
+
+
+RESPONSES = Flavour("openai_responses", semconv.OPENAI, semconv.CHAT, read_ask, read_answer, count)

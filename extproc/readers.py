@@ -1,0 +1,212 @@
+"""The two directions of an exchange, each read as far as it can be.
+
+Owns: bodies through their content coding, their framing and their flavour, and what becomes of bytes that are not what
+they should be: the body is read no further, the reason is kept, nothing is raised. Must not know phases, settlement or
+what is done with the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+from extproc.codec.content import ContentDecoder, content_decoder
+from extproc.codec.document import WholeDocument, decode_document
+from extproc.codec.framing import SniffedBody, is_readable
+from extproc.codec.payload import Framing, Payload
+from extproc.errors import DecodeError, ExtractionError, Reason, Stage
+from extproc.providers.base import AnswerReader, JSONObject
+
+# OpenAI ends its streams with this data, and so does everybody who is compatible; it is the only one that is not JSON.
+_DONE = b"[DONE]"
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of what one exchange may hold in memory, in bytes after decompression."""
+
+    max_body_bytes: int = 16 * 1024 * 1024
+    max_event_bytes: int = 1024 * 1024
+
+
+class ExtractionErrors:
+    """What could not be read of one exchange: each (stage, reason) once, however often it happened."""
+
+    __slots__ = ("_seen",)
+
+    def __init__(self) -> None:
+        self._seen: dict[ExtractionError, None] = {}
+
+    def add(self, stage: Stage, reason: Reason) -> None:
+        """Take note of one error."""
+        self._seen[ExtractionError(stage, reason)] = None
+
+    def __contains__(self, error: ExtractionError) -> bool:
+        return error in self._seen
+
+    def as_tuple(self) -> tuple[ExtractionError, ...]:
+        """Return the errors in the order they were met."""
+        return tuple(self._seen)
+
+
+class _Body:
+    """A body on its way through its content coding and its framing."""
+
+    __slots__ = ("_decoder", "_framing")
+
+    def __init__(self, decoder: ContentDecoder, framing: Framing) -> None:
+        self._decoder = decoder
+        self._framing = framing
+
+    def feed(self, chunk: bytes) -> Iterator[Payload]:
+        for piece in self._decoder.feed(chunk):
+            yield from self._framing.feed(piece)
+
+    def finish(self) -> Iterator[Payload]:
+        yield from self._framing.finish()
+        self._decoder.finish()
+
+
+class RequestReader:
+    """Reads a request body to its document."""
+
+    __slots__ = ("_body", "_content_type", "_errors", "_started")
+
+    def __init__(self, headers: Mapping[str, str], limits: Limits, errors: ExtractionErrors) -> None:
+        self._errors = errors
+        self._content_type = headers.get("content-type", "")
+        self._started = False
+        self._body: _Body | None = None
+        try:
+            decoder = content_decoder(headers.get("content-encoding", ""))
+        except DecodeError as error:
+            errors.add(Stage.REQUEST_BODY, error.reason)
+        else:
+            self._body = _Body(decoder, WholeDocument(limits.max_body_bytes))
+
+    @property
+    def has_started(self) -> bool:
+        """Whether any of the body but white space was seen."""
+        return self._started
+
+    def feed(self, chunk: bytes) -> None:
+        """Take a chunk of the body."""
+        if self._body is None or not chunk:
+            return
+        first_byte = b"" if self._started else chunk.lstrip()[:1]
+        if first_byte:
+            self._started = True
+            if not is_readable(self._content_type) and first_byte not in (b"{", b"\x1f"):
+                # curl -d says "form" of a JSON body, so the first byte is asked too: a brace, or gzip's own mark.
+                self._give_up(Reason.CONTENT_TYPE)
+                return
+        try:
+            for _ in self._body.feed(chunk):
+                pass  # a whole document has no payload before its end
+        except DecodeError as error:
+            self._give_up(error.reason)
+
+    def finish(self) -> JSONObject | None:
+        """Return the document, if the body was one and is an object."""
+        body, self._body = self._body, None
+        if body is None:
+            return None
+        try:
+            for payload in body.finish():
+                document = decode_document(payload.data)
+                return document if isinstance(document, dict) else None
+        except DecodeError as error:
+            self._give_up(error.reason)
+        return None
+
+    def _give_up(self, reason: Reason) -> None:
+        self._body = None
+        self._errors.add(Stage.REQUEST_BODY, reason)
+
+
+class ResponseReader:
+    """Reads a response body into an AnswerReader."""
+
+    __slots__ = ("_answer", "_body", "_errors", "_framing", "first_token_at")
+
+    def __init__(
+        self, headers: Mapping[str, str], answer: AnswerReader, limits: Limits, errors: ExtractionErrors
+    ) -> None:
+        content_type = headers.get("content-type", "")
+        self._answer = answer
+        self._errors = errors
+        self._framing = SniffedBody(
+            content_type, max_document_bytes=limits.max_body_bytes, max_event_bytes=limits.max_event_bytes
+        )
+        self._body: _Body | None = None
+        self.first_token_at: float | None = None
+        try:
+            self._body = _Body(content_decoder(headers.get("content-encoding", "")), self._framing)
+        except DecodeError as error:
+            self._give_up(error.reason)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer comes document by document."""
+        return self._framing.is_stream
+
+    def feed(self, chunk: bytes, now: float) -> bool:
+        """Take a chunk of the body; say whether it told anything new."""
+        if self._body is None or not chunk:
+            return False
+        was_stream = self.is_stream
+        return self._read(self._body.feed(chunk), now) or was_stream != self.is_stream
+
+    def finish(self, now: float) -> None:
+        """Take note that the body has ended as it should."""
+        body, self._body = self._body, None
+        if body is not None:
+            self._read(body.finish(), now)
+
+    def cut_off(self, now: float) -> None:
+        """Take note that no more will come. What is missing then is no error of the body, so none is added.
+
+        A document may be whole all the same: its last byte arrives before the end of the stream does.
+        """
+        body, self._body = self._body, None
+        if body is None or self.is_stream:
+            return
+        with suppress(DecodeError):
+            for payload in body.finish():
+                self._read_payload(payload, now)
+
+    def _read(self, payloads: Iterator[Payload], now: float) -> bool:
+        told = False
+        try:
+            for payload in payloads:
+                told = self._read_payload(payload, now) or told
+        except DecodeError as error:
+            self._give_up(error.reason)
+        return told
+
+    def _read_payload(self, payload: Payload, now: float) -> bool:
+        if payload.data == _DONE:
+            told = not self._answer.is_complete
+            self._answer.is_complete = True
+            return told
+        try:
+            document = decode_document(payload.data)
+        except DecodeError as error:
+            if not self.is_stream:
+                raise
+            # The framing is intact, so the next event can be read: only this one is lost, and said to be.
+            self._errors.add(Stage.RESPONSE_BODY, error.reason)
+            return False
+        told = self._answer.read(document)
+        if not self.is_stream:
+            self._answer.is_complete = True
+        if self._answer.malformed:
+            self._errors.add(Stage.RESPONSE_BODY, Reason.MALFORMED_COUNT)
+        if self.first_token_at is None and self._answer.has_content and self.is_stream:
+            self.first_token_at = now
+        return told
+
+    def _give_up(self, reason: Reason) -> None:
+        self._body = None
+        self._errors.add(Stage.RESPONSE_BODY, reason)

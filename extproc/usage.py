@@ -1,0 +1,89 @@
+"""The vocabulary of usage: what one exchange used, and what became of it.
+
+Owns the token contract as types: inclusive counts, subsets that are never added again, and absence as `None`, which is
+not zero. Knows nothing of providers, wires or sinks, and imports nothing of ours but the errors it carries.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from extproc.errors import ExtractionError
+
+
+class UsageSource(enum.StrEnum):
+    """How far the token counts of an exchange can be trusted."""
+
+    REPORTED = "reported"  # the provider said so, and the answer is complete
+    PARTIAL = "partial"  # the provider said so, but the answer had not come to its end
+    NONE = "none"  # the provider reported no token usage
+
+
+class Completion(enum.StrEnum):
+    """How an exchange ended: a closed set, each exchange ends in exactly one of them."""
+
+    COMPLETE = "complete"
+    ERROR = "error"  # answered with an error, by the provider or by Envoy in its place
+    CANCELLED = "cancelled"  # downstream or upstream reset it before its end
+    TRUNCATED = "truncated"  # it may have gone on, but this process stopped watching
+
+
+@dataclass(frozen=True, slots=True)
+class TokenUsage:
+    """Token counts of one answer. `None`: the provider did not say; 0: it said zero.
+
+    `prompt_tokens` and `completion_tokens` are inclusive. The other counts are subsets of these two, except
+    `provider_total_tokens`, which is the provider's own total.
+    """
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    provider_total_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    audio_prompt_tokens: int | None = None
+    audio_completion_tokens: int | None = None
+    tool_use_prompt_tokens: int | None = None
+
+    @property
+    def total_tokens(self) -> int | None:
+        """Prompt and completion together; more where the provider's own total says there was more.
+
+        Some servers leave tokens out of both sides and only count them in the total (Gemini's OpenAI-compatible
+        endpoint does so with thoughts), and what was counted is what is billed: docs/adr/0002.
+        """
+        if self.prompt_tokens is None or self.completion_tokens is None:
+            return self.provider_total_tokens
+        return max(self.prompt_tokens + self.completion_tokens, self.provider_total_tokens or 0)
+
+    @property
+    def charged_tokens(self) -> int:
+        """What a rate limit is charged: the total, or the side of it that is known."""
+        total = self.total_tokens
+        return (self.prompt_tokens or 0) + (self.completion_tokens or 0) if total is None else total
+
+
+@dataclass(frozen=True, slots=True)
+class UsageRecord:
+    """Everything known of one settled exchange. Sinks get it once, and only this.
+
+    It never holds a body, a header value beyond the model names, or a credential.
+    """
+
+    is_llm: bool
+    completion: Completion
+    duration_seconds: float
+    provider: str | None = None
+    operation: str | None = None
+    request_model: str | None = None
+    response_model: str | None = None
+    streaming: bool = False
+    status_code: int | None = None
+    usage: TokenUsage | None = None
+    usage_source: UsageSource = UsageSource.NONE
+    finish_reason: str | None = None
+    error_type: str | None = None
+    time_to_first_token_seconds: float | None = None
+    extraction_errors: tuple[ExtractionError, ...] = ()
