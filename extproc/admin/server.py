@@ -1,0 +1,118 @@
+"""The admin HTTP server.
+
+    /metrics   Prometheus text or OpenMetrics, as the client asks, compressed if it can
+    /livez     200 as long as the process runs
+    /readyz    200 as long as new streams are welcome, else 503
+    /          what is here
+
+Owns: HTTP on the admin port. It runs in threads of its own, so that a slow scraper holds up nothing but itself, and it
+only ever reads.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+
+from extproc.config.address import HostPort
+from extproc.errors import SettingsError
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+# A client that sends nothing for so long is cut off.
+_IDLE_SECONDS = 15
+
+_INDEX = """\
+ai-gateway-extproc {version}
+
+/metrics   token counts and the health of this process, for Prometheus
+/livez     is the process alive
+/readyz    are new streams welcome
+"""
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = _IDLE_SECONDS
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class named it
+        """Log nothing: a probe every few seconds is no news."""
+
+    def address_string(self) -> str:
+        return str(self.client_address[0])
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+    request_queue_size = 64
+
+    def server_bind(self) -> None:
+        # As the base class does, but for asking DNS for the host's name, which can take seconds where there is none.
+        # A restart must not have to wait for the connections of the process before it to be forgotten.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        socket.socket.bind(self.socket, self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that hang up."""
+
+
+class _ServerV6(_Server):
+    address_family = socket.AF_INET6
+
+
+class AdminServer:
+    """Serves the admin endpoints from a thread, from the moment it is made until `close`."""
+
+    def __init__(
+        self, address: HostPort, registry: CollectorRegistry, is_ready: Callable[[], bool], *, version: str
+    ) -> None:
+        """Listen on `address`. Raises SettingsError if it can't be had."""
+        app = _application(make_wsgi_app(registry), is_ready, _INDEX.format(version=version))
+        server_class = _ServerV6 if ":" in address.host else _Server
+        try:
+            self._server = make_server(address.host, address.port, app, server_class, _Handler)
+        except OSError as error:
+            raise SettingsError(f"cannot listen on {address}: {error.strerror}") from None
+        self.address = HostPort(address.host, self._server.server_port)
+        self._thread = threading.Thread(target=self._server.serve_forever, name="admin", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def _application(metrics: WSGIApplication, is_ready: Callable[[], bool], index: str) -> WSGIApplication:
+    def plain(start_response: StartResponse, status: str, text: str) -> Iterable[bytes]:
+        body = text.encode()
+        start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        path = environ.get("PATH_INFO", "")
+        if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
+            return plain(start_response, "405 Method Not Allowed", "only GET and HEAD\n")
+        if path == "/metrics":
+            return metrics(environ, start_response)
+        if path == "/livez":
+            return plain(start_response, "200 OK", "ok\n")
+        if path == "/readyz":
+            ready = is_ready()
+            status = "200 OK" if ready else "503 Service Unavailable"
+            return plain(start_response, status, "ok\n" if ready else "not ready\n")
+        if path == "/":
+            return plain(start_response, "200 OK", index)
+        return plain(start_response, "404 Not Found", index)
+
+    return application

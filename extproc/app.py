@@ -1,0 +1,99 @@
+"""The composition root of `extproc serve`: settings in, a running process out.
+
+Owns: which parts there are, how they are wired, and the life of the process from start to exit. Every other file gets
+what it needs passed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import traceback
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
+
+from extproc import __version__
+from extproc.admin.server import AdminServer
+from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
+from extproc.config.settings import Settings
+from extproc.errors import SettingsError
+from extproc.readers import Limits
+from extproc.server.aio import AioServer
+from extproc.server.health import Health
+from extproc.server.session import Processor
+from extproc.sinks.metadata import DynamicMetadata
+from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
+
+log = logging.getLogger("extproc")
+
+
+def build_processor(settings: Settings, registry: CollectorRegistry) -> Processor:
+    """Return what all sessions share, with its metrics in `registry`."""
+    server_metrics = ServerMetrics(registry, version=__version__)
+    return Processor(
+        limits=Limits(max_body_bytes=settings.max_body_bytes, max_event_bytes=settings.max_event_bytes),
+        build_metadata=DynamicMetadata(settings.metadata_namespaces).build,
+        sinks=(TokenMetrics(registry, max_label_values=settings.max_label_values), server_metrics),
+        observer=server_metrics,
+        report_bug=report_bug,
+    )
+
+
+def report_bug(error: BaseException) -> None:
+    """Log where an unforeseen exception was raised, and its type; its text may repeat traffic, so it is left out."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("bug: %s at %s:%s in %s", type(error).__name__, Path(frame.filename).name, frame.lineno, frame.name)
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, drain, return. Raises SettingsError if an address can't be had."""
+    disable_created_metrics()
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    health = Health()
+    server = AioServer(build_processor(settings, registry), health, max_message_bytes=settings.max_message_bytes)
+    stop = _stop_event()
+    admin = AdminServer(
+        parse_host_port(settings.admin_listen), registry, lambda: health.is_serving, version=__version__
+    )
+    try:
+        listen = parse_address(settings.listen)
+        refuse_taken_socket(listen)
+        port = await server.start(str(listen))
+        if isinstance(listen, HostPort):
+            listen = HostPort(listen.host, port)
+        log.info("ready: ext_proc on %s, admin on http://%s, version %s", listen, admin.address, __version__)
+        await stop.wait()
+        log.info("draining: running streams have %g s to finish", settings.drain_seconds)
+        await server.drain(settings.drain_seconds)
+        log.info("stopped")
+    finally:
+        admin.close()
+
+
+def refuse_taken_socket(address: HostPort | UnixSocket) -> None:
+    """Raise SettingsError if somebody answers on a Unix socket: gRPC would silently take its place.
+
+    A socket file that nobody answers on was left behind by a process that is gone, and is replaced.
+    """
+    import socket  # noqa: PLC0415 - needed once
+
+    if not isinstance(address, UnixSocket):
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect("\0" + address.name if address.is_abstract else address.name)
+        except OSError:
+            return
+    raise SettingsError(f"cannot listen on {address}: another process serves it")
+
+
+def _stop_event() -> asyncio.Event:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    return stop

@@ -1,0 +1,1 @@
+"""Settings: one schema, from flags, environment and file."""

@@ -1,0 +1,74 @@
+"""Addresses to listen on, as people write them.
+
+Owns: the forms, and what is said of one that is none of them. Knows nothing of servers.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from extproc.errors import SettingsError
+
+FORMS = "unix:/path, unix-abstract:name or host:port"
+
+# The kernel's sun_path holds 108 bytes, with a NUL at the end of a path and at the start of an abstract name.
+MAX_SOCKET_NAME_BYTES = 107
+
+MAX_PORT = 65535
+
+_HOST_PORT = re.compile(
+    r"(?:\[(?P<v6>[0-9A-Fa-f:.]+(?:%\w+)?)\]|(?P<host>[A-Za-z0-9._-]+)):(?P<port>\d{1,5})", re.ASCII
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HostPort:
+    """A TCP address. Port 0 stands for any free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class UnixSocket:
+    """A Unix socket, in the file system or abstract (Linux, no file)."""
+
+    name: str
+    is_abstract: bool = False
+
+    def __str__(self) -> str:
+        return f"{'unix-abstract' if self.is_abstract else 'unix'}:{self.name}"
+
+
+def parse_host_port(text: str) -> HostPort:
+    """Return the TCP address in `text`, such as 0.0.0.0:9092, [::1]:9092 or localhost:9092.
+
+    Raises SettingsError.
+    """
+    match = _HOST_PORT.fullmatch(text)
+    if match is None or int(match["port"]) > MAX_PORT:
+        raise SettingsError(f"{text!r} is no TCP address: use host:port, with a port from 0 to {MAX_PORT}")
+    return HostPort(match["v6"] or match["host"], int(match["port"]))
+
+
+def parse_address(text: str) -> HostPort | UnixSocket:
+    """Return the address in `text`: a Unix socket or a TCP address.
+
+    Raises SettingsError.
+    """
+    scheme, _, name = text.partition(":")
+    if scheme not in ("unix", "unix-abstract"):
+        try:
+            return parse_host_port(text)
+        except SettingsError:
+            raise SettingsError(f"{text!r} is no address: use {FORMS}") from None
+    name = name.removeprefix("//") if scheme == "unix" and name.startswith("///") else name
+    if scheme == "unix" and not name.startswith("/"):
+        raise SettingsError(f"{text!r} is no address: the path of a Unix socket is absolute, unix:/path")
+    if not name or "\0" in name or len(name.encode()) > MAX_SOCKET_NAME_BYTES:
+        raise SettingsError(f"{text!r} is no address: a socket name has 1 to {MAX_SOCKET_NAME_BYTES} bytes")
+    return UnixSocket(name, is_abstract=scheme == "unix-abstract")

@@ -1,0 +1,151 @@
+"""Every setting of the sidecar, with its type, its default and what it is for.
+
+Owns: the schema, and the order in which sources are asked: flag, environment, file, default. Each field is also an
+environment variable, EXTPROC_ and its name; kgateway's LISTEN_ADDR and LOG_LEVEL keep working below those.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from extproc.config.address import parse_address, parse_host_port
+from extproc.errors import SettingsError
+from extproc.sinks.metadata import DEFAULT_NAMESPACES
+
+ENV_PREFIX = "EXTPROC_"
+
+# Variables of kgateway's ai-extension -> our field.
+_KGATEWAY_ENV = {"LISTEN_ADDR": "listen", "LOG_LEVEL": "log_level"}
+
+_KIB = 1024
+_MIB = 1024 * _KIB
+
+
+def _checked_address(text: str) -> str:
+    return str(parse_address(text))
+
+
+def _checked_host_port(text: str) -> str:
+    return str(parse_host_port(text))
+
+
+class Settings(BaseModel):
+    """The settings of `extproc serve`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listen: Annotated[str, AfterValidator(_checked_address)] = Field(
+        default="127.0.0.1:18080",
+        description="Where Envoy reaches the external processor: unix:/path, unix-abstract:name or host:port.",
+    )
+    admin_listen: Annotated[str, AfterValidator(_checked_host_port)] = Field(
+        default="0.0.0.0:9092",
+        description="Where /metrics, /livez and /readyz are served: host:port.",
+    )
+    drain_seconds: float = Field(
+        default=20.0,
+        ge=0,
+        le=3600,
+        description="After SIGTERM, how long running streams may take to finish.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least severe log lines to write."
+    )
+    metadata_namespaces: tuple[str, ...] = Field(
+        default=DEFAULT_NAMESPACES,
+        min_length=1,
+        description="Namespaces of dynamic metadata to write. Envoy keeps those its receiving_namespaces list.",
+    )
+    max_body_bytes: int = Field(
+        default=16 * _MIB,
+        ge=_KIB,
+        description="The largest JSON body that is read, decompressed. A larger one passes unread and is counted.",
+    )
+    max_event_bytes: int = Field(
+        default=_MIB,
+        ge=_KIB,
+        description="The largest server-sent event that is read. At a larger one the rest of the stream passes unread.",
+    )
+    max_message_bytes: int = Field(
+        default=64 * _MIB,
+        ge=64 * _KIB,
+        description="The largest ext_proc message that is accepted; with a BUFFERED body mode it holds a whole body.",
+    )
+    max_label_values: int = Field(
+        default=200,
+        ge=1,
+        description="Distinct values of each metric label. What comes after them is counted as 'other'.",
+    )
+
+
+def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], config_file: Path | None = None) -> Settings:
+    """Return the settings from flags (None: not given), environment and file.
+
+    Raises SettingsError, with one line for each setting that can't work.
+    """
+    values, sources = _read_file(config_file), {}
+    for name in values:
+        sources[name] = f"{name} in {config_file}"
+    for name, variable, value in _environment(environ):
+        values[name], sources[name] = value, variable
+    for name, value in flags.items():
+        if value is not None:
+            values[name], sources[name] = value, f"--{name.replace('_', '-')}"
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("\n".join(_line(problem, sources) for problem in error.errors())) from None
+
+
+def _read_file(config_file: Path | None) -> dict[str, Any]:
+    if config_file is None:
+        return {}
+    import yaml  # noqa: PLC0415 - only who has a file pays for the parser
+
+    try:
+        document = yaml.safe_load(config_file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise SettingsError(f"--config: cannot read {config_file}: {reason}") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f", line {mark.line + 1}" if mark else ""
+        raise SettingsError(f"--config: {config_file}{where} is not YAML or JSON") from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise SettingsError(f"--config: {config_file} must be a mapping of settings to values")
+    return {str(name): value for name, value in document.items()}
+
+
+def _environment(environ: Mapping[str, str]) -> list[tuple[str, str, Any]]:
+    """Return (field, variable, value) of each setting in the environment, the strongest last."""
+    found: list[tuple[str, str, Any]] = []
+    for variable, name in _KGATEWAY_ENV.items():
+        if environ.get(variable):
+            value = environ[variable]
+            found.append((name, variable, value.lower() if name == "log_level" else value))
+    for name, field in Settings.model_fields.items():
+        variable = ENV_PREFIX + name.upper()
+        if environ.get(variable):
+            text = environ[variable]
+            is_list = field.annotation == tuple[str, ...]
+            found.append((name, variable, [part.strip() for part in text.split(",")] if is_list else text))
+    return found
+
+
+def _line(problem: Any, sources: Mapping[str, str]) -> str:
+    """Return one line on a setting that can't work: where it was set, what it is, what is allowed."""
+    name = str(problem["loc"][0])
+    source = sources.get(name, name)
+    if problem["type"] == "extra_forbidden":
+        return f"{source}: no such setting; there are {', '.join(Settings.model_fields)}"
+    cause = problem.get("ctx", {}).get("error")
+    if isinstance(cause, SettingsError):
+        return f"{source}: {cause}"
+    message = problem["msg"][:1].lower() + problem["msg"][1:]
+    return f"{source}: {message}, not {problem['input']!r}"

@@ -1,0 +1,112 @@
+"""The portable engine: grpc.aio, by its public API only.
+
+Owns: carrying bytes between gRPC streams and sessions, health, drain. Sessions decide what the bytes are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import grpc.aio
+
+from extproc.errors import SettingsError
+from extproc.server import health as health_service
+from extproc.server.health import Health
+from extproc.server.session import Processor, Session
+from extproc.usage import Completion
+from extproc.wire import envoy
+
+# Envoy keeps one connection a worker open for as long as it lives, so nothing here may close idle ones.
+_OPTIONS = (
+    ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a share of the traffic
+    ("grpc.max_concurrent_streams", 2**31 - 1),
+)
+
+
+class AioServer:
+    """Serves ext_proc and health on one address."""
+
+    def __init__(self, processor: Processor, health: Health, *, max_message_bytes: int) -> None:
+        self._processor = processor
+        self._health = health
+        self._draining = False
+        self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)])
+        self._server.add_generic_rpc_handlers((self._ext_proc_handler(), self._health_handler()))
+
+    async def start(self, address: str) -> int:
+        """Listen on a gRPC address; return the port (1 for a socket that has none).
+
+        Raises SettingsError if the address cannot be had.
+        """
+        try:
+            port = self._server.add_insecure_port(address)
+        except RuntimeError:
+            raise SettingsError(f"cannot listen on {address}: it is taken, or not an address of this machine") from None
+        await self._server.start()
+        self._health.set_serving(True)
+        return port
+
+    async def drain(self, grace_seconds: float) -> None:
+        """Refuse new streams, let running ones finish for so long, then end those that have not."""
+        self._draining = True
+        self._health.set_serving(False)
+        await self._server.stop(grace_seconds)
+
+    def _ext_proc_handler(self) -> grpc.GenericRpcHandler:
+        return grpc.method_handlers_generic_handler(
+            envoy.SERVICE, {envoy.METHOD: grpc.stream_stream_rpc_method_handler(self._process)}
+        )
+
+    def _health_handler(self) -> grpc.GenericRpcHandler:
+        return grpc.method_handlers_generic_handler(
+            health_service.SERVICE,
+            {
+                "Check": grpc.unary_unary_rpc_method_handler(self._check),
+                "Watch": grpc.unary_stream_rpc_method_handler(self._watch),
+            },
+        )
+
+    async def _process(self, _requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        session = self._processor.open_session(context.invocation_metadata() or (), time.monotonic())
+        completion = Completion.CANCELLED
+        try:
+            await self._carry(session, context)
+        except asyncio.CancelledError:
+            # Envoy reset the stream, or the grace of a drain is over and we did.
+            completion = Completion.TRUNCATED if self._draining else Completion.CANCELLED
+            raise
+        finally:
+            session.closed(completion, time.monotonic())
+
+    async def _carry(self, session: Session, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        while (message := await context.read()) is not grpc.aio.EOF:
+            reply = session.receive(message, time.monotonic())
+            if reply is not None:
+                await context.write(reply)
+            if session.detached:
+                return
+
+    async def _check(self, request: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        response = self._health.check(request)
+        if response is None:
+            await context.abort(grpc.StatusCode.NOT_FOUND, "no such service here")
+        return response
+
+    async def _watch(self, request: bytes, _context: grpc.aio.ServicerContext[bytes, bytes]) -> AsyncIterator[bytes]:
+        changed = asyncio.Event()
+        unwatch = self._health.watch(changed.set)
+        try:
+            last: bytes | None = None
+            while True:
+                changed.clear()
+                status = self._health.watched_status(request)
+                if status != last:
+                    last = status
+                    yield status
+                await changed.wait()
+        finally:
+            unwatch()

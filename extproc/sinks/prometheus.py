@@ -1,0 +1,133 @@
+"""Prometheus: what the exchanges used (`ai_*`), and how this process fares (`extproc_*`).
+
+Owns: metric names, labels, buckets. Counters move once an exchange, when it settles. The registry is passed in; nothing
+here touches the default one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+
+from extproc.errors import Reason, Stage
+from extproc.sinks.labels import BoundedLabel
+from extproc.usage import UsageRecord
+
+LABELS = ("llm", "model")
+
+# Counter name (without _total) -> (HELP, field of TokenUsage). The help of the first two is kgateway's.
+_TOKEN_COUNTERS = MappingProxyType(
+    {
+        "ai_prompt_tokens": ("Prompt tokens", "prompt_tokens"),
+        "ai_completion_tokens": ("Completion tokens", "completion_tokens"),
+        "ai_total_tokens": ("Prompt and completion tokens", "total_tokens"),
+        "ai_cached_tokens": ("Prompt tokens read from a cache (part of the prompt)", "cached_tokens"),
+        "ai_cache_creation_tokens": ("Prompt tokens written to a cache (part of the prompt)", "cache_creation_tokens"),
+        "ai_reasoning_tokens": ("Reasoning tokens (part of the completion)", "reasoning_tokens"),
+    }
+)
+
+# The buckets OpenTelemetry advises for gen_ai.server.time_to_first_token and gen_ai.client.operation.duration.
+_FIRST_TOKEN_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+_DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+
+
+class TokenMetrics:
+    """Counts what LLM exchanges used. A count that the provider did not send adds no series."""
+
+    name = "prometheus"
+
+    def __init__(self, registry: CollectorRegistry, *, max_label_values: int) -> None:
+        dropped = Counter(
+            "extproc_label_values_dropped",
+            "Exchanges counted under the label value 'other' because there were too many values",
+            ["label"],
+            registry=registry,
+        )
+        self._llm = BoundedLabel(max_label_values, dropped.labels("llm").inc)
+        self._model = BoundedLabel(max_label_values, dropped.labels("model").inc)
+        self._requests = Counter("ai_requests", "LLM exchanges, whatever their outcome", LABELS, registry=registry)
+        self._tokens = {
+            field: Counter(name, help_, LABELS, registry=registry) for name, (help_, field) in _TOKEN_COUNTERS.items()
+        }
+        self._duration = Histogram(
+            "ai_request_duration_seconds",
+            "From the request's headers to the end of the answer",
+            LABELS,
+            buckets=_DURATION_BUCKETS,
+            registry=registry,
+        )
+        self._first_token = Histogram(
+            "ai_time_to_first_token_seconds",
+            "From the request's headers to the first token of a streamed answer",
+            LABELS,
+            buckets=_FIRST_TOKEN_BUCKETS,
+            registry=registry,
+        )
+
+    def emit(self, record: UsageRecord) -> None:
+        """Count one exchange."""
+        if not record.is_llm:
+            return
+        labels = (self._llm.value(record.provider), self._model.value(record.request_model))
+        self._requests.labels(*labels).inc()
+        self._duration.labels(*labels).observe(record.duration_seconds)
+        if record.time_to_first_token_seconds is not None:
+            self._first_token.labels(*labels).observe(record.time_to_first_token_seconds)
+        for field, counter in self._tokens.items():
+            tokens = getattr(record.usage, field, None)
+            if tokens is not None:
+                counter.labels(*labels).inc(tokens)
+
+
+class ServerMetrics:
+    """Counts how this process fares: streams, messages, endings, and what could not be read."""
+
+    name = "prometheus-server"
+
+    def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
+        Info("extproc_build", "What is running", registry=registry).info({"version": version})
+        self._streams = Gauge("extproc_streams_active", "gRPC streams open now", registry=registry)
+        self._messages = Counter(
+            "extproc_messages", "ext_proc messages received, by phase", ["phase"], registry=registry
+        )
+        self._exchanges = Counter(
+            "extproc_exchanges", "LLM exchanges settled, by how they ended", ["completion"], registry=registry
+        )
+        self._skipped = Counter("extproc_exchanges_skipped", "Exchanges that were not with an LLM", registry=registry)
+        self._errors = Counter(
+            "extproc_extraction_errors",
+            "Exchanges of which something could not be read, by where and why",
+            ["stage", "reason"],
+            registry=registry,
+        )
+        self._sink_errors = Counter("extproc_sink_errors", "Records a sink failed to take", ["sink"], registry=registry)
+
+    def emit(self, record: UsageRecord) -> None:
+        """Count how one exchange ended."""
+        if record.is_llm:
+            self._exchanges.labels(record.completion.value).inc()
+        else:
+            self._skipped.inc()
+        for error in record.extraction_errors:
+            self._errors.labels(error.stage.value, error.reason.value).inc()
+
+    def stream_opened(self) -> None:
+        """Count a gRPC stream in."""
+        self._streams.inc()
+
+    def stream_closed(self, messages: Mapping[str, int]) -> None:
+        """Count a gRPC stream out, with the messages it carried by phase."""
+        self._streams.dec()
+        for phase, count in messages.items():
+            self._messages.labels(phase).inc(count)
+
+    def message_failed(self, stage: Stage, reason: Reason) -> None:
+        """Count a message that could not be processed."""
+        self._errors.labels(stage.value, reason.value).inc()
+
+    def sink_failed(self, sink: str) -> None:
+        """Count a record that a sink failed to take."""
+        self._sink_errors.labels(sink).inc()

@@ -1,0 +1,146 @@
+"""ProcessingRequest and ProcessingResponse, between bytes and phases.
+
+Owns: the protobuf, and nothing else does. Serialised messages can be joined: the bytes of a reply followed by the bytes
+of its dynamic metadata are the reply with dynamic metadata, because protobuf merges what it reads in sequence
+(https://protobuf.dev/programming-guides/encoding/#last-one-wins). So replies that say nothing are constants, and
+metadata is appended to them. Must not know what an exchange means.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+
+from extproc.errors import DecodeError, Reason
+from extproc.wire.ext_proc_pb2 import (
+    BodyMutation,
+    BodyResponse,
+    CommonResponse,
+    HeaderMap,
+    HeadersResponse,
+    HttpBody,
+    ProcessingMode,
+    ProcessingRequest,
+    ProcessingResponse,
+    StreamedBodyResponse,
+    TrailersResponse,
+)
+
+SERVICE: Final = "envoy.service.ext_proc.v3.ExternalProcessor"
+METHOD: Final = "Process"
+
+MetadataValue: TypeAlias = str | bool | int | float
+Metadata: TypeAlias = Mapping[str, Mapping[str, MetadataValue]]
+
+
+class Phase(enum.StrEnum):
+    """A part of an HTTP exchange, by the name it has in both messages."""
+
+    REQUEST_HEADERS = "request_headers"
+    REQUEST_BODY = "request_body"
+    REQUEST_TRAILERS = "request_trailers"
+    RESPONSE_HEADERS = "response_headers"
+    RESPONSE_BODY = "response_body"
+    RESPONSE_TRAILERS = "response_trailers"
+
+
+# Phases by the field's name on the wire; a lookup, because the enum's constructor is slower than the decoding.
+_PHASES: Final = {phase.value: phase for phase in Phase}
+
+# The reply to a phase that changes nothing and says nothing, as it is sent.
+CONTINUE: Final[Mapping[Phase, bytes]] = {
+    Phase.REQUEST_HEADERS: ProcessingResponse(request_headers=HeadersResponse()).SerializeToString(),
+    Phase.REQUEST_BODY: ProcessingResponse(request_body=BodyResponse()).SerializeToString(),
+    Phase.REQUEST_TRAILERS: ProcessingResponse(request_trailers=TrailersResponse()).SerializeToString(),
+    Phase.RESPONSE_HEADERS: ProcessingResponse(response_headers=HeadersResponse()).SerializeToString(),
+    Phase.RESPONSE_BODY: ProcessingResponse(response_body=BodyResponse()).SerializeToString(),
+    Phase.RESPONSE_TRAILERS: ProcessingResponse(response_trailers=TrailersResponse()).SerializeToString(),
+}
+
+# Modes in which Envoy only passes on the body it gets back.
+_ECHO_MODES: Final = frozenset({ProcessingMode.FULL_DUPLEX_STREAMED, ProcessingMode.GRPC})
+
+
+def decode_request(message: bytes) -> ProcessingRequest:
+    """Return the message Envoy sent; raise DecodeError(UNDECODABLE) for bytes that are none."""
+    try:
+        return ProcessingRequest.FromString(message)
+    except ProtobufDecodeError:
+        raise DecodeError(Reason.UNDECODABLE) from None
+
+
+def phase_of(request: ProcessingRequest) -> Phase:
+    """Return the phase a message is about; raise DecodeError(UNKNOWN_PHASE) if it has none that is known here."""
+    try:
+        return _PHASES[request.WhichOneof("request") or ""]
+    except KeyError:
+        raise DecodeError(Reason.UNKNOWN_PHASE) from None
+
+
+@dataclass(frozen=True, slots=True)
+class Modes:
+    """How Envoy hands over the bodies of an exchange, as the first message of a stream declares it.
+
+    `echoed` holds the body phases whose chunks must be sent back. `whole_response` is the wish to get the response
+    body in one message after all, as bytes to append to the reply to the response headers; empty where it makes no
+    sense. Envoy follows it where its configuration says allow_mode_override, and else passes it by.
+    """
+
+    echoed: frozenset[Phase] = frozenset()
+    whole_response: bytes = b""
+
+
+def read_modes(request: ProcessingRequest) -> Modes:
+    """Return the modes that a message declares."""
+    config = request.protocol_config
+    by_phase = {Phase.REQUEST_BODY: config.request_body_mode, Phase.RESPONSE_BODY: config.response_body_mode}
+    echoed = frozenset(phase for phase, mode in by_phase.items() if mode in _ECHO_MODES)
+    if echoed or config.response_body_mode != ProcessingMode.STREAMED:
+        return Modes(echoed)
+    override = ProcessingMode(
+        request_body_mode=config.request_body_mode, response_body_mode=ProcessingMode.BUFFERED_PARTIAL
+    )
+    return Modes(echoed, ProcessingResponse(mode_override=override).SerializeToString())
+
+
+def read_headers(headers: HeaderMap, wanted: Iterable[str]) -> dict[str, str]:
+    """Return the wanted headers: lower-case names; several values of one name joined as RFC 9110 section 5.3 says.
+
+    Nothing but what is wanted leaves the message, so that no credential can end up anywhere.
+    """
+    read: dict[str, str] = {}
+    for header in headers.headers:
+        name = header.key
+        if name in wanted:
+            value = header.raw_value.decode("utf-8", "replace") or header.value
+            read[name] = f"{read[name]}, {value}" if name in read else value
+    return read
+
+
+def encode_echo(phase: Phase, body: HttpBody) -> bytes:
+    """Return the reply to a body phase that sends the chunk back as it came."""
+    echo = StreamedBodyResponse(body=body.body, end_of_stream=body.end_of_stream)
+    reply = BodyResponse(response=CommonResponse(body_mutation=BodyMutation(streamed_response=echo)))
+    if phase is Phase.REQUEST_BODY:
+        return ProcessingResponse(request_body=reply).SerializeToString()
+    return ProcessingResponse(response_body=reply).SerializeToString()
+
+
+def encode_dynamic_metadata(metadata: Metadata) -> bytes:
+    """Return dynamic metadata, namespace by namespace, as bytes to append to a reply."""
+    response = ProcessingResponse()
+    namespaces = response.dynamic_metadata.fields
+    for namespace, values in metadata.items():
+        fields = namespaces[namespace].struct_value.fields
+        for key, value in values.items():
+            if isinstance(value, str):
+                fields[key].string_value = value
+            elif isinstance(value, bool):
+                fields[key].bool_value = value
+            else:
+                fields[key].number_value = value
+    return response.SerializeToString()
