@@ -1,0 +1,162 @@
+"""The bootstrap of the embedded Envoy: envoy/envoy.yaml, with other addresses.
+
+Owns: finding the file a person reads, and putting ports, sockets and upstreams into it. Everything else about the
+traffic stays as the file says, so that what the demo shows is what the file does.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from extproc import semconv
+from extproc.config.address import HostPort
+
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+_TLS_CONTEXT = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+_PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute"
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A provider behind the gateway. `name` is its path prefix, "" stands for the root."""
+
+    name: str
+    host: str
+    port: int
+    is_tls: bool
+    base_path: str  # what the provider's own paths start with, without a slash at its end
+    provider: str | None  # what the sidecar is to call it; None: it finds out
+
+    @property
+    def authority(self) -> str:
+        """The host the provider is asked for, with its port where it is not the usual one."""
+        usual = 443 if self.is_tls else 80
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == usual else f"{host}:{self.port}"
+
+
+class Bootstrap:
+    """Envoy's configuration as a document to put addresses into."""
+
+    def __init__(self) -> None:
+        """Load envoy/envoy.yaml, from the installed package or from the source tree."""
+        packaged = files("extproc") / "_envoy" / "envoy.yaml"
+        source = Path(__file__).resolve().parents[2] / "envoy" / "envoy.yaml"
+        # Aliases in YAML are one object in memory; a copy through JSON makes them several, as Envoy sees them.
+        text = packaged.read_text() if packaged.is_file() else source.read_text()
+        self._document: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(text)))
+
+    def to_json(self) -> str:
+        """Return the document for `envoy -c FILE.json`."""
+        return json.dumps(self._document, indent=1)
+
+    def listen(self, gateway: HostPort, admin: HostPort) -> None:
+        """Serve traffic and Envoy's admin interface there; port 0 takes a free one."""
+        self._document["admin"]["address"] = _socket_address(admin)
+        self._listener["address"] = _socket_address(gateway)
+
+    def use_sidecar(self, socket_path: Path) -> None:
+        """Reach the sidecar at a Unix socket."""
+        _set_endpoint(self._cluster("extproc"), {"pipe": {"path": str(socket_path)}})
+
+    def use_mock(self, cluster: str, address: HostPort) -> None:
+        """Send a provider's traffic to a plain HTTP server instead."""
+        _set_plain_http(self._cluster(cluster))
+        self._cluster(cluster)["type"] = "STATIC"
+        _set_endpoint(self._cluster(cluster), _socket_address(address))
+
+    def use_upstreams(self, upstreams: list[Upstream], trust_store: str) -> None:
+        """Replace the providers of the file by these, each behind its own path prefix."""
+        clusters = self._document["static_resources"]["clusters"]
+        template = copy.deepcopy(self._cluster("openai"))
+        route_template = copy.deepcopy(self._virtual_host["routes"][0])
+        clusters[:] = [cluster for cluster in clusters if cluster["name"] == "extproc"]
+        clusters += [_build_cluster(template, upstream, trust_store) for upstream in upstreams]
+        # The root takes whatever no prefix took, so it comes last.
+        in_order = sorted(upstreams, key=lambda upstream: upstream.name == "")
+        self._virtual_host["routes"] = [_build_route(route_template, upstream) for upstream in in_order]
+
+    @property
+    def ext_proc(self) -> dict[str, Any]:
+        """The configuration of the ext_proc filter."""
+        config: dict[str, Any] = self._connection_manager["http_filters"][0]["typed_config"]
+        return config
+
+    @property
+    def _listener(self) -> dict[str, Any]:
+        listener: dict[str, Any] = self._document["static_resources"]["listeners"][0]
+        return listener
+
+    @property
+    def _connection_manager(self) -> dict[str, Any]:
+        manager: dict[str, Any] = self._listener["filter_chains"][0]["filters"][0]["typed_config"]
+        return manager
+
+    @property
+    def _virtual_host(self) -> dict[str, Any]:
+        virtual_host: dict[str, Any] = self._connection_manager["route_config"]["virtual_hosts"][0]
+        return virtual_host
+
+    def _cluster(self, name: str) -> dict[str, Any]:
+        clusters = self._document["static_resources"]["clusters"]
+        cluster: dict[str, Any] = next(cluster for cluster in clusters if cluster["name"] == name)
+        return cluster
+
+
+def _build_cluster(template: dict[str, Any], upstream: Upstream, trust_store: str) -> dict[str, Any]:
+    cluster = copy.deepcopy(template)
+    cluster["name"] = cluster["load_assignment"]["cluster_name"] = _cluster_name(upstream)
+    _set_endpoint(cluster, _socket_address(HostPort(upstream.host, upstream.port)))
+    if upstream.is_tls:
+        validation = {"trusted_ca": {"filename": trust_store}}
+        tls = {"@type": _TLS_CONTEXT, "common_tls_context": {"validation_context": validation}}
+        cluster["transport_socket"]["typed_config"] = tls
+    else:
+        _set_plain_http(cluster)
+    return cluster
+
+
+def _build_route(template: dict[str, Any], upstream: Upstream) -> dict[str, Any]:
+    route = copy.deepcopy(template)
+    route["name"] = upstream.name or "root"
+    route["match"] = {"prefix": f"/{upstream.name}/" if upstream.name else "/"}
+    route["route"] |= {
+        "cluster": _cluster_name(upstream),
+        "host_rewrite_literal": upstream.authority,
+        "prefix_rewrite": f"{upstream.base_path}/",
+    }
+    if upstream.provider is None:
+        del route["typed_per_filter_config"]
+    else:
+        initial_metadata = [{"key": semconv.PROVIDER_INITIAL_METADATA, "value": upstream.provider}]
+        overrides = {"@type": _PER_ROUTE, "overrides": {"grpc_initial_metadata": initial_metadata}}
+        route["typed_per_filter_config"] = {"envoy.filters.http.ext_proc": overrides}
+    return route
+
+
+def _cluster_name(upstream: Upstream) -> str:
+    return f"upstream-{upstream.name or 'root'}"
+
+
+def _socket_address(address: HostPort) -> dict[str, Any]:
+    return {"socket_address": {"address": address.host, "port_value": address.port}}
+
+
+def _set_endpoint(cluster: dict[str, Any], address: dict[str, Any]) -> None:
+    cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+
+
+def _set_plain_http(cluster: dict[str, Any]) -> None:
+    """Take TLS away, and with it HTTP/2, which is agreed on in its handshake."""
+    cluster.pop("transport_socket", None)
+    options = cluster["typed_extension_protocol_options"][_HTTP_OPTIONS]
+    options.pop("auto_config", None)
+    options.pop("upstream_http_protocol_options", None)
+    options["explicit_http_config"] = {"http_protocol_options": {}}

@@ -1,0 +1,78 @@
+"""Whether the numbers are right: what the mock providers reported against what came out at the other end.
+
+Owns: the comparison, field by field, of metadata in the access log and of counters. Prints nothing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from extproc.demo.mock.reply import Reply
+
+_COUNTERS = {
+    "ai_prompt_tokens_total": "prompt_tokens",
+    "ai_completion_tokens_total": "completion_tokens",
+    "ai_total_tokens_total": "total_tokens",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One number that is not what it should be."""
+
+    what: str
+    expected: object
+    seen: object
+
+    def __str__(self) -> str:
+        return f"{self.what}: expected {self.expected}, saw {self.seen}"
+
+
+def check_entry(entry: Mapping[str, Any], reply: Reply) -> list[Difference]:
+    """Compare the metadata in an access log line with what the provider reported."""
+    ai = entry.get("ai") or {}
+    expected: dict[str, object] = {"provider_model": reply.model}
+    total = 0
+    if reply.reported is not None:
+        total = reply.reported.total_tokens
+        expected |= {
+            "prompt_tokens": reply.reported.prompt_tokens,
+            "completion_tokens": reply.reported.completion_tokens,
+            "total_tokens": total,
+            "cached_tokens": reply.reported.cached_tokens,
+            "cache_creation_tokens": reply.reported.cache_creation_tokens,
+            "reasoning_tokens": reply.reported.reasoning_tokens,
+            "usage_source": "reported",
+        }
+    differences = [Difference(key, want, ai.get(key)) for key, want in expected.items() if ai.get(key) != want]
+    if entry.get("hits_addend") != total:
+        differences.append(Difference("hits_addend", total, entry.get("hits_addend")))
+    return differences
+
+
+def check_counters(metrics: str, exchanges: Iterable[tuple[str, str, Reply]]) -> list[Difference]:
+    """Compare the counters of a scrape with the sum of what was reported for each (llm, model)."""
+    expected: Counter[tuple[str, str, str]] = Counter()
+    for llm, model, reply in exchanges:
+        expected["ai_requests_total", llm, model] += 1
+        for name, field in _COUNTERS.items():
+            if reply.reported is not None:
+                expected[name, llm, model] += getattr(reply.reported, field)
+    seen = {
+        (sample.name, sample.labels["llm"], sample.labels["model"]): sample.value
+        for family in text_string_to_metric_families(metrics)
+        for sample in family.samples
+        if sample.name in _COUNTERS or sample.name == "ai_requests_total"
+    }
+    return [
+        Difference(
+            f'{name}{{llm="{llm}",model="{model}"}}', expected.get((name, llm, model)), seen.get((name, llm, model))
+        )
+        for name, llm, model in sorted(expected.keys() | seen.keys())
+        if expected.get((name, llm, model)) != seen.get((name, llm, model))
+    ]

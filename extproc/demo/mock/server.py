@@ -1,0 +1,134 @@
+"""The mock providers as HTTP servers on loopback, one port each.
+
+Owns: HTTP, pacing, and the ledger: what usage was reported under which request id. The servers run in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import socket
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from types import MappingProxyType, TracebackType
+from typing import Any, Self
+
+import uvicorn
+
+from extproc.config.address import HostPort
+from extproc.demo.mock import anthropic, gemini, openai
+from extproc.demo.mock.reply import Reply, encode
+
+_LOOPBACK = "127.0.0.1"
+_BACKLOG = 1024
+
+PROVIDERS = ("openai", "anthropic", "gemini")
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How long a model takes, in seconds: before its first token, and for each event after it."""
+
+    first_seconds: float = 0.0
+    event_seconds: float = 0.0
+
+
+# About what small hosted models do.
+REALISTIC = Pace(first_seconds=0.25, event_seconds=0.025)
+INSTANT = Pace()
+
+
+class MockProviders:
+    """A context: inside it the mock providers answer at `addresses`.
+
+    `ledger` holds the reply given to each request, by its x-request-id.
+    """
+
+    def __init__(self, pace: Pace = INSTANT) -> None:
+        self._pace = pace
+        self.ledger: dict[str, Reply] = {}
+        self._sockets = {name: _listen() for name in PROVIDERS}
+        ports = {name: listener.getsockname()[1] for name, listener in self._sockets.items()}
+        self.addresses = MappingProxyType({name: HostPort(_LOOPBACK, port) for name, port in ports.items()})
+        self._names = {port: name for name, port in ports.items()}
+        self._server = uvicorn.Server(
+            uvicorn.Config(self._app, lifespan="off", log_config=None, access_log=False, ws="none", interface="asgi3")
+        )
+        sockets = list(self._sockets.values())
+        self._thread = threading.Thread(target=lambda: self._server.run(sockets), name="mock providers", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = True
+        self._server.force_exit = True  # streams that nobody waits for any more
+        self._thread.join()
+        for listener in self._sockets.values():
+            listener.close()
+
+    async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await _read_body(receive)
+        reply = self._answer(self._names[scope["server"][1]], scope, body)
+        headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
+        self.ledger[headers.get("x-request-id", "")] = reply
+        await self._send(reply, send)
+
+    def _answer(self, provider: str, scope: Scope, body: bytes) -> Reply:
+        path, query = scope["path"], scope["query_string"].decode("latin-1")
+        if scope["method"] != "POST":
+            return Reply({"object": "list", "data": []})
+        try:
+            ask = json.loads(body)
+        except ValueError:
+            ask = None
+        if not isinstance(ask, dict):
+            return Reply(
+                {"error": {"message": "the body is no JSON object", "type": "invalid_request_error"}}, status=400
+            )
+        if provider == "openai":
+            return openai.answer(path, ask)
+        return anthropic.answer(path, ask) if provider == "anthropic" else gemini.answer(path, query, ask)
+
+    async def _send(self, reply: Reply, send: Send) -> None:
+        headers = [(b"content-type", reply.content_type.encode())]
+        if not reply.events:
+            body = encode(reply.document)
+            headers.append((b"content-length", str(len(body)).encode()))
+            await asyncio.sleep(self._pace.first_seconds)
+            await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            await send({"type": "http.response.body", "body": body})
+            return
+        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+        await asyncio.sleep(self._pace.first_seconds)
+        for event in reply.events:
+            await send({"type": "http.response.body", "body": event, "more_body": True})
+            if self._pace.event_seconds:
+                await asyncio.sleep(self._pace.event_seconds * random.uniform(0.5, 1.5))
+        await send({"type": "http.response.body", "body": b""})
+
+
+async def _read_body(receive: Receive) -> bytes:
+    parts = []
+    while True:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return b"".join(parts)
+
+
+def _listen() -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((_LOOPBACK, 0))
+    listener.listen(_BACKLOG)
+    return listener
