@@ -8,20 +8,22 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from extproc import __version__
 from extproc.config.address import MAX_PORT
 from extproc.errors import SettingsError
 
 EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
 
 app = typer.Typer(
     name="extproc",
     help="The external processor that makes Envoy an AI gateway: exact token counts as metadata and metrics.",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -41,7 +43,7 @@ def _port_option(help_: str) -> Any:
 
 @app.callback()
 def _root(
-    version: Annotated[  # noqa: ARG001 - the callback does all there is to do
+    version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
@@ -87,6 +89,9 @@ def serve(
         stream=sys.stderr,
     )
 
+    # gRPC's core has a log of its own, which would say our errors again in its own words.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+
     from extproc.app import serve as run_server
 
     asyncio.run(run_server(settings))
@@ -101,10 +106,11 @@ def demo(
         bool, typer.Option("--once", help="Show it and stop; exit 1 unless every number is right.")
     ] = False,
 ) -> None:
-    """See it work: mock providers, the sidecar and a real Envoy, all on this machine.
+    """See it work: mock providers, the sidecar and a real Envoy.
 
+    All on this machine, without network or keys.
     Sends one request of each kind through Envoy, prints Envoy's access log with the metadata of each and the counters,
-    then stays up for you to try. Needs no network and no keys.
+    then stays up for you to try.
     """
     from extproc.demo.show import show
     from extproc.demo.stack import Ports
@@ -112,20 +118,54 @@ def demo(
     raise typer.Exit(show(Ports(port, metrics_port, envoy_admin_port), once=once))
 
 
+@app.command()
+def run(
+    upstream: Annotated[
+        list[str],
+        typer.Option(
+            metavar="[NAME=]URL",
+            help="A provider: https://api.openai.com at the root, anthropic=https://api.anthropic.com at /anthropic.",
+        ),
+    ],
+    port: Annotated[int, _port_option("Where the gateway listens on 127.0.0.1")] = 8080,
+    metrics_port: Annotated[int, _port_option("Where the sidecar serves /metrics on 127.0.0.1")] = 9092,
+    envoy_admin_port: Annotated[int, _port_option("Where Envoy's admin interface listens on 127.0.0.1")] = 9901,
+) -> None:
+    """Run a local metered gateway to real providers.
+
+    It is an embedded Envoy with the sidecar.
+    Point your clients at it instead of at the provider; it prints what each exchange used, and the sum at the end.
+    """
+    from extproc.demo.run import run as run_gateway
+    from extproc.demo.stack import Ports
+
+    raise typer.Exit(run_gateway(upstream, Ports(port, metrics_port, envoy_admin_port)))
+
+
 def main() -> None:
     """Run the command line; exit with its code."""
     try:
-        code = app(standalone_mode=False)
-    except typer.exceptions.TyperException as error:
-        _fail(error.format_message())
+        code = app(args=sys.argv[1:] or ["--help"], prog_name="extproc", standalone_mode=False)
+    except TyperException as error:
+        _fail(error.format_message() + _hint(error))
     except SettingsError as error:
         _fail(str(error))
     except (typer.Abort, KeyboardInterrupt):
-        sys.exit(130)
+        sys.exit(EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _fail(message: str) -> None:
+def _hint(error: TyperException) -> str:
+    """Return what is allowed in the place of what was refused."""
+    context = getattr(error, "ctx", None)
+    if context is None:
+        return ""
+    if isinstance(context.command, TyperGroup) and context.invoked_subcommand is None:
+        return f" There are {', '.join(context.command.commands)}."
+    return f" See {context.command_path} --help."
+
+
+def _fail(message: str) -> NoReturn:
     for line in message.splitlines():
         print(f"extproc: {line}", file=sys.stderr)
     sys.exit(EXIT_USAGE)

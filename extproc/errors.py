@@ -55,5 +55,8 @@ class DecodeError(ExtprocError):
         self.reason = reason
 
 
-class SettingsError(ExtprocError):
-    """A setting that cannot work. The message is one line: what is wrong, and what is allowed."""
+class SettingsError(ExtprocError, ValueError):
+    """A setting that cannot work. The message is one line: what is wrong, and what is allowed.
+
+    It is a ValueError because that is what pydantic takes from a validator.
+    """

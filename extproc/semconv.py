@@ -56,7 +56,7 @@ KEY_OPERATION: Final = "operation"
 KEY_STREAMING: Final = "streaming"
 KEY_FINISH_REASON: Final = "finish_reason"
 KEY_ERROR_TYPE: Final = "error_type"
-KEY_TIME_TO_FIRST_TOKEN_MS: Final = "time_to_first_token_ms"
+KEY_TIME_TO_FIRST_TOKEN_MS: Final = "time_to_first_token_ms"  # noqa: S105 - a token of speech
 
 # The key Envoy's rate limit filter reads under envoy.ratelimit.
 KEY_HITS_ADDEND: Final = "hits_addend"

@@ -94,25 +94,32 @@ class AdminServer:
 
 
 def _application(metrics: WSGIApplication, is_ready: Callable[[], bool], index: str) -> WSGIApplication:
-    def plain(start_response: StartResponse, status: str, text: str) -> Iterable[bytes]:
-        body = text.encode()
-        start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
-        return [body]
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        match environ.get("PATH_INFO"):
+            case "/metrics":
+                return metrics(environ, start_response)
+            case "/livez":
+                return _plain(start_response, "200 OK", "ok\n")
+            case "/readyz" if is_ready():
+                return _plain(start_response, "200 OK", "ok\n")
+            case "/readyz":
+                return _plain(start_response, "503 Service Unavailable", "not ready\n")
+            case "/":
+                return _plain(start_response, "200 OK", index)
+            case _:
+                return _plain(start_response, "404 Not Found", index)
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        path = environ.get("PATH_INFO", "")
-        if environ.get("REQUEST_METHOD") not in ("GET", "HEAD"):
-            return plain(start_response, "405 Method Not Allowed", "only GET and HEAD\n")
-        if path == "/metrics":
-            return metrics(environ, start_response)
-        if path == "/livez":
-            return plain(start_response, "200 OK", "ok\n")
-        if path == "/readyz":
-            ready = is_ready()
-            status = "200 OK" if ready else "503 Service Unavailable"
-            return plain(start_response, status, "ok\n" if ready else "not ready\n")
-        if path == "/":
-            return plain(start_response, "200 OK", index)
-        return plain(start_response, "404 Not Found", index)
+        method = environ.get("REQUEST_METHOD")
+        if method not in ("GET", "HEAD"):
+            return _plain(start_response, "405 Method Not Allowed", "only GET and HEAD\n")
+        body = answer(environ | {"REQUEST_METHOD": "GET"}, start_response)
+        return body if method == "GET" else []
 
     return application
+
+
+def _plain(start_response: StartResponse, status: str, text: str) -> Iterable[bytes]:
+    body = text.encode()
+    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
+    return [body]

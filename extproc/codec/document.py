@@ -27,16 +27,16 @@ def decode_document(data: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         if not data.strip():
             raise DecodeError(Reason.EMPTY) from None
-        reason = Reason.TRUNCATED if error.pos == len(error.doc) or _ends_inside_a_character(data) else Reason.NOT_JSON
-        raise DecodeError(reason) from None
+        raise DecodeError(Reason.TRUNCATED if _is_cut_off(data, error) else Reason.NOT_JSON) from None
 
 
-def _ends_inside_a_character(data: bytes) -> bool:
+def _is_cut_off(data: bytes, error: orjson.JSONDecodeError) -> bool:
+    """Say whether the document was good as far as it went: what is wrong with it is its end."""
     try:
         data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return error.reason == "unexpected end of data"
-    return False
+    except UnicodeDecodeError as utf8_error:
+        return utf8_error.reason == "unexpected end of data"
+    return error.pos == len(error.doc)
 
 
 class WholeDocument:

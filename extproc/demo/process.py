@@ -59,11 +59,15 @@ class Child:
         """Wait for a condition. Raises SettingsError with the child's last words if it ends, or if time does."""
         deadline = time.monotonic() + timeout_seconds
         while not is_ready():
-            if self.returncode is not None:
-                raise SettingsError(f"{self.name} ended with exit code {self.returncode}: {self._last_words()}")
+            self.check()
             if time.monotonic() > deadline:
                 raise SettingsError(f"{self.name} was not ready within {timeout_seconds:g} s: {self._last_words()}")
             time.sleep(_POLL_SECONDS)
+
+    def check(self) -> None:
+        """Raise SettingsError with the child's last words if it has ended."""
+        if self.returncode is not None:
+            raise SettingsError(f"{self.name} ended with exit code {self.returncode}: {self._last_words()}")
 
     def kill(self) -> None:
         """End it at once, as a crash would."""

@@ -6,7 +6,6 @@ Owns: the course of the demo and what a person sees of it.
 from __future__ import annotations
 
 import json
-import signal
 import threading
 import time
 from dataclasses import dataclass
@@ -23,9 +22,18 @@ from extproc.demo.mock.reply import Reply
 from extproc.demo.mock.server import PROVIDERS, REALISTIC, MockProviders, Pace
 from extproc.demo.requests import DemoRequest, demo_requests
 from extproc.demo.stack import Ports, Stack
+from extproc.demo.terminal import build_console, stop_on_signals
 
-# Wide enough for the table where there is no terminal to ask.
-_PLAIN_WIDTH = 120
+_ASKS = """\
+  curl http://{gateway}/openai/v1/chat/completions -H content-type:application/json \\
+       -d '{{"model": "gpt-4o-mini", "messages": [{{"role": "user", "content": "What is recursion?"}}]}}'
+
+  curl -N http://{gateway}/anthropic/v1/messages -H content-type:application/json \\
+       -d '{{"model": "claude-haiku-4-5", "max_tokens": 99, "stream": true,
+            "messages": [{{"role": "user", "content": "What is recursion?"}}]}}'
+
+  curl -s http://{metrics}/metrics | grep ^ai_
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +50,8 @@ class Exchanged:
 
 def show(ports: Ports, *, once: bool, pace: Pace = REALISTIC) -> int:
     """Run the demo; return the exit code: 0 if every number is right, else 1."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _PLAIN_WIDTH
-    stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    console = build_console()
+    stop = stop_on_signals()
     log = AccessLog()
     with MockProviders(pace) as providers:
         bootstrap = Bootstrap()
@@ -60,7 +64,7 @@ def show(ports: Ports, *, once: bool, pace: Pace = REALISTIC) -> int:
                 return 130
             console.print(_verdict(differences))
             if not once:
-                _stay(console, stack.gateway, stack.metrics, stop)
+                _stay(console, stack, stop)
     return 1 if differences else 0
 
 
@@ -140,19 +144,9 @@ def _verdict(differences: list[Difference]) -> Text:
     return Text(f"\n{len(differences)} numbers are wrong:{lines}", style="bold red")
 
 
-def _stay(console: Console, gateway: HostPort, metrics: HostPort, stop: threading.Event) -> None:
-    asks = f"""
-[bold]Try it yourself[/], Ctrl-C ends it all:
-
-  curl http://{gateway}/openai/v1/chat/completions -H content-type:application/json \\
-       -d '{{"model": "gpt-4o-mini", "messages": [{{"role": "user", "content": "What is recursion?"}}]}}'
-
-  curl -N http://{gateway}/anthropic/v1/messages -H content-type:application/json \\
-       -d '{{"model": "claude-haiku-4-5", "max_tokens": 99, "stream": true,
-            "messages": [{{"role": "user", "content": "What is recursion?"}}]}}'
-
-  curl http://{metrics}/metrics | grep ^ai_
-"""
-    console.print(asks.replace("[{", "\\[{"), soft_wrap=True)
-    stop.wait()
+def _stay(console: Console, stack: Stack, stop: threading.Event) -> None:
+    console.print("\n[bold]Try it yourself[/], Ctrl-C ends it all:\n")
+    console.print(Text(_ASKS.format(gateway=stack.gateway, metrics=stack.metrics)), soft_wrap=True)
+    while not stop.wait(0.5):
+        stack.check()
     console.print("Stopping ...")

@@ -101,6 +101,12 @@ class Stack:
                 child.end()
         self._directory.cleanup()
 
+    def check(self) -> None:
+        """Raise SettingsError if one of them has ended by itself."""
+        for child in (self.sidecar, self.envoy):
+            if child is not None:
+                child.check()
+
     def start_sidecar(self) -> None:
         """Start the sidecar, the first time or in the place of one that is gone."""
         self.metrics = claim_port(self.metrics, "--metrics-port")

@@ -30,24 +30,22 @@ _CONTENT_KEYS = ("text", "thinking", "partial_json")
 def read_answer(document: JSONObject) -> Answer:
     """Return what a message or one event of its stream says."""
     match document.get("type"):
+        case "message":
+            return _read_message(document)
         case "message_start":
             return _read_message(object_at(document, "message"))
+        case "content_block_delta":
+            delta = object_at(document, "delta")
+            return Answer(has_content=any(delta.get(key) for key in _CONTENT_KEYS))
         case "message_delta":
             return Answer(
                 counts=optional_object(document, "usage"),
                 finish_reason=name_at(object_at(document, "delta"), "stop_reason"),
             )
-        case "content_block_delta":
-            delta = object_at(document, "delta")
-            return Answer(has_content=any(delta.get(key) for key in _CONTENT_KEYS))
         case "message_stop":
             return Answer(is_last=True)
-        case "error":
-            return Answer(error_type=error_type_of(document))
-        case "message":
-            return _read_message(document)
         case _:
-            return Answer()
+            return Answer(error_type=error_type_of(document))
 
 
 def _read_message(message: JSONObject) -> Answer:

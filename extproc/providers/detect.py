@@ -7,6 +7,7 @@ provider stands above all of this and is the exchange's business. Must not know 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
@@ -126,19 +127,18 @@ def read_llm_ask(document: JSONObject) -> Ask | None:
     return ask if ask.model and has_input else None
 
 
+# shape of an answer (whole, or its first event) -> flavour, for paths that say nothing. The first that fits wins.
+SHAPES: tuple[tuple[Callable[[JSONObject], bool], Flavour], ...] = (
+    (lambda document: "usageMetadata" in document or "candidates" in document, gemini_generate.GENERATE),
+    (lambda document: document.get("type") in ("message", "message_start"), anthropic_messages.MESSAGES),
+    (lambda document: document.get("object") == "response", openai_responses.RESPONSES),
+    (lambda document: str(document.get("type")).startswith("response."), openai_responses.RESPONSES),
+    (lambda document: document.get("object") == "text_completion", openai_chat.COMPLETIONS),
+    (lambda document: "choices" in document, openai_chat.CHAT),
+    (lambda document: document.get("object") == "list" and "usage" in document, openai_chat.EMBEDDINGS),
+)
+
+
 def detect_answer(document: JSONObject) -> Flavour | None:
-    """Return the flavour of an answer (whole or its first event) by its shape, for paths that say nothing."""
-    kind, wire_object = document.get("type"), document.get("object")
-    if "usageMetadata" in document or "candidates" in document:
-        return gemini_generate.GENERATE
-    if kind in {"message", "message_start"}:
-        return anthropic_messages.MESSAGES
-    if wire_object == "response" or (isinstance(kind, str) and kind.startswith("response.")):
-        return openai_responses.RESPONSES
-    if wire_object == "text_completion":
-        return openai_chat.COMPLETIONS
-    if "choices" in document:
-        return openai_chat.CHAT
-    if wire_object == "list" and "data" in document and isinstance(document.get("usage"), dict):
-        return openai_chat.EMBEDDINGS
-    return None
+    """Return the flavour of an answer by its shape."""
+    return next((flavour for has_shape, flavour in SHAPES if has_shape(document)), None)

@@ -77,7 +77,7 @@ def read_interaction(document: JSONObject) -> Answer:
     return Answer(
         model=name_at(interaction, "model"),
         counts=optional_object(interaction, "usage"),
-        finish_reason=status if status in {"completed", "failed", "cancelled", "incomplete"} else None,
+        finish_reason=status if status in ("completed", "failed", "cancelled", "incomplete") else None,
         error_type=error_type_of(document),
         has_content=bool(document.get("delta") or interaction.get("steps")),
         is_last=event == "interaction.complete",

@@ -56,7 +56,7 @@ def _finish_reason(response: JSONObject) -> str | None:
     status = response.get("status")
     if status == "incomplete":
         return name_at(object_at(response, "incomplete_details"), "reason") or "incomplete"
-    return status if status in {"completed", "failed", "cancelled"} else None
+    return status if status in ("completed", "failed", "cancelled") else None
 
 
 def _event_error_type(event: JSONObject) -> str:

@@ -20,10 +20,13 @@ from extproc.server.session import Processor, Session
 from extproc.usage import Completion
 from extproc.wire import envoy
 
-# Envoy keeps one connection a worker open for as long as it lives, so nothing here may close idle ones.
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a share of the traffic
-    ("grpc.max_concurrent_streams", 2**31 - 1),
+    ("grpc.max_concurrent_streams", 2**31 - 1),  # one for each exchange that is under way
+    # Envoy may be told to ping its connections, idle or not; the default takes that for an attack and hangs up.
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+    ("grpc.http2.max_ping_strikes", 0),
 )
 
 
@@ -33,7 +36,7 @@ class AioServer:
     def __init__(self, processor: Processor, health: Health, *, max_message_bytes: int) -> None:
         self._processor = processor
         self._health = health
-        self._draining = False
+        self._drain_deadline: float | None = None
         self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)])
         self._server.add_generic_rpc_handlers((self._ext_proc_handler(), self._health_handler()))
 
@@ -52,7 +55,7 @@ class AioServer:
 
     async def drain(self, grace_seconds: float) -> None:
         """Refuse new streams, let running ones finish for so long, then end those that have not."""
-        self._draining = True
+        self._drain_deadline = time.monotonic() + grace_seconds
         self._health.set_serving(False)
         await self._server.stop(grace_seconds)
 
@@ -72,18 +75,19 @@ class AioServer:
 
     async def _process(self, _requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         session = self._processor.open_session(context.invocation_metadata() or (), time.monotonic())
-        completion = Completion.CANCELLED
         try:
             await self._carry(session, context)
-        except asyncio.CancelledError:
-            # Envoy reset the stream, or the grace of a drain is over and we did.
-            completion = Completion.TRUNCATED if self._draining else Completion.CANCELLED
-            raise
         finally:
-            session.closed(completion, time.monotonic())
+            now = time.monotonic()
+            # What is still open when the grace of a drain is over was ended by us, and else by Envoy.
+            is_our_doing = self._drain_deadline is not None and now >= self._drain_deadline
+            session.closed(Completion.TRUNCATED if is_our_doing else Completion.CANCELLED, now)
 
     async def _carry(self, session: Session, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
-        while (message := await context.read()) is not grpc.aio.EOF:
+        while True:
+            message: Any = await context.read()
+            if message is grpc.aio.EOF:
+                return
             reply = session.receive(message, time.monotonic())
             if reply is not None:
                 await context.write(reply)
@@ -107,6 +111,8 @@ class AioServer:
                 if status != last:
                     last = status
                     yield status
+                if self._drain_deadline is not None:
+                    return  # a watcher must not hold up the drain
                 await changed.wait()
         finally:
             unwatch()

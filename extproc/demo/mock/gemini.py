@@ -1,4 +1,4 @@
-"""Gemini, as https://ai.google.dev/api/generate-content describes it: generateContent, plain, as SSE and as an array."""
+"""Gemini, as https://ai.google.dev/api/generate-content describes it: generateContent, plain and streamed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from extproc.demo.mock.language import Speech, count_prompt, speak
 from extproc.demo.mock.reply import Reply, Reported, encode, sse
 
-_PATH = re.compile(r"/v1beta/models/(?P<model>[^/:]+):(?P<method>generateContent|streamGenerateContent|countTokens)")
+_PATH = re.compile(r"/v1(?:beta)?/models/(?P<model>[^/:]+):(?P<method>generateContent|streamGenerateContent|countTokens)")
 
 # Tokens a model that thinks spends before it answers.
 _THOUGHTS_TOKENS = 48
@@ -54,7 +54,7 @@ def _finish(speech: Speech) -> str:
     return "MAX_TOKENS" if speech.is_cut else "STOP"
 
 
-def _piece(  # noqa: PLR0913 - the fields of one event
+def _piece(  # noqa: PLR0913, PLR0917 - the fields of one event
     model: str, text: str, finish: str | None, prompt: int, candidates: int, thoughts: int | None
 ) -> dict[str, Any]:
     candidate: dict[str, Any] = {"content": {"parts": [{"text": text}], "role": "model"}, "index": 0}

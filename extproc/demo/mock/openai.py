@@ -18,22 +18,14 @@ _REASONING_TOKENS = 64
 def answer(path: str, ask: dict[str, Any]) -> Reply:
     """Answer a POST to one of OpenAI's paths."""
     model = ask.get("model")
+    if path not in _ANSWERS:
+        return _error(404, f"Invalid URL (POST {path})", "invalid_request_error", None)
     if not isinstance(model, str):
         return _error(400, "you must provide a model parameter", "invalid_request_error", None)
     if model.startswith("no-such"):
         message = f"The model `{model}` does not exist or you do not have access to it."
         return _error(404, message, "invalid_request_error", "model_not_found")
-    match path:
-        case "/v1/chat/completions":
-            return _chat(model, ask)
-        case "/v1/completions":
-            return _completion(model, ask)
-        case "/v1/embeddings":
-            return _embeddings(model, ask)
-        case "/v1/responses":
-            return _response(model, ask)
-        case _:
-            return _error(404, f"Invalid URL (POST {path})", "invalid_request_error", None)
+    return _ANSWERS[path](model, ask)
 
 
 def _error(status: int, message: str, kind: str, code: str | None) -> Reply:
@@ -190,3 +182,11 @@ def _response_events(
     ]
     for number, event in enumerate(events):
         yield {"type": event["type"], "sequence_number": number, **event}
+
+
+_ANSWERS = {
+    "/v1/chat/completions": _chat,
+    "/v1/completions": _completion,
+    "/v1/embeddings": _embeddings,
+    "/v1/responses": _response,
+}

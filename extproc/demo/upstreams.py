@@ -1,0 +1,74 @@
+"""`--upstream`, as people write it: URL, or NAME=URL.
+
+Owns: what an upstream may look like, and what is said of one that does not. Pure, but for asking where this machine
+keeps the certificates it trusts.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from extproc.demo.bootstrap import Upstream
+from extproc.errors import SettingsError
+from extproc.providers.detect import provider_at
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
+_FORM = "use URL or NAME=URL, such as https://api.openai.com or anthropic=https://api.anthropic.com"
+
+# Where Linux distributions and macOS keep their bundles, where Python does not know it.
+_BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+
+def parse_upstreams(texts: Sequence[str]) -> list[Upstream]:
+    """Return the upstreams; raise SettingsError if one is wrong or two share a name."""
+    upstreams = [parse_upstream(text) for text in texts]
+    names = [upstream.name for upstream in upstreams]
+    for name in names:
+        if names.count(name) > 1:
+            problem = f"two are named {name!r}" if name else "two have no name, and only one can have the root"
+            raise SettingsError(f"--upstream: {problem}; {_FORM}")
+    return upstreams
+
+
+def parse_upstream(text: str) -> Upstream:
+    """Return the upstream in `text`. Raises SettingsError."""
+    name, equals, url = text.partition("=")
+    if not equals or "://" in name:
+        name, url = "", text
+    elif not _NAME.fullmatch(name):
+        raise SettingsError(f"--upstream: {name!r} is no name: up to 32 of a-z, 0-9, '_', '.' and '-'")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise SettingsError(f"--upstream: the URL has no valid host and port; {_FORM}") from None
+    if "@" in parts.netloc:
+        # Said without repeating it: what stands there is a secret.
+        raise SettingsError(
+            "--upstream: a URL with credentials; leave them out, clients send their own with each request"
+        )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise SettingsError(f"--upstream: {text!r} is no http or https URL; {_FORM}")
+    if parts.query or parts.fragment:
+        raise SettingsError(f"--upstream: {text!r} must end with its path; {_FORM}")
+    return Upstream(
+        name=name,
+        host=parts.hostname,
+        port=port or (443 if parts.scheme == "https" else 80),
+        is_tls=parts.scheme == "https",
+        base_path=parts.path.rstrip("/"),
+        provider=provider_at(parts.hostname) or name or None,
+    )
+
+
+def find_trust_store() -> str:
+    """Return the file of certificates this machine trusts. Raises SettingsError if there is none."""
+    known = ssl.get_default_verify_paths().cafile  # SSL_CERT_FILE, or where this Python was built to look
+    for path in (known, *_BUNDLES):
+        if path and Path(path).is_file():
+            return path
+    raise SettingsError("no file of trusted certificates found: name one in SSL_CERT_FILE")

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import gzip
+import http.client
+import socket
+from collections.abc import Iterator
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from extproc.admin.server import AdminServer
+from extproc.config.address import HostPort
+from extproc.errors import SettingsError
+
+
+class Readiness:
+    """Ready or not, as the test says."""
+
+    def __init__(self) -> None:
+        self.ready = True
+
+
+@pytest.fixture(name="readiness")
+def _readiness() -> Readiness:
+    return Readiness()
+
+
+@pytest.fixture(name="admin")
+def _admin(readiness: Readiness) -> Iterator[AdminServer]:
+    registry = CollectorRegistry()
+    Counter("ai_requests", "LLM exchanges", ["model"], registry=registry).labels('we"ird\n').inc()
+    server = AdminServer(HostPort("127.0.0.1", 0), registry, lambda: readiness.ready, version="1.2.3")
+    yield server
+    server.close()
+
+
+def get(
+    admin: AdminServer, path: str, headers: dict[str, str] | None = None, method: str = "GET"
+) -> tuple[int, http.client.HTTPMessage, bytes]:
+    connection = http.client.HTTPConnection(admin.address.host, admin.address.port, timeout=10)
+    try:
+        connection.request(method, path, headers=headers or {})
+        response = connection.getresponse()
+        return response.status, response.headers, response.read()
+    finally:
+        connection.close()
+
+
+def test_metrics_are_prometheus_text(admin: AdminServer) -> None:
+    """With label values escaped."""
+    status, headers, body = get(admin, "/metrics")
+    assert (status, headers["content-type"].partition(";")[0]) == (200, "text/plain")
+    assert b'ai_requests_total{model="we\\"ird\\n"} 1.0\n' in body
+
+
+def test_metrics_are_openmetrics_for_who_asks(admin: AdminServer) -> None:
+    """As Prometheus itself does."""
+    _, headers, body = get(admin, "/metrics", {"accept": "application/openmetrics-text; version=1.0.0"})
+    assert headers["content-type"].startswith("application/openmetrics-text")
+    assert body.endswith(b"# EOF\n")
+
+
+def test_metrics_are_compressed_for_who_can_read_it(admin: AdminServer) -> None:
+    """Thousands of series are large otherwise."""
+    _, headers, body = get(admin, "/metrics", {"accept-encoding": "gzip"})
+    assert headers["content-encoding"] == "gzip"
+    assert b"ai_requests_total" in gzip.decompress(body)
+
+
+def test_it_lives_and_says_whether_it_is_ready(admin: AdminServer, readiness: Readiness) -> None:
+    """Alive it is as long as it answers; ready as long as new streams are welcome."""
+    assert (get(admin, "/livez")[0], get(admin, "/readyz")[0]) == (200, 200)
+    readiness.ready = False
+    assert (get(admin, "/livez")[0], get(admin, "/readyz")[0]) == (200, 503)
+
+
+def test_the_root_says_what_is_here_and_other_paths_too(admin: AdminServer) -> None:
+    """With a status that tells them apart."""
+    for path, status in (("/", 200), ("/nope", 404)):
+        seen, _, body = get(admin, path)
+        assert seen == status
+        assert b"/metrics" in body
+    assert b"1.2.3" in get(admin, "/")[2]
+
+
+def test_nothing_can_be_written(admin: AdminServer) -> None:
+    """It only answers questions."""
+    assert get(admin, "/metrics", method="POST")[0] == 405
+    assert get(admin, "/metrics", method="HEAD")[::2] == (200, b"")
+
+
+def test_a_client_that_says_nothing_holds_up_nobody(admin: AdminServer) -> None:
+    """Each connection has a thread of its own."""
+    with socket.create_connection((admin.address.host, admin.address.port)):
+        assert get(admin, "/livez")[0] == 200
+
+
+def test_a_port_that_is_taken_is_said_so(admin: AdminServer) -> None:
+    """With the address."""
+    with pytest.raises(SettingsError, match=f"cannot listen on {admin.address}: Address already in use"):
+        AdminServer(admin.address, CollectorRegistry(), lambda: True, version="1")
+
+
+def test_a_restart_need_not_wait_for_old_connections() -> None:
+    """Those of the process before it linger in TIME_WAIT."""
+    address = HostPort("127.0.0.1", 0)
+    for _ in range(3):
+        server = AdminServer(address, CollectorRegistry(), lambda: True, version="1")
+        address = server.address
+        assert get(server, "/livez")[0] == 200
+        server.close()
+
+
+def test_it_listens_on_ipv6() -> None:
+    """Where there is any."""
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+    try:
+        server = AdminServer(HostPort("::1", 0), CollectorRegistry(), lambda: True, version="1")
+    except SettingsError as error:
+        pytest.skip(f"no IPv6 on loopback: {error}")
+    assert get(server, "/livez")[0] == 200
+    server.close()

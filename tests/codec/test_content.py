@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+import gzip
+import zlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.chunks import byte_by_byte, splits
+
+from extproc.codec.content import PIECE_BYTES, ContentDecoder, content_decoder
+from extproc.errors import DecodeError, Reason
+
+
+def decode(decoder: ContentDecoder, chunks: list[bytes]) -> bytes:
+    return b"".join(piece for chunk in chunks for piece in decoder.feed(chunk))
+
+
+@given(st.data(), st.binary(max_size=300))
+def test_gzip_is_inflated_however_it_is_cut(data: st.DataObject, body: bytes) -> None:
+    """Any split of a gzip body inflates to the body, and the end is a good end."""
+    chunks = data.draw(splits(gzip.compress(body)))
+    decoder = content_decoder("gzip")
+    assert decode(decoder, chunks) == body
+    decoder.finish()
+
+
+def test_gzip_is_inflated_byte_by_byte() -> None:
+    """One byte at a time is enough, and each byte's output comes as soon as it can."""
+    decoder = content_decoder("gzip")
+    assert decode(decoder, byte_by_byte(gzip.compress(b"tokens" * 50))) == b"tokens" * 50
+
+
+def test_an_event_that_was_flushed_is_handed_out_before_the_next_arrives() -> None:
+    """A compressed stream is readable event by event: nothing waits for the end of the body."""
+    compressor = zlib.compressobj(wbits=31)
+    first = compressor.compress(b"data: 1\n\n") + compressor.flush(zlib.Z_SYNC_FLUSH)
+    decoder = content_decoder("gzip")
+    assert decode(decoder, [first]) == b"data: 1\n\n"
+
+
+def test_several_members_are_one_body() -> None:
+    """Gzip files can be joined (RFC 1952 section 2.2), and so can bodies."""
+    decoder = content_decoder("x-gzip")
+    assert decode(decoder, byte_by_byte(gzip.compress(b"one ") + gzip.compress(b"two"))) == b"one two"
+    decoder.finish()
+
+
+@pytest.mark.parametrize("padding", [b"\0", b"\0" * 600, b"\x1f", b"not gzip", b"\0\0more"])
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_follows_the_last_member_is_passed_over(padding: bytes, whole: bool) -> None:
+    """Padding behind a whole member is no error, as for gzip(1)."""
+    body = gzip.compress(b"tokens") + padding
+    decoder = content_decoder("gzip")
+    assert decode(decoder, [body] if whole else byte_by_byte(body)) == b"tokens"
+    if padding != b"\x1f":  # which might have become another member
+        decoder.finish()
+
+
+def test_what_is_no_gzip_is_corrupt() -> None:
+    """Bytes that do not start as gzip raise, with a reason and without the bytes."""
+    with pytest.raises(DecodeError) as raised:
+        decode(content_decoder("gzip"), [b'{"model": "secret"}'])
+    assert raised.value.reason is Reason.CORRUPT_ENCODING
+    assert "secret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kept", [1, 5, 9, 12, 20])
+def test_a_gzip_body_that_stops_in_the_middle_is_truncated(kept: int) -> None:
+    """The end of the body inside a member is noticed."""
+    decoder = content_decoder("gzip")
+    decode(decoder, [gzip.compress(b"tokens" * 9)[:kept]])
+    with pytest.raises(DecodeError) as raised:
+        decoder.finish()
+    assert raised.value.reason is Reason.TRUNCATED
+
+
+def test_a_chunk_that_inflates_to_much_comes_in_bounded_pieces() -> None:
+    """A bomb never stands in memory as a whole: each piece has a bound."""
+    bomb = gzip.compress(b"\0" * 20_000_000)
+    sizes = [len(piece) for piece in content_decoder("gzip").feed(bomb)]
+    assert sum(sizes) == 20_000_000
+    assert max(sizes) <= PIECE_BYTES
+
+
+def test_a_body_of_exactly_one_piece_is_whole() -> None:
+    """The bound itself is no special case."""
+    decoder = content_decoder("gzip")
+    assert decode(decoder, [gzip.compress(b"x" * PIECE_BYTES)]) == b"x" * PIECE_BYTES
+    decoder.finish()
+
+
+@pytest.mark.parametrize("coding", ["", "identity", " IDENTITY "])
+def test_no_coding_changes_nothing(coding: str) -> None:
+    """Identity hands chunks through, and any end is a good end."""
+    decoder = content_decoder(coding)
+    assert decode(decoder, [b"as ", b"it is"]) == b"as it is"
+    decoder.finish()
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br", "rot13"])
+def test_an_unknown_coding_is_refused_by_name_of_the_reason(coding: str) -> None:
+    """What can't be decoded is said before the first byte."""
+    with pytest.raises(DecodeError) as raised:
+        content_decoder(coding)
+    assert raised.value.reason is Reason.CONTENT_ENCODING

@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.chunks import byte_by_byte, splits
+
+from extproc.codec.document import DocumentArray, WholeDocument, decode_document
+from extproc.codec.payload import Payload
+from extproc.errors import DecodeError, Reason
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def reason_of(data: bytes) -> Reason:
+    with pytest.raises(DecodeError) as raised:
+        decode_document(data)
+    return raised.value.reason
+
+
+@given(JSON)
+def test_json_is_what_it_says(document: object) -> None:
+    """What the standard library writes is read back."""
+    assert decode_document(json.dumps(document, ensure_ascii=False).encode()) == document
+
+
+@given(st.data(), st.dictionaries(st.text(max_size=4), JSON, max_size=4))
+def test_a_document_that_stops_in_the_middle_is_truncated(data: st.DataObject, document: dict[str, object]) -> None:
+    """Any start of an object, however far it goes, is told apart from what is no JSON."""
+    text = json.dumps(document, ensure_ascii=False).encode()
+    assert reason_of(text[: data.draw(st.integers(1, len(text) - 1))]) is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("data", [b"<html>", b"{'a': 1}", b'{"a": 1}}', b'{"a": 1} {"b": 2}', b'{"a": NaN}', b"hello"])
+def test_what_is_no_json_is_said_to_be_none(data: bytes) -> None:
+    """It is refused with that reason."""
+    assert reason_of(data) is Reason.NOT_JSON
+
+
+def test_invalid_utf8_in_the_middle_is_no_json() -> None:
+    """Only at its end can a character be cut."""
+    assert reason_of(b'{"a": "\xff", "b": 1}') is Reason.NOT_JSON
+
+
+@pytest.mark.parametrize("data", [b"", b" \r\n"])
+def test_nothing_is_empty(data: bytes) -> None:
+    """White space is nothing."""
+    assert reason_of(data) is Reason.EMPTY
+
+
+def test_an_error_does_not_repeat_the_document() -> None:
+    """Exceptions end up in logs."""
+    with pytest.raises(DecodeError) as raised:
+        decode_document(b'{"secret": x}')
+    assert "secret" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_a_whole_document_is_known_at_its_end() -> None:
+    """Its bytes come out together, without a byte order mark."""
+    document = WholeDocument(100)
+    assert [list(document.feed(chunk)) for chunk in (b"\xef\xbb\xbf{", b'"a"', b": 1}")] == [[], [], []]
+    assert list(document.finish()) == [Payload(b'{"a": 1}')]
+
+
+def test_a_whole_document_has_a_bound() -> None:
+    """One byte beyond it is too large."""
+    document = WholeDocument(4)
+    list(document.feed(b"1234"))
+    with pytest.raises(DecodeError) as raised:
+        document.feed(b"5")
+    assert raised.value.reason is Reason.TOO_LARGE
+
+
+def elements(chunks: list[bytes], max_element_bytes: int = 10_000) -> list[bytes]:
+    array = DocumentArray(max_element_bytes)
+    payloads = [payload for chunk in chunks for payload in array.feed(chunk)]
+    return [payload.data for payload in [*payloads, *array.finish()]]
+
+
+@given(st.data(), st.lists(JSON, max_size=5), st.sampled_from([None, 1]))
+def test_the_elements_do_not_depend_on_the_chunks(
+    data: st.DataObject, values: list[object], indent: int | None
+) -> None:
+    """Whole, byte by byte or cut anywhere: each element comes out once, as it stands."""
+    body = json.dumps(values, ensure_ascii=False, indent=indent).encode()
+    whole = elements([body])
+    assert [json.loads(element) for element in whole] == values
+    assert elements(byte_by_byte(body)) == whole
+    assert elements(data.draw(splits(body))) == whole
+
+
+def test_an_element_is_handed_out_when_it_is_complete() -> None:
+    """Usage is known before the array is."""
+    array = DocumentArray(100)
+    assert list(array.feed(b' [{"a": [1, 2]}')) == []
+    assert list(array.feed(b"\n,\r\n{")) == [Payload(b'{"a": [1, 2]}')]
+
+
+def test_brackets_and_escapes_in_strings_are_text() -> None:
+    """Structure is only what stands outside of strings."""
+    body = rb'[{"a": "]},[{\\"}, "\"]", {"\\": "\\\\"}]'
+    assert elements(byte_by_byte(body)) == [rb'{"a": "]},[{\\"}', rb'"\"]"', rb'{"\\": "\\\\"}']
+
+
+def test_what_follows_the_array_is_passed_over() -> None:
+    """The body is over when the array is."""
+    assert elements([b"[1]\n]} [2]", b"[3]"]) == [b"1"]
+
+
+@pytest.mark.parametrize("body", [b"[", b'[{"a": 1}', b'[{"a": 1},', b'["a'])
+def test_an_array_that_is_not_closed_is_truncated(body: bytes) -> None:
+    """Its end is noticed to be missing."""
+    array = DocumentArray(100)
+    list(array.feed(body))
+    with pytest.raises(DecodeError) as raised:
+        array.finish()
+    assert raised.value.reason is Reason.TRUNCATED
+
+
+@given(st.data(), st.integers(0, 20))
+def test_the_bound_of_an_element_does_not_depend_on_the_chunks(data: st.DataObject, size: int) -> None:
+    """An element is too large in any chunks, and the elements in front of it come out in any."""
+    body = b'[{"ok": 1}, "' + b"x" * size + b'"]'
+
+    def run(chunks: list[bytes]) -> tuple[list[bytes], bool]:
+        array = DocumentArray(14)
+        seen: list[bytes] = []
+        try:
+            for chunk in chunks:
+                seen.extend(payload.data for payload in array.feed(chunk))
+        except DecodeError as error:
+            assert error.reason is Reason.TOO_LARGE
+            return seen, True
+        return seen, False
+
+    whole = run([body])
+    assert whole[0][0] == b'{"ok": 1}'
+    assert run(byte_by_byte(body)) == whole
+    assert run(data.draw(splits(body))) == whole

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.chunks import byte_by_byte, splits
+
+from extproc.codec.payload import Payload
+from extproc.codec.sse import SSEDecoder
+from extproc.errors import DecodeError, Reason
+
+
+def decode(chunks: list[bytes], max_event_bytes: int = 10_000) -> list[Payload]:
+    decoder = SSEDecoder(max_event_bytes)
+    events = [event for chunk in chunks for event in decoder.feed(chunk)]
+    return [*events, *decoder.finish()]
+
+
+def data_of(body: bytes) -> list[bytes]:
+    return [event.data for event in decode([body])]
+
+
+# The examples of the specification: html.spec.whatwg.org, section 9.2.6. The last one relaxes its rule: see sse.py.
+SPEC_EXAMPLES = [
+    (b"data: YHOO\ndata: +2\ndata: 10\n\n", [b"YHOO\n+2\n10"]),
+    (b": test stream\n\ndata: first event\nid: 1\n\ndata:second event\nid\n\ndata:  third event\n\n",
+     [b"first event", b"second event", b" third event"]),
+    (b"data\n\ndata\ndata\n\ndata:", [b"", b"\n", b""]),
+    (b"data:test\n\ndata: test\n\n", [b"test", b"test"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "expected"), SPEC_EXAMPLES)
+def test_the_examples_of_the_specification(body: bytes, expected: list[bytes]) -> None:
+    """Each example yields the events the specification says."""
+    assert data_of(body) == expected
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
+def test_every_line_ending_ends_a_line(line_end: bytes) -> None:
+    """LF, CRLF and CR mean the same."""
+    body = b"event: a\ndata: 1\ndata: 2\n\ndata: 3\n\n".replace(b"\n", line_end)
+    for chunks in ([body], byte_by_byte(body)):
+        assert decode(chunks) == [Payload(b"1\n2", "a"), Payload(b"3")]
+
+
+def test_a_crlf_cut_in_two_is_one_line_ending() -> None:
+    """CR at the end of a chunk and LF at the start of the next do not make a blank line."""
+    assert decode([b"data: 1\r", b"\ndata: 2\r", b"\n\r", b"\n"]) == [Payload(b"1\n2")]
+
+
+def test_an_empty_chunk_between_cr_and_lf_changes_nothing() -> None:
+    """Envoy may send empty chunks anywhere."""
+    assert decode([b"data: 1\r", b"", b"\ndata: 2\n\n"]) == [Payload(b"1\n2")]
+
+
+@pytest.mark.parametrize("body", [b"\xef\xbb\xbfdata: 1\n\n", b"\xef\xbb\xbf\ndata: 1\n\n"])
+def test_a_byte_order_mark_is_no_part_of_the_first_line(body: bytes) -> None:
+    """One BOM at the very start is dropped."""
+    assert decode(byte_by_byte(body)) == [Payload(b"1")]
+
+
+def test_a_byte_order_mark_elsewhere_is_part_of_its_line() -> None:
+    """Only the start of the stream can have one."""
+    assert data_of(b"data: 1\n\n\xef\xbb\xbfdata: 2\n\ndata: \xef\xbb\xbf3\n\n") == [b"1", b"\xef\xbb\xbf3"]
+
+
+def test_comments_ids_and_unknown_fields_are_passed_over() -> None:
+    """They are no part of an event."""
+    assert data_of(b": keep-alive\nid: 7\nretry: 10\nfoo: bar\ndata: 1\n: more\n\n") == [b"1"]
+
+
+def test_an_event_name_belongs_to_one_event() -> None:
+    """The name is forgotten with the blank line, also where there was no data to name."""
+    assert decode([b"event: a\n\ndata: 1\n\nevent: b\ndata: 2\n\n"]) == [Payload(b"1"), Payload(b"2", "b")]
+
+
+def test_the_last_event_counts_without_its_blank_line() -> None:
+    """Providers close right after the last line; what they said still counts."""
+    assert data_of(b"data: 1\n\ndata: [DONE]") == [b"1", b"[DONE]"]
+    assert data_of(b"data: 1\n\ndata: [DONE]\n") == [b"1", b"[DONE]"]
+
+
+def test_separators_of_unicode_are_data() -> None:
+    """U+2028, U+0085 and form feeds end lines elsewhere, not here."""
+    text = "a\u2028b\u0085c\x0bd\x0ce".encode()
+    assert data_of(b"data: " + text + b"\n\n") == [text]
+
+
+def test_a_character_cut_in_two_is_whole_again() -> None:
+    """Data stays bytes, so no cut can hurt it."""
+    body = 'data: {"text": "né€😀"}\n\n'.encode()
+    assert decode(byte_by_byte(body)) == decode([body])
+
+
+LINES = st.sampled_from(
+    [
+        b"data: {}",
+        b"data:1",
+        b"data",
+        b"data: \xf0\x9f\x98\x80",
+        b"event: delta",
+        b": ping",
+        b"id: 1",
+        b"x",
+        b"",
+        b"",
+        b" ",
+    ]
+)
+
+
+@given(st.data(), st.lists(st.tuples(LINES, st.sampled_from([b"\n", b"\r\n", b"\r"])), max_size=20))
+def test_the_events_do_not_depend_on_the_chunks(data: st.DataObject, lines: list[tuple[bytes, bytes]]) -> None:
+    """Whole, byte by byte or cut anywhere: the same events."""
+    body = b"".join(line + end for line, end in lines)
+    whole = decode([body])
+    assert decode(byte_by_byte(body)) == whole
+    assert decode(data.draw(splits(body))) == whole
+
+
+def bounded(chunks: list[bytes], max_event_bytes: int) -> tuple[list[Payload], Reason | None]:
+    decoder = SSEDecoder(max_event_bytes)
+    events: list[Payload] = []
+    try:
+        for chunk in chunks:
+            events.extend(decoder.feed(chunk))
+    except DecodeError as error:
+        return events, error.reason
+    return events, None
+
+
+@given(st.data(), st.integers(0, 40), st.integers(0, 40))
+def test_the_bound_does_not_depend_on_the_chunks(data: st.DataObject, first: int, second: int) -> None:
+    """What is too large is so in any chunks, and the events in front of it come out in any."""
+    body = b"data: ok\n\ndata: " + b"x" * first + b"\ndata: " + b"y" * second + b"\n\n: " + b"z" * second + b"\n\n"
+    whole = bounded([body], 40)
+    assert whole[0][0] == Payload(b"ok")
+    assert bounded(byte_by_byte(body), 40) == whole
+    assert bounded(data.draw(splits(body)), 40) == whole
+
+
+def test_a_line_without_end_is_held_back_up_to_the_bound() -> None:
+    """The bound is on what is kept, so memory stays small."""
+    decoder = SSEDecoder(1000)
+    with pytest.raises(DecodeError) as raised:
+        for _ in range(1001):
+            list(decoder.feed(b"x"))
+    assert raised.value.reason is Reason.TOO_LARGE
+
+
+def test_a_long_stream_of_comments_is_never_too_large() -> None:
+    """Heartbeats without a blank line between them hold nothing back."""
+    assert decode([b": ping\n"] * 5000 + [b"data: 1\n\n"], max_event_bytes=100) == [Payload(b"1")]

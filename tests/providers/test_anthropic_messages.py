@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from extproc.providers.anthropic_messages import MESSAGES, count, read_answer
+from extproc.providers.base import Answer, AnswerReader, Counts
+from extproc.usage import TokenUsage
+
+
+def test_a_message_says_everything_at_once() -> None:
+    """Model, usage, stop reason."""
+    message = {
+        "type": "message",
+        "model": "m",
+        "content": [{}],
+        "stop_reason": "end_turn",
+        "usage": {"input_tokens": 1},
+    }
+    assert read_answer(message) == Answer(
+        model="m", counts={"input_tokens": 1}, finish_reason="end_turn", has_content=True
+    )
+
+
+def test_the_delta_overrides_the_start_field_by_field() -> None:
+    """Nothing is added up: cache tokens of the start stay, the output of the delta wins, and input may grow."""
+    reader = AnswerReader(MESSAGES, lambda _: None)
+    start = {"input_tokens": 4, "cache_read_input_tokens": 1165, "cache_creation_input_tokens": 0, "output_tokens": 1}
+    reader.read({"type": "message_start", "message": {"model": "m", "usage": start}})
+    assert reader.usage == TokenUsage(1169, 1, cached_tokens=1165, cache_creation_tokens=0)
+    reader.read({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 221}})
+    assert reader.usage == TokenUsage(1169, 221, cached_tokens=1165, cache_creation_tokens=0)
+    reader.read({"type": "message_delta", "delta": {}, "usage": {"input_tokens": 9, "output_tokens": 222}})
+    assert reader.usage == TokenUsage(1174, 222, cached_tokens=1165, cache_creation_tokens=0)
+    assert (reader.model, reader.finish_reason, reader.is_complete) == ("m", "end_turn", False)
+    reader.read({"type": "message_stop"})
+    assert reader.is_complete
+
+
+@pytest.mark.parametrize(
+    ("delta", "has_content"),
+    [
+        ({"type": "text_delta", "text": "a"}, True),
+        ({"type": "thinking_delta", "thinking": "hm"}, True),
+        ({"type": "input_json_delta", "partial_json": "{"}, True),
+        ({"type": "input_json_delta", "partial_json": ""}, False),
+        ({"type": "signature_delta", "signature": "x"}, False),
+    ],
+)
+def test_deltas_are_content(delta: dict[str, str], has_content: bool) -> None:
+    """If they hold any."""
+    assert read_answer({"type": "content_block_delta", "delta": delta}) == Answer(has_content=has_content)
+
+
+@pytest.mark.parametrize("document", [{"type": "ping"}, {"type": "content_block_start"}, {"type": ["x"]}, {}])
+def test_other_events_say_nothing(document: dict[str, object]) -> None:
+    """Pings are no tokens."""
+    assert read_answer(document) == Answer()
+
+
+def test_an_error_is_an_error_in_the_middle_too() -> None:
+    """The API sends it as an event of its own."""
+    error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
+    assert read_answer(error) == Answer(error_type="overloaded_error")
+
+
+def test_a_tool_may_talk_of_usage() -> None:
+    """It is content and never counts."""
+    block = {"type": "tool_use", "input": {"usage": {"input_tokens": 99}}}
+    message = {"type": "message", "content": [block], "usage": {"input_tokens": 1, "output_tokens": 2}}
+    assert read_answer(message).counts == {"input_tokens": 1, "output_tokens": 2}
+
+
+@pytest.mark.parametrize(
+    ("fields", "prompt"),
+    [
+        ({"input_tokens": 3}, 3),
+        ({"input_tokens": 3, "cache_read_input_tokens": 4, "cache_creation_input_tokens": 5}, 12),
+        ({"cache_read_input_tokens": 4}, 4),
+        ({"output_tokens": 1}, None),
+    ],
+)
+def test_the_prompt_is_all_that_went_in(fields: dict[str, int], prompt: int | None) -> None:
+    """Fresh, read from the cache and written to it; nothing where nothing was said."""
+    assert count(Counts(fields)).prompt_tokens == prompt

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.providers.base import (
+    MAX_NAME_CHARACTERS,
+    MAX_TOKENS,
+    Answer,
+    AnswerReader,
+    Ask,
+    Counts,
+    Flavour,
+    clean_name,
+    error_type_of,
+    objects_at,
+)
+from extproc.usage import TokenUsage
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0, 0), (28, 28), (28.0, 28), (MAX_TOKENS, MAX_TOKENS), (None, None)])
+def test_whole_numbers_are_counts(value: object, expected: int | None) -> None:
+    """Integers are, and floats that are whole; null is absent; none of them is malformed."""
+    counts = Counts({"n": value})
+    assert (counts.get("n"), counts.malformed) == (expected, False)
+
+
+@pytest.mark.parametrize("value", [True, False, -1, 1.5, math.nan, math.inf, "28", [], {}, MAX_TOKENS + 1, 1e30])
+def test_what_is_no_count_is_dropped_and_noticed(value: object) -> None:
+    """Booleans, negatives, fractions, strings and numbers beyond exactness are malformed."""
+    counts = Counts({"n": value})
+    assert counts.get("n") is None
+    assert counts.malformed
+
+
+def test_a_count_is_found_under_nested_keys_or_not_at_all() -> None:
+    """A path through something that is no object leads nowhere, which is no error."""
+    counts = Counts({"details": {"cached": 3}, "flat": 1, "none": None})
+    assert counts.get("details", "cached") == 3
+    assert [counts.get(*path) for path in (("flat", "cached"), ("none", "cached"), ("no", "such"))] == [None] * 3
+    assert not counts.malformed
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        ({"type": "rate_limit_error", "code": "slow_down", "message": "sk-secret"}, "rate_limit_error"),
+        ({"status": "RESOURCE_EXHAUSTED", "code": 429}, "RESOURCE_EXHAUSTED"),
+        ({"code": 401, "message": "no"}, "401"),
+        ({"type": None, "code": "tool_use_failed"}, "tool_use_failed"),
+        ({"type": "Your key sk-secret is wrong", "code": "invalid-key"}, "invalid-key"),
+        ({"type": "x" * 65}, "error"),
+        ({"type": "naïve"}, "error"),
+        ({"code": True}, "error"),
+        ({}, "error"),
+    ],
+)
+def test_an_error_is_known_by_a_word_of_its_api(error: object, expected: str) -> None:
+    """Type, status or code, if it is a short word; never a sentence, which may repeat a key or a prompt."""
+    assert error_type_of({"error": error}) == expected
+
+
+@pytest.mark.parametrize("document", [{}, {"error": None}, {"error": "Incorrect API key sk-secret"}, {"error": []}])
+def test_what_is_no_error_object_has_no_type(document: dict[str, object]) -> None:
+    """Nothing is made up, and no message is taken for a type."""
+    assert error_type_of(document) is None
+
+
+@given(st.text(max_size=600))
+def test_a_name_is_always_safe_to_print(text: str) -> None:
+    """Whatever a client calls its model, it is one printable line of bounded length."""
+    name = clean_name(text)
+    assert name is None or (name.isprintable() and 0 < len(name) <= MAX_NAME_CHARACTERS)
+
+
+def test_a_common_name_stays_as_it_is() -> None:
+    """Slashes, colons and dots belong to model names."""
+    assert clean_name(" meta-llama/Llama-3.2:free ") == "meta-llama/Llama-3.2:free"
+
+
+def test_only_objects_of_an_array_are_read() -> None:
+    """Anything else in it says nothing."""
+    assert objects_at({"choices": [{"a": 1}, None, 7, "x", []]}, "choices") == [{"a": 1}]
+    assert objects_at({"choices": {"a": 1}}, "choices") == []
+
+
+FLAVOUR = Flavour(
+    "test",
+    None,
+    None,
+    lambda _: Ask(),
+    lambda document: Answer(
+        model=document.get("model"),
+        counts=document.get("usage"),
+        finish_reason=document.get("finish"),
+        has_content=bool(document.get("text")),
+        is_last=bool(document.get("last")),
+    ),
+    lambda counts: TokenUsage(prompt_tokens=counts.get("in"), completion_tokens=counts.get("out")),
+)
+
+
+def test_the_last_reported_value_of_each_field_wins() -> None:
+    """Counts are cumulative: they are never summed, and a null does not take a value back."""
+    reader = AnswerReader(FLAVOUR, lambda _: None)
+    for usage in ({"in": 5, "out": 1}, {"out": 7, "in": None}, None, {}, {"out": 9}):
+        reader.read({"usage": usage})
+    assert reader.usage == TokenUsage(prompt_tokens=5, completion_tokens=9)
+
+
+def test_reading_says_whether_it_told_anything_new() -> None:
+    """So that metadata is only written when there is some."""
+    reader = AnswerReader(FLAVOUR, lambda _: None)
+    documents = [{"model": "a"}, {"model": "b"}, {"usage": {"in": 1}}, {"usage": {"in": 1}}, {"last": True}, {}]
+    assert [reader.read(document) for document in documents] == [True, False, True, False, True, False]
+    assert (reader.model, reader.is_complete) == ("a", True)
+
+
+@pytest.mark.parametrize("document", [None, [], "text", 7, True])
+def test_what_is_no_object_says_nothing(document: object) -> None:
+    """Not even a flavour is asked."""
+    assert AnswerReader(FLAVOUR, lambda _: None).read(document) is False
+
+
+def test_without_a_flavour_the_first_document_with_a_shape_decides() -> None:
+    """Documents before it still tell of errors."""
+    reader = AnswerReader(None, lambda document: FLAVOUR if "usage" in document else None)
+    assert reader.read({"error": {"type": "overloaded"}})
+    assert not reader.read({"hello": 1})
+    assert reader.read({"usage": {"in": 3}})
+    assert (reader.error_type, reader.flavour, reader.usage) == ("overloaded", FLAVOUR, TokenUsage(prompt_tokens=3))
+
+
+def test_usage_without_a_single_count_is_none() -> None:
+    """An object of other things is not zero tokens."""
+    reader = AnswerReader(FLAVOUR, lambda _: None)
+    reader.read({"usage": {"cost": 1}})
+    assert reader.usage is None

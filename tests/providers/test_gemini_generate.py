@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+import pytest
+
+from extproc.providers.base import Answer, Ask, Counts
+from extproc.providers.gemini_generate import (
+    count_embeddings,
+    count_generate,
+    count_interaction,
+    read_generate_answer,
+    read_generate_ask,
+    read_interaction,
+)
+from extproc.usage import TokenUsage
+
+
+def test_a_request_says_nothing_that_its_path_does_not() -> None:
+    """Model and streaming stand there."""
+    assert read_generate_ask({"model": "x", "contents": []}) == Ask()
+
+
+def test_an_answer_says_model_usage_and_finish_reason() -> None:
+    """Each event of a stream does, as the whole answer."""
+    usage = {"promptTokenCount": 1}
+    candidate = {"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}
+    document = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "m"}
+    assert read_generate_answer(document) == Answer(model="m", counts=usage, finish_reason="STOP", has_content=True)
+
+
+@pytest.mark.parametrize(
+    ("part", "has_content"),
+    [({"text": ""}, False), ({"text": "", "thoughtSignature": "x"}, False), ({"functionCall": {}}, True),
+     ({"inlineData": {}}, True), ({"text": "hm", "thought": True}, True)],
+)  # fmt: skip
+def test_parts_are_content(part: dict[str, object], has_content: bool) -> None:
+    """If they hold any."""
+    assert read_generate_answer({"candidates": [{"content": {"parts": [part]}}]}).has_content is has_content
+
+
+def test_an_error_is_known_by_its_status() -> None:
+    """Which is a word, where its code is a number."""
+    error = {"error": {"code": 429, "message": "x", "status": "RESOURCE_EXHAUSTED"}}
+    assert read_generate_answer(error).error_type == "RESOURCE_EXHAUSTED"
+
+
+def test_thoughts_belong_to_the_completion_and_tool_use_to_the_prompt() -> None:
+    """The API counts both beside them."""
+    fields = {
+        "promptTokenCount": 10,
+        "toolUsePromptTokenCount": 5,
+        "candidatesTokenCount": 3,
+        "thoughtsTokenCount": 20,
+        "totalTokenCount": 38,
+        "cachedContentTokenCount": 8,
+    }
+    assert count_generate(Counts(fields)) == TokenUsage(
+        15, 23, 38, cached_tokens=8, reasoning_tokens=20, tool_use_prompt_tokens=5
+    )
+
+
+@pytest.mark.parametrize(
+    ("fields", "prompt", "completion", "total"),
+    [
+        ({"promptTokenCount": 11, "totalTokenCount": 11}, 11, None, 11),
+        ({"promptTokenCount": 5, "thoughtsTokenCount": 7, "totalTokenCount": 12}, 5, 7, 12),
+        ({"candidatesTokenCount": 7}, None, 7, None),
+        ({}, None, None, None),
+    ],
+)
+def test_what_is_not_there_is_absent(
+    fields: dict[str, int], prompt: int | None, completion: int | None, total: int | None
+) -> None:
+    """The first events of a stream have no candidates to count; that is not 0."""
+    usage = count_generate(Counts(fields))
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (prompt, completion, total)
+
+
+def test_embeddings_are_all_prompt() -> None:
+    """Where they are counted at all."""
+    assert count_embeddings(Counts({"promptTokenCount": 4})) == TokenUsage(4, 0)
+    assert count_embeddings(Counts({})) == TokenUsage()
+
+
+def test_an_interaction_has_its_own_words() -> None:
+    """Whole, and wrapped in the last event of a stream."""
+    usage = {
+        "total_input_tokens": 9,
+        "total_output_tokens": 13,
+        "total_thought_tokens": 211,
+        "total_tool_use_tokens": 0,
+        "total_cached_tokens": 0,
+        "total_tokens": 233,
+    }
+    whole = {"model": "m", "status": "completed", "usage": usage, "steps": [{}]}
+    assert read_interaction(whole) == Answer(model="m", counts=usage, finish_reason="completed", has_content=True)
+    event = read_interaction({"event_type": "interaction.complete", "interaction": whole})
+    assert (event.counts, event.is_last) == (usage, True)
+    assert read_interaction({"event_type": "content.delta", "delta": {"text": "a"}}) == Answer(has_content=True)
+    assert count_interaction(Counts(usage)) == TokenUsage(
+        9, 224, 233, cached_tokens=0, reasoning_tokens=211, tool_use_prompt_tokens=0
+    )

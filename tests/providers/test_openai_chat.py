@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import pytest
+
+from extproc.providers.base import Answer, Ask, Counts
+from extproc.providers.openai_chat import count, count_embeddings, read_answer, read_ask
+from extproc.usage import TokenUsage
+
+
+@pytest.mark.parametrize(
+    ("document", "ask"),
+    [
+        ({"model": "gpt-4o", "stream": True}, Ask("gpt-4o", streaming=True)),
+        ({"model": "gpt-4o", "stream": "yes"}, Ask("gpt-4o")),
+        ({"model": None}, Ask()),
+        ({"model": ["gpt-4o"]}, Ask()),
+        ({}, Ask()),
+    ],
+)
+def test_a_request_names_model_and_stream(document: dict[str, object], ask: Ask) -> None:
+    """Only a string is a model, only true asks for a stream."""
+    assert read_ask(document) == ask
+
+
+def test_a_completion_says_everything_at_once() -> None:
+    """Model, usage, finish reason."""
+    choice = {"message": {"content": "hi"}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 1}
+    assert read_answer({"model": "m", "choices": [choice], "usage": usage}) == Answer(
+        model="m", counts=usage, finish_reason="stop", has_content=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("delta", "has_content"),
+    [
+        ({"role": "assistant", "content": ""}, False),
+        ({"content": "a"}, True),
+        ({"reasoning_content": "hm"}, True),
+        ({"reasoning": "hm"}, True),
+        ({"tool_calls": [{"index": 0}]}, True),
+        ({"refusal": "no"}, True),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_content_is_what_the_model_produced(delta: object, has_content: bool) -> None:
+    """A role alone is none."""
+    assert read_answer({"choices": [{"delta": delta}]}).has_content is has_content
+
+
+def test_legacy_completions_have_their_text_in_the_choice() -> None:
+    """And finish like the others."""
+    answer = read_answer({"choices": [{"text": "a", "finish_reason": None}, {"text": "", "finish_reason": "length"}]})
+    assert (answer.has_content, answer.finish_reason) == (True, "length")
+
+
+def test_groq_has_its_usage_elsewhere() -> None:
+    """In x_groq, where `usage` itself is absent or null; the usual place wins where both are there."""
+    groq = {"x_groq": {"usage": {"prompt_tokens": 18}}}
+    assert read_answer(groq).counts == {"prompt_tokens": 18}
+    assert read_answer(groq | {"usage": None}).counts == {"prompt_tokens": 18}
+    assert read_answer(groq | {"usage": {"prompt_tokens": 1}}).counts == {"prompt_tokens": 1}
+    assert read_answer({"x_groq": "x", "usage": "y"}).counts is None
+
+
+def test_a_usage_inside_content_never_counts() -> None:
+    """Tool calls may hold anything."""
+    nested = {"message": {"tool_calls": [{"function": {"usage": {"prompt_tokens": 99}}}], "usage": {"total_tokens": 9}}}
+    assert read_answer({"choices": [nested]}).counts is None
+
+
+def test_an_error_in_a_stream_is_an_error() -> None:
+    """Servers send it as a data event with status 200."""
+    assert read_answer({"error": {"type": "server_error", "message": "x"}}).error_type == "server_error"
+
+
+def test_all_counts_and_their_details() -> None:
+    """Subsets stay subsets."""
+    usage = count(
+        Counts(
+            {
+                "prompt_tokens": 100,
+                "completion_tokens": 50,
+                "total_tokens": 150,
+                "prompt_tokens_details": {"cached_tokens": 64, "audio_tokens": 3},
+                "completion_tokens_details": {"reasoning_tokens": 20, "audio_tokens": 5},
+            }
+        )
+    )
+    assert usage == TokenUsage(100, 50, 150, cached_tokens=64, reasoning_tokens=20, audio_prompt_tokens=3,
+                               audio_completion_tokens=5)  # fmt: skip
+
+
+def test_reasoning_beside_the_completion_belongs_to_it() -> None:
+    """Where total = prompt + completion + reasoning, the completion was told without its reasoning."""
+    fields = {"prompt_tokens": 10, "completion_tokens": 5, "completion_tokens_details": {"reasoning_tokens": 7}}
+    assert count(Counts(fields | {"total_tokens": 22})).completion_tokens == 12
+    assert count(Counts(fields | {"total_tokens": 15})).completion_tokens == 5
+    assert count(Counts(fields)).completion_tokens == 5
+
+
+def test_deepseek_has_its_own_word_for_cached() -> None:
+    """Used where the details do not say."""
+    assert count(Counts({"prompt_cache_hit_tokens": 8})).cached_tokens == 8
+    details = {"prompt_cache_hit_tokens": 8, "prompt_tokens_details": {"cached_tokens": 0}}
+    assert count(Counts(details)).cached_tokens == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"prompt_tokens": 8, "total_tokens": 8}, TokenUsage(8, 0, 8)),
+        ({"total_tokens": 3}, TokenUsage(3, 0, 3)),
+        ({"prompt_tokens": 0, "total_tokens": 0}, TokenUsage(0, 0, 0)),
+        ({}, TokenUsage()),
+    ],
+)
+def test_embeddings_are_all_prompt(fields: dict[str, int], expected: TokenUsage) -> None:
+    """Nothing is completed, and that is a true 0, unless there is no usage at all."""
+    assert count_embeddings(Counts(fields)) == expected

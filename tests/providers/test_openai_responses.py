@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import pytest
+
+from extproc.providers.base import Answer, Counts
+from extproc.providers.openai_responses import count, read_answer
+from extproc.usage import TokenUsage
+
+USAGE = {"input_tokens": 14, "output_tokens": 9, "total_tokens": 23}
+
+
+def test_a_response_says_everything_at_once() -> None:
+    """Model, usage, status."""
+    response: dict[str, object] = {
+        "object": "response",
+        "model": "m",
+        "status": "completed",
+        "output": [{}],
+        "usage": USAGE,
+        "error": None,
+    }
+    assert read_answer(response) == Answer(model="m", counts=USAGE, finish_reason="completed", has_content=True)
+
+
+@pytest.mark.parametrize("event", ["response.completed", "response.incomplete", "response.failed"])
+def test_every_end_of_a_stream_carries_its_usage(event: str) -> None:
+    """Not only the good one."""
+    answer = read_answer({"type": event, "response": {"model": "m", "usage": USAGE}})
+    assert (answer.counts, answer.is_last) == (USAGE, True)
+
+
+def test_events_before_the_end_have_null_for_usage() -> None:
+    """They tell the model, and that is all."""
+    answer = read_answer(
+        {"type": "response.created", "response": {"model": "m", "status": "in_progress", "usage": None}}
+    )
+    assert answer == Answer(model="m")
+
+
+@pytest.mark.parametrize(
+    ("event", "has_content"),
+    [
+        ({"type": "response.output_text.delta", "delta": "a"}, True),
+        ({"type": "response.reasoning_summary_text.delta", "delta": "hm"}, True),
+        ({"type": "response.output_text.delta", "delta": ""}, False),
+        ({"type": "response.output_item.added", "item": {"usage": USAGE}}, False),
+    ],
+)
+def test_deltas_are_content(event: dict[str, object], has_content: bool) -> None:
+    """Everything else announces or repeats."""
+    assert read_answer(event) == Answer(has_content=has_content)
+
+
+@pytest.mark.parametrize(
+    ("response", "reason"),
+    [
+        ({"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, "max_output_tokens"),
+        ({"status": "incomplete", "incomplete_details": None}, "incomplete"),
+        ({"status": "failed"}, "failed"),
+        ({"status": "in_progress"}, None),
+        ({"status": ["completed"]}, None),
+    ],
+)
+def test_the_end_has_a_reason(response: dict[str, object], reason: str | None) -> None:
+    """Why it is incomplete says more than that it is."""
+    assert read_answer(response).finish_reason == reason
+
+
+@pytest.mark.parametrize(
+    ("document", "error_type"),
+    [
+        ({"type": "error", "code": "server_error", "message": "x"}, "server_error"),
+        ({"type": "error", "error": {"type": "rate_limit_error"}}, "rate_limit_error"),
+        ({"type": "error", "code": None}, "error"),
+        ({"type": "response.failed", "response": {"error": {"code": "server_error"}}}, "server_error"),
+        ({"error": {"type": "invalid_request_error"}}, "invalid_request_error"),
+    ],
+)
+def test_errors_are_found_in_all_their_places(document: dict[str, object], error_type: str) -> None:
+    """At the top of an event, in an error object, in the response that failed."""
+    assert read_answer(document).error_type == error_type
+
+
+def test_all_counts_and_their_details() -> None:
+    """In the words of this API."""
+    details = {"input_tokens_details": {"cached_tokens": 4}, "output_tokens_details": {"reasoning_tokens": 5}}
+    assert count(Counts(USAGE | details)) == TokenUsage(14, 9, 23, cached_tokens=4, reasoning_tokens=5)

@@ -1,0 +1,367 @@
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from google.protobuf.message import Message
+from hypothesis import given
+from hypothesis import strategies as st
+from support.messages import (
+    ANSWER,
+    QUESTION,
+    REQUEST,
+    exchange,
+    metadata_of,
+    protocol,
+    request_body,
+    request_headers,
+    request_trailers,
+    response_body,
+    response_headers,
+    response_trailers,
+)
+
+from extproc.errors import Reason, Stage
+from extproc.exchange import Exchange
+from extproc.readers import Limits
+from extproc.server.session import Processor, Session
+from extproc.sinks.metadata import DynamicMetadata
+from extproc.usage import Completion, UsageRecord
+from extproc.wire.envoy import CONTINUE, Phase
+from extproc.wire.ext_proc_pb2 import ProcessingMode, ProcessingResponse
+
+
+@dataclass
+class Everything:
+    """A sink and an observer that remember what they were told."""
+
+    name: str = "everything"
+    records: list[UsageRecord] = field(default_factory=list)
+    failed: list[tuple[Stage, Reason]] = field(default_factory=list)
+    sinks_failed: list[str] = field(default_factory=list)
+    bugs: list[BaseException] = field(default_factory=list)
+    opened: int = 0
+    closed: list[dict[str, int]] = field(default_factory=list)
+
+    def emit(self, record: UsageRecord) -> None:
+        self.records.append(record)
+
+    def stream_opened(self) -> None:
+        self.opened += 1
+
+    def stream_closed(self, messages: Mapping[str, int]) -> None:
+        self.closed.append(dict(messages))
+
+    def message_failed(self, stage: Stage, reason: Reason) -> None:
+        self.failed.append((stage, reason))
+
+    def sink_failed(self, sink: str) -> None:
+        self.sinks_failed.append(sink)
+
+    def processor(self, *sinks: Any) -> Processor:
+        return Processor(
+            limits=Limits(),
+            build_metadata=DynamicMetadata().build,
+            sinks=(*sinks, self),
+            observer=self,
+            report_bug=self.bugs.append,
+        )
+
+
+@pytest.fixture(name="heard")
+def _heard() -> Everything:
+    return Everything()
+
+
+def open_session(heard: Everything, initial_metadata: Sequence[tuple[str, str | bytes]] = ()) -> Session:
+    return heard.processor().open_session(initial_metadata, 0.0)
+
+
+def parse(reply: bytes | None) -> ProcessingResponse:
+    assert reply is not None
+    return ProcessingResponse.FromString(reply)
+
+
+def test_every_phase_gets_the_reply_envoy_waits_for(heard: Everything) -> None:
+    """One for each message, of the same phase, and none of them asks for a change."""
+    session = open_session(heard)
+    messages = [
+        (Phase.REQUEST_HEADERS, request_headers(config=protocol())),
+        (Phase.REQUEST_BODY, request_body(end=False)),
+        (Phase.REQUEST_TRAILERS, request_trailers()),
+        (Phase.RESPONSE_HEADERS, response_headers()),
+        (Phase.RESPONSE_BODY, response_body()),
+        (Phase.RESPONSE_TRAILERS, response_trailers()),
+    ]
+    for phase, message in messages:
+        reply = parse(session.receive(message, 1.0))
+        assert reply.WhichOneof("response") == phase
+        part: Message = getattr(reply, phase)
+        assert part.ByteSize() == 0
+    session.closed(Completion.CANCELLED, 2.0)
+    assert heard.closed == [{phase.value: 1 for phase in Phase}]
+
+
+def test_metadata_is_written_as_soon_as_it_is_known(heard: Everything) -> None:
+    """Names with the request, counts with the chunk that holds them; and only what is new."""
+    session = open_session(heard)
+    replies = [session.receive(message, 1.0) for message in exchange()]
+    first, second, third, last = [metadata_of(reply) for reply in replies]
+    assert first["envoy.ratelimit"] == {"hits_addend": 0}
+    assert first["ai.gateway"] == {
+        "provider": "openai",
+        "operation": "chat",
+        "streaming": False,
+        "usage_source": "none",
+    }
+    assert second["ai.gateway"] == {"model": "gpt-4o"}
+    assert third == {}
+    assert last["envoy.ratelimit"] == {"hits_addend": 7}
+    assert last["ai.gateway"] == last["ai.gateway.kgateway.dev"]
+    assert last["ai.gateway"] == {
+        "prompt_tokens": 3,
+        "completion_tokens": 4,
+        "total_tokens": 7,
+        "provider_model": "m",
+        "usage_source": "reported",
+    }
+
+
+def test_running_counts_are_written_chunk_by_chunk(heard: Everything) -> None:
+    """As partial, so that they survive a reset; chunks without news get the constant reply."""
+    session = open_session(heard)
+    for message in (request_headers(config=protocol()), request_body()):
+        session.receive(message, 0.0)
+    session.receive(response_headers({":status": "200", "content-type": "text/event-stream"}), 0.0)
+    counts = b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": %d}}\n\n'
+    first = metadata_of(session.receive(response_body(counts % 1), 1.0))
+    assert first["ai.gateway"]["total_tokens"] == 4
+    assert first["ai.gateway"]["usage_source"] == "partial"
+    assert first["envoy.ratelimit"] == {"hits_addend": 4}
+    assert session.receive(response_body(counts % 1), 2.0) == CONTINUE[Phase.RESPONSE_BODY]
+    assert metadata_of(session.receive(response_body(counts % 2), 3.0))["ai.gateway"] == {
+        "completion_tokens": 2,
+        "total_tokens": 5,
+    }
+    last = metadata_of(session.receive(response_body(b"", end=True), 4.0))
+    assert last["ai.gateway"] == {"usage_source": "reported"}
+
+
+def test_a_record_is_handed_out_once_and_at_once(heard: Everything) -> None:
+    """When the exchange has ended, not when the stream is closed."""
+    session = open_session(heard)
+    for message in exchange():
+        session.receive(message, 1.0)
+    assert len(heard.records) == 1
+    session.receive(response_trailers(), 2.0)
+    session.closed(Completion.CANCELLED, 3.0)
+    assert len(heard.records) == 1
+    assert heard.records[0].completion is Completion.COMPLETE
+
+
+def test_an_exchange_that_was_cut_off_is_handed_out_when_the_stream_closes(heard: Everything) -> None:
+    """With what was known, and why it ended."""
+    session = open_session(heard)
+    for message in exchange()[:2]:
+        session.receive(message, 1.0)
+    session.closed(Completion.TRUNCATED, 3.0)
+    assert [(record.completion, record.request_model) for record in heard.records] == [(Completion.TRUNCATED, "gpt-4o")]
+
+
+@pytest.mark.parametrize("mode", ["FULL_DUPLEX_STREAMED", "GRPC"])
+def test_where_envoy_only_passes_on_what_it_gets_back_it_gets_back_every_byte(heard: Everything, mode: str) -> None:
+    """In both directions, with the end of the stream, and metered all the same."""
+    session = open_session(heard)
+    session.receive(request_headers(config=protocol(mode, mode)), 0.0)
+    echoed = []
+    for message in (request_body(QUESTION[:9], end=False), request_body(QUESTION[9:])):
+        echoed.append(parse(session.receive(message, 0.0)).request_body.response.body_mutation.streamed_response)
+    assert (b"".join(part.body for part in echoed), [part.end_of_stream for part in echoed]) == (
+        QUESTION,
+        [False, True],
+    )
+    session.receive(response_headers(), 0.0)
+    reply = parse(session.receive(response_body(ANSWER), 0.0))
+    assert reply.response_body.response.body_mutation.streamed_response.body == ANSWER
+    last = session.receive(response_body(b"", end=True), 0.0)
+    assert parse(last).response_body.response.body_mutation.streamed_response.end_of_stream
+    assert metadata_of(last)["ai.gateway"]["total_tokens"] == 7
+
+
+def test_only_the_direction_that_asks_for_it_is_echoed(heard: Everything) -> None:
+    """The other gets plain replies."""
+    session = open_session(heard)
+    session.receive(request_headers(config=protocol("BUFFERED", "FULL_DUPLEX_STREAMED")), 0.0)
+    assert not parse(session.receive(request_body(), 0.0)).request_body.HasField("response")
+    session.receive(response_headers(), 0.0)
+    assert parse(session.receive(response_body(), 0.0)).response_body.HasField("response")
+
+
+def test_a_whole_answer_is_asked_for_where_that_makes_sense(heard: Everything) -> None:
+    """Short, of known length, in chunks: with the reply to its headers."""
+    session = open_session(heard)
+    session.receive(request_headers(config=protocol("BUFFERED_PARTIAL", "STREAMED")), 0.0)
+    session.receive(request_body(), 0.0)
+    headers = {":status": "200", "content-type": "application/json", "content-length": str(len(ANSWER))}
+    override = parse(session.receive(response_headers(headers), 0.0)).mode_override
+    assert override.response_body_mode == ProcessingMode.BUFFERED_PARTIAL
+    assert override.request_body_mode == ProcessingMode.BUFFERED_PARTIAL
+
+
+def test_nothing_is_asked_for_of_a_live_stream(heard: Everything) -> None:
+    """It has no length."""
+    session = open_session(heard)
+    session.receive(request_headers(config=protocol()), 0.0)
+    assert not parse(session.receive(response_headers(), 0.0)).HasField("mode_override")
+
+
+def test_where_envoy_only_shows_and_does_not_wait_nothing_is_said(heard: Everything) -> None:
+    """In observability_mode replies are ignored; metrics are not."""
+    session = open_session(heard)
+    shown = {"observability_mode": True}
+    for message in (
+        request_headers(**shown),
+        request_body(**shown),
+        response_headers(**shown),
+        response_body(**shown, end=True),
+    ):
+        assert session.receive(message, 1.0) is None
+    assert heard.records[0].usage is not None
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [(REQUEST | {":method": "GET"}, None), (REQUEST | {":authority": "shop.example", ":path": "/cart"}, b'{"sku": 7}')],
+)
+def test_what_is_no_business_of_ours_is_let_go(heard: Everything, headers: dict[str, str], body: bytes | None) -> None:
+    """With the reply to the message that showed it, and a charge of nothing."""
+    session = open_session(heard)
+    reply = session.receive(request_headers(headers, config=protocol()), 0.0)
+    if body is not None:
+        assert not session.detached
+        assert metadata_of(reply) == {"envoy.ratelimit": {"hits_addend": 0}}
+        reply = session.receive(request_body(body), 0.0)
+        assert reply == CONTINUE[Phase.REQUEST_BODY]
+    else:
+        assert metadata_of(reply) == {"envoy.ratelimit": {"hits_addend": 0}}
+    assert session.detached
+    session.closed(Completion.CANCELLED, 1.0)
+    assert [record.is_llm for record in heard.records] == [False]
+
+
+def test_what_must_be_echoed_is_never_let_go(heard: Everything) -> None:
+    """Chunks that are on their way would be lost with the stream."""
+    session = open_session(heard)
+    session.receive(request_headers(REQUEST | {":method": "GET"}, config=protocol("NONE", "FULL_DUPLEX_STREAMED")), 0.0)
+    assert not session.detached
+    reply = parse(session.receive(response_body(b"hello", end=True), 1.0))
+    assert reply.response_body.response.body_mutation.streamed_response.body == b"hello"
+    assert [record.is_llm for record in heard.records] == [False]
+
+
+def test_the_envoy_configuration_names_the_provider(heard: Everything) -> None:
+    """Word for word; what clients send cannot: their headers do not become initial metadata."""
+    session = open_session(heard, [("x-request-id", "1"), ("x-llm-provider", "azure_openai")])
+    reply = session.receive(request_headers(REQUEST | {"x-llm-provider": "free"}, config=protocol()), 0.0)
+    assert metadata_of(reply)["ai.gateway"]["provider"] == "azure_openai"
+
+
+@pytest.mark.parametrize("value", [b"\xff", "", " "])
+def test_a_provider_that_is_no_name_is_none(heard: Everything, value: str | bytes) -> None:
+    """The authority decides then."""
+    session = open_session(heard, [("x-llm-provider", value)])
+    assert metadata_of(session.receive(request_headers(), 0.0))["ai.gateway"]["provider"] == "openai"
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [(b"\xff\xff", Reason.UNDECODABLE), (b"", Reason.UNKNOWN_PHASE), (b"\xf2\x06\x00", Reason.UNKNOWN_PHASE)],
+)
+def test_a_message_that_is_none_does_not_break_the_stream(heard: Everything, message: bytes, reason: Reason) -> None:
+    """It is counted, and the exchange goes on as if it had not been sent."""
+    session = open_session(heard)
+    messages = exchange()
+    for good in messages:
+        assert session.receive(message, 1.0) is None
+        assert session.receive(good, 1.0) is not None
+    assert heard.failed == [(Stage.MESSAGE, reason)] * len(messages)
+    assert heard.records[0].usage is not None
+    assert heard.records[0].usage.total_tokens == 7
+
+
+def test_a_bug_costs_the_exchange_its_metering_and_nothing_else(
+    heard: Everything, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Replies go on, chunks are echoed, the bug is counted once and reported."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise KeyError("sk-secret")
+
+    monkeypatch.setattr(Exchange, "request_body", fail)
+    session = open_session(heard)
+    session.receive(request_headers(config=protocol("FULL_DUPLEX_STREAMED", "FULL_DUPLEX_STREAMED")), 0.0)
+    for message in (request_body(QUESTION, end=False), request_body(QUESTION)):
+        reply = parse(session.receive(message, 0.0))
+        assert reply.request_body.response.body_mutation.streamed_response.body == QUESTION
+    assert parse(session.receive(response_headers(), 0.0)).WhichOneof("response") == "response_headers"
+    session.closed(Completion.CANCELLED, 1.0)
+    assert heard.failed == [(Stage.EXCHANGE, Reason.INTERNAL)]
+    assert [type(bug) for bug in heard.bugs] == [KeyError]
+    assert heard.closed
+
+
+def test_a_sink_that_fails_hurts_nobody(heard: Everything) -> None:
+    """The others get the record, the reply is sent, the failure is counted under its name."""
+
+    class Broken:
+        name = "broken"
+
+        def emit(self, record: UsageRecord) -> None:
+            raise ConnectionError(record.provider)
+
+    session = heard.processor(Broken()).open_session((), 0.0)
+    for message in exchange():
+        assert session.receive(message, 1.0) is not None
+    assert heard.sinks_failed == ["broken"]
+    assert len(heard.records) == 1
+    assert len(heard.bugs) == 1
+
+
+MESSAGES = st.sampled_from(
+    [
+        request_headers(config=protocol()),
+        request_headers(config=protocol("FULL_DUPLEX_STREAMED", "FULL_DUPLEX_STREAMED")),
+        request_headers(end=True),
+        request_headers({}),
+        request_body(),
+        request_body(b"", end=False),
+        request_trailers(),
+        response_headers(),
+        response_headers({":status": "500"}, end=True),
+        response_headers({":status": "200", "content-type": "text/event-stream", "content-encoding": "gzip"}),
+        response_body(),
+        response_body(ANSWER[:9]),
+        response_body(b"data: [DONE]\n\n", end=True),
+        response_body(b"", observability_mode=True),
+        response_trailers(),
+        b"\x01garbage",
+        b"",
+    ]
+)
+
+
+@given(st.lists(MESSAGES, max_size=12))
+def test_any_order_of_messages_is_answered_and_settles_once(messages: list[bytes]) -> None:
+    """Repeated, missing or turned round: each phase gets its reply, and one record comes out."""
+    heard = Everything()
+    session = open_session(heard)
+    for message in messages:
+        reply = session.receive(message, 1.0)
+        if reply is not None:
+            assert parse(reply).WhichOneof("response") is not None
+    session.closed(Completion.CANCELLED, 2.0)
+    assert len(heard.records) == 1
+    assert heard.bugs == []
+    assert (heard.opened, len(heard.closed)) == (1, 1)

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from extproc.sinks.metadata import DynamicMetadata, build_fields, build_ratelimit_fields
+from extproc.usage import Completion, TokenUsage, UsageRecord, UsageSource
+
+LLM = UsageRecord(is_llm=True, completion=Completion.COMPLETE, duration_seconds=1.0)
+
+
+def test_everything_known_has_its_key() -> None:
+    """Counts, names, times."""
+    record = UsageRecord(
+        is_llm=True,
+        completion=Completion.COMPLETE,
+        duration_seconds=2.0,
+        provider="openai",
+        operation="chat",
+        request_model="gpt-4o",
+        response_model="gpt-4o-2024-08-06",
+        streaming=True,
+        status_code=200,
+        usage=TokenUsage(10, 5, 15, 4, 3, 2, 1, 0, 6),
+        usage_source=UsageSource.REPORTED,
+        finish_reason="stop",
+        error_type="server_error",
+        time_to_first_token_seconds=0.1234,
+    )
+    assert build_fields(record) == {
+        "provider": "openai",
+        "operation": "chat",
+        "model": "gpt-4o",
+        "provider_model": "gpt-4o-2024-08-06",
+        "streaming": True,
+        "prompt_tokens": 10,
+        "completion_tokens": 5,
+        "total_tokens": 15,
+        "cached_tokens": 4,
+        "cache_creation_tokens": 3,
+        "reasoning_tokens": 2,
+        "audio_prompt_tokens": 1,
+        "audio_completion_tokens": 0,
+        "tool_use_prompt_tokens": 6,
+        "usage_source": "reported",
+        "finish_reason": "stop",
+        "error_type": "server_error",
+        "time_to_first_token_ms": 123,
+    }
+
+
+def test_what_is_absent_has_no_key() -> None:
+    """Absent is not zero, not null and not an empty string."""
+    assert build_fields(LLM) == {"streaming": False, "usage_source": "none"}
+
+
+def test_the_providers_own_total_is_kept_where_it_differs() -> None:
+    """Less than the parts: both are shown. More: it is the total."""
+    for usage, expected in ((TokenUsage(35, 12, 40), 40), (TokenUsage(35, 12, 109), None), (TokenUsage(1, 2, 3), None)):
+        record = UsageRecord(is_llm=True, completion=Completion.COMPLETE, duration_seconds=1.0, usage=usage)
+        assert build_fields(record).get("provider_total_tokens") == expected
+
+
+def test_the_charge_is_always_a_number() -> None:
+    """Envoy charges nothing at all where it finds none."""
+    assert build_ratelimit_fields(LLM) == {"hits_addend": 0}
+    partial = UsageRecord(is_llm=True, completion=Completion.CANCELLED, duration_seconds=1.0, usage=TokenUsage(7))
+    assert build_ratelimit_fields(partial) == {"hits_addend": 7}
+
+
+def test_an_exchange_that_is_not_with_an_llm_has_only_the_charge() -> None:
+    """Of nothing."""
+    record = UsageRecord(is_llm=False, completion=Completion.COMPLETE, duration_seconds=1.0, provider="openai")
+    assert DynamicMetadata().build(record) == {
+        "ai.gateway": {},
+        "ai.gateway.kgateway.dev": {},
+        "envoy.ratelimit": {"hits_addend": 0},
+    }
+
+
+def test_each_namespace_gets_the_same() -> None:
+    """The ones that are configured, and Envoy's own."""
+    metadata = DynamicMetadata(["io.example", "other"]).build(LLM)
+    assert metadata["io.example"] == metadata["other"] == build_fields(LLM)
+    assert set(metadata) == {"io.example", "other", "envoy.ratelimit"}

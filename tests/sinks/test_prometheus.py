@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from extproc.errors import ExtractionError, Reason, Stage
+from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
+from extproc.usage import Completion, TokenUsage, UsageRecord
+
+
+@pytest.fixture(name="registry")
+def _registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+def record(usage: TokenUsage | None = None, *, model: str | None = "gpt-3.5-turbo", **more: object) -> UsageRecord:
+    known: dict[str, object] = {"is_llm": True, "completion": Completion.COMPLETE, "duration_seconds": 1.5}
+    return UsageRecord(provider="openai", request_model=model, usage=usage, **(known | more))  # type: ignore[arg-type]
+
+
+def series(registry: CollectorRegistry) -> set[str]:
+    text = generate_latest(registry).decode()
+    return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
+
+
+def test_the_lines_are_those_of_kgateways_guide(registry: CollectorRegistry) -> None:
+    """Dashboards that are written against them keep working."""
+    metrics = TokenMetrics(registry, max_label_values=9)
+    metrics.emit(record(TokenUsage(100, 500)))
+    metrics.emit(record(TokenUsage(104, 39)))
+    text = generate_latest(registry).decode()
+    assert "# HELP ai_completion_tokens_total Completion tokens\n# TYPE ai_completion_tokens_total counter\n" in text
+    assert 'ai_completion_tokens_total{llm="openai",model="gpt-3.5-turbo"} 539.0\n' in text
+    assert "# HELP ai_prompt_tokens_total Prompt tokens\n# TYPE ai_prompt_tokens_total counter\n" in text
+    assert 'ai_prompt_tokens_total{llm="openai",model="gpt-3.5-turbo"} 204.0\n' in text
+    assert 'ai_total_tokens_total{llm="openai",model="gpt-3.5-turbo"} 743.0\n' in text
+    assert 'ai_requests_total{llm="openai",model="gpt-3.5-turbo"} 2.0\n' in text
+
+
+def test_a_count_that_was_not_sent_adds_no_series(registry: CollectorRegistry) -> None:
+    """A count of 0 does."""
+    metrics = TokenMetrics(registry, max_label_values=9)
+    metrics.emit(record(TokenUsage(3, 4, cached_tokens=0)))
+    seen = series(registry)
+    assert "ai_cached_tokens_total" in seen
+    assert (
+        not {"ai_reasoning_tokens_total", "ai_cache_creation_tokens_total", "ai_time_to_first_token_seconds_sum"} & seen
+    )
+    labels = {"llm": "openai", "model": "gpt-3.5-turbo"}
+    assert registry.get_sample_value("ai_cached_tokens_total", labels) == 0
+
+
+def test_an_exchange_without_usage_is_a_request_all_the_same(registry: CollectorRegistry) -> None:
+    """And has a duration."""
+    TokenMetrics(registry, max_label_values=9).emit(record())
+    labels = {"llm": "openai", "model": "gpt-3.5-turbo"}
+    assert registry.get_sample_value("ai_requests_total", labels) == 1
+    assert registry.get_sample_value("ai_request_duration_seconds_sum", labels) == 1.5
+    assert registry.get_sample_value("ai_prompt_tokens_total", labels) is None
+
+
+def test_the_first_token_is_timed_where_there_was_one(registry: CollectorRegistry) -> None:
+    """In seconds."""
+    TokenMetrics(registry, max_label_values=9).emit(record(time_to_first_token_seconds=0.25))
+    labels = {"llm": "openai", "model": "gpt-3.5-turbo"}
+    assert registry.get_sample_value("ai_time_to_first_token_seconds_sum", labels) == 0.25
+
+
+def test_an_exchange_that_is_not_with_an_llm_counts_nothing(registry: CollectorRegistry) -> None:
+    """Not even under unknown."""
+    TokenMetrics(registry, max_label_values=9).emit(record(is_llm=False))
+    assert not {name for name in series(registry) if name.startswith("ai_")}
+
+
+def test_model_names_are_bounded_and_what_is_dropped_is_counted(registry: CollectorRegistry) -> None:
+    """A client that makes up names makes no series."""
+    metrics = TokenMetrics(registry, max_label_values=2)
+    for number in range(10):
+        metrics.emit(record(TokenUsage(1, 1), model=f"m{number}"))
+    assert registry.get_sample_value("ai_prompt_tokens_total", {"llm": "openai", "model": "m1"}) == 1
+    assert registry.get_sample_value("ai_prompt_tokens_total", {"llm": "openai", "model": "other"}) == 8
+    assert registry.get_sample_value("extproc_label_values_dropped_total", {"label": "model"}) == 8
+    assert registry.get_sample_value("extproc_label_values_dropped_total", {"label": "llm"}) == 0
+
+
+def test_an_unknown_model_is_called_so(registry: CollectorRegistry) -> None:
+    """A label can't be absent."""
+    TokenMetrics(registry, max_label_values=9).emit(record(model=None))
+    assert registry.get_sample_value("ai_requests_total", {"llm": "openai", "model": "unknown"}) == 1
+
+
+def test_how_exchanges_ended_and_what_was_not_read(registry: CollectorRegistry) -> None:
+    """Each exchange once, each of its errors once."""
+    metrics = ServerMetrics(registry, version="1.2.3")
+    error = ExtractionError(Stage.RESPONSE_BODY, Reason.NOT_JSON)
+    metrics.emit(record(completion=Completion.CANCELLED, extraction_errors=(error,)))
+    metrics.emit(record(is_llm=False))
+    metrics.message_failed(Stage.MESSAGE, Reason.UNDECODABLE)
+    metrics.sink_failed("prometheus")
+    for name, labels, value in (
+        ("extproc_exchanges_total", {"completion": "cancelled"}, 1),
+        ("extproc_exchanges_skipped_total", {}, 1),
+        ("extproc_extraction_errors_total", {"stage": "response_body", "reason": "not_json"}, 1),
+        ("extproc_extraction_errors_total", {"stage": "message", "reason": "undecodable"}, 1),
+        ("extproc_sink_errors_total", {"sink": "prometheus"}, 1),
+        ("extproc_build_info", {"version": "1.2.3"}, 1),
+    ):
+        assert registry.get_sample_value(name, labels) == value, name
+
+
+def test_streams_and_their_messages(registry: CollectorRegistry) -> None:
+    """A stream is open from its start to its end; its messages are counted when it ends."""
+    metrics = ServerMetrics(registry, version="1")
+    metrics.stream_opened()
+    metrics.stream_opened()
+    assert registry.get_sample_value("extproc_streams_active") == 2
+    metrics.stream_closed({"request_headers": 1, "response_body": 40})
+    assert registry.get_sample_value("extproc_streams_active") == 1
+    assert registry.get_sample_value("extproc_messages_total", {"phase": "response_body"}) == 40

@@ -1,0 +1,37 @@
+"""A plain gRPC client of an external processor: bytes out, bytes in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import grpc
+
+PROCESS = "/envoy.service.ext_proc.v3.ExternalProcessor/Process"
+
+# A server that does not answer is a failed test, not one that never ends.
+TIMEOUT_SECONDS = 20.0
+
+
+class ExtProcClient:
+    """A context: one channel to a processor."""
+
+    def __init__(self, address: str) -> None:
+        self.channel = grpc.insecure_channel(address)
+        self._process = self.channel.stream_stream(PROCESS)
+
+    def __enter__(self) -> ExtProcClient:
+        grpc.channel_ready_future(self.channel).result(TIMEOUT_SECONDS)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.channel.close()
+
+    def process(self, messages: Iterable[bytes], metadata: Sequence[tuple[str, str]] = ()) -> Any:
+        """Open a stream that sends the messages; return the call, which is an iterator over the replies."""
+        return self._process(iter(messages), metadata=metadata, timeout=TIMEOUT_SECONDS)
+
+    def exchange(self, messages: Sequence[bytes]) -> list[bytes]:
+        """Return the replies to the messages of one exchange."""
+        replies: Iterator[bytes] = self.process(messages)
+        return list(replies)

@@ -1,0 +1,79 @@
+"""Exchanges to play, without Envoy: as values, and as folders of fixtures."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from extproc.exchange import Exchange
+from extproc.readers import Limits
+from extproc.usage import UsageRecord
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One HTTP exchange."""
+
+    path: str = "/v1/chat/completions"
+    authority: str = "api.openai.com"
+    method: str = "POST"
+    request: bytes = b'{"model": "gpt-4o", "messages": []}'
+    request_content_type: str | None = "application/json"
+    status: int = 200
+    response: bytes = b""
+    content_type: str | None = "application/json"
+    content_encoding: str | None = None
+    expected: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def request_headers(self) -> dict[str, str]:
+        """The request's headers, as Envoy shows them."""
+        headers = {":method": self.method, ":authority": self.authority, ":path": self.path}
+        return headers | _some({"content-type": self.request_content_type})
+
+    @property
+    def response_headers(self) -> dict[str, str]:
+        """The response's headers, as Envoy shows them."""
+        named = {"content-type": self.content_type, "content-encoding": self.content_encoding}
+        return {":status": str(self.status)} | _some(named)
+
+    def gzipped(self) -> Case:
+        """The same exchange with its answer compressed."""
+        return replace(self, response=gzip.compress(self.response, mtime=0), content_encoding="gzip")
+
+
+def _some(headers: Mapping[str, str | None]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if value is not None}
+
+
+def play(case: Case, chunks: Iterable[bytes] | None = None, *, limits: Limits = LIMITS) -> UsageRecord:
+    """Return the record of an exchange that runs to its end, its answer in the given chunks."""
+    exchange = Exchange(limits, provider=None, now=0.0)
+    exchange.request_headers(case.request_headers, end_of_stream=not case.request)
+    exchange.request_body(case.request, end_of_stream=True)
+    exchange.response_headers(case.response_headers, end_of_stream=False, now=1.0)
+    for chunk in [case.response] if chunks is None else chunks:
+        exchange.response_body(chunk, end_of_stream=False, now=2.0)
+    exchange.response_body(b"", end_of_stream=True, now=3.0)
+    assert exchange.record is not None
+    return exchange.record
+
+
+def load_case(folder: Path) -> Case:
+    """Return the exchange in a folder: case.json, request.json and response.body."""
+    about = json.loads((folder / "case.json").read_text())
+    return Case(
+        path=about["path"],
+        authority=about["authority"],
+        request=(folder / "request.json").read_bytes(),
+        status=about.get("status", 200),
+        response=(folder / "response.body").read_bytes(),
+        content_type=about.get("content_type", "application/json"),
+        expected=about["expected"],
+    )

@@ -1,0 +1,86 @@
+"""A real Envoy with the sidecar beside it, as tests drive it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from extproc.config.address import HostPort
+from extproc.demo.access_log import AccessLog
+from extproc.demo.bootstrap import Bootstrap
+from extproc.demo.stack import Ports, Stack
+
+_TIMEOUT_SECONDS = 30
+
+
+class Gateway:
+    """A context: Envoy, configured by envoy/envoy.yaml, in front of servers of the test's.
+
+    `upstreams` are put in the place of the file's clusters; `change` may change the ext_proc filter's configuration.
+    """
+
+    def __init__(
+        self, upstreams: Mapping[str, HostPort], *, change: Callable[[dict[str, Any]], object] | None = None
+    ) -> None:
+        bootstrap = Bootstrap()
+        for cluster, address in upstreams.items():
+            bootstrap.use_mock(cluster, address)
+        if change is not None:
+            change(bootstrap.ext_proc)
+        self.log = AccessLog()
+        self.stack = Stack(bootstrap, Ports(), on_log_line=self.log.add)
+        self._exit = ExitStack()
+
+    def __enter__(self) -> Gateway:
+        self._exit.enter_context(self.stack)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._exit.close()
+
+    @property
+    def url(self) -> str:
+        """Where clients send their requests."""
+        return f"http://{self.stack.gateway}"
+
+    def entry(self, request_id: str) -> dict[str, Any]:
+        """Return the access log line of a request."""
+        entry: dict[str, Any] = json.loads(self.log.wait_for(request_id))
+        return entry
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Return a connection to the gateway."""
+        return http.client.HTTPConnection(self.stack.gateway.host, self.stack.gateway.port, timeout=_TIMEOUT_SECONDS)
+
+    def post(
+        self, path: str, body: bytes, headers: Mapping[str, str] | None = None
+    ) -> tuple[http.client.HTTPResponse, bytes, dict[str, Any]]:
+        """Return answer, its body and the access log line of a request."""
+        request_id = str(uuid.uuid4())
+        sent = {"content-type": "application/json"} | dict(headers or {}) | {"x-request-id": request_id}
+        connection = self.connect()
+        try:
+            connection.request("POST", path, body, sent)
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        return answer, content, self.entry(request_id)
+
+    def metrics(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+        """Return what a scrape of the sidecar says, by name and labels."""
+        return {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in text_string_to_metric_families(self.stack.scrape())
+            for sample in family.samples
+        }
+
+    def value(self, name: str, **labels: str) -> float:
+        """Return the value of one series; 0 where it is not there."""
+        return self.metrics().get((name, frozenset(labels.items())), 0.0)

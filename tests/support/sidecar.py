@@ -1,0 +1,80 @@
+"""The command `extproc serve`, as a process."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from support.waiting import wait_for
+
+READY = re.compile(r"ready: ext_proc on (?P<listen>\S+), admin on http://(?P<admin>\S+), ")
+
+
+def command(*arguments: str) -> list[str]:
+    """Return the command line of `extproc`."""
+    return [sys.executable, "-m", "extproc", *arguments]
+
+
+def run(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Run `extproc` to its end."""
+    return subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=os.environ | (environ or {}),
+    )
+
+
+class Sidecar:
+    """A context: a running sidecar on a socket in a folder of the test's."""
+
+    def __init__(self, folder: Path, *flags: str, environ: dict[str, str] | None = None) -> None:
+        self._log = folder / "sidecar.log"
+        listen = ("--listen", f"unix:{folder}/x.sock", "--admin-listen", "127.0.0.1:0")
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command("serve", *listen, *flags), stdout=log, stderr=log, env=os.environ | (environ or {})
+            )
+        self.address = self.admin = ""
+
+    def __enter__(self) -> Sidecar:
+        try:
+            wait_for(lambda: READY.search(self.log) or self.process.poll() is not None)
+            match = READY.search(self.log)
+            assert match is not None, self.log
+        except BaseException:
+            self.__exit__()
+            raise
+        self.address, self.admin = match["listen"], match["admin"]
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+    @property
+    def log(self) -> str:
+        """What it has logged so far."""
+        return self._log.read_text()
+
+    def get(self, path: str) -> tuple[int, str]:
+        """Return status and body of an admin path."""
+        try:
+            with urllib.request.urlopen(f"http://{self.admin}{path}", timeout=10) as answer:
+                return answer.status, answer.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal; return the exit code it ends with."""
+        self.process.send_signal(number)
+        return self.process.wait(30)

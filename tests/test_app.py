@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import stat
+import time
+from pathlib import Path
+
+import grpc
+import pytest
+from support.client import ExtProcClient
+from support.messages import exchange, metadata_of, protocol, request_body, request_headers
+from support.sidecar import Sidecar, run
+from support.waiting import wait_for
+
+from extproc.app import refuse_taken_socket, report_bug
+from extproc.config.address import HostPort, UnixSocket
+from extproc.errors import SettingsError
+
+
+def is_refused(client: ExtProcClient) -> bool:
+    """Say whether a new stream is refused."""
+    try:
+        client.exchange(exchange())
+    except grpc.RpcError:
+        return True
+    return False
+
+
+def test_a_sidecar_meters_and_its_metrics_can_be_scraped(tmp_path: Path) -> None:
+    """The lines of kgateway's guide, after one exchange."""
+    with Sidecar(tmp_path) as sidecar, ExtProcClient(sidecar.address) as client:
+        assert metadata_of(client.exchange(exchange())[-1])["ai.gateway"]["total_tokens"] == 7
+        status, metrics = sidecar.get("/metrics")
+        assert status == 200
+        assert (
+            '# TYPE ai_prompt_tokens_total counter\nai_prompt_tokens_total{llm="openai",model="gpt-4o"} 3.0\n'
+            in metrics
+        )
+        assert '\nai_completion_tokens_total{llm="openai",model="gpt-4o"} 4.0\n' in metrics
+        assert "_created" not in metrics
+        assert "process_resident_memory_bytes" in metrics
+        assert sidecar.get("/readyz")[0] == sidecar.get("/livez")[0] == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_order(tmp_path: Path, number: int) -> None:
+    """Exit code 0, and nothing left of the socket."""
+    with Sidecar(tmp_path) as sidecar:
+        assert sidecar.stop(number) == 0
+        assert "draining" in sidecar.log
+        assert sidecar.log.rstrip().endswith("stopped")
+        assert not (tmp_path / "x.sock").exists()
+
+
+def test_a_signal_lets_running_exchanges_finish(tmp_path: Path) -> None:
+    """Not ready at once, no new streams, the old one metered to its end, then exit code 0."""
+    messages = exchange()
+    with Sidecar(tmp_path) as sidecar, ExtProcClient(sidecar.address) as client:
+
+        def feed() -> object:
+            yield from messages[:2]
+            sidecar.process.send_signal(signal.SIGTERM)
+            wait_for(lambda: sidecar.get("/readyz")[0] == 503)
+            wait_for(lambda: is_refused(client))
+            assert sidecar.process.poll() is None
+            yield from messages[2:]
+
+        replies = list(client.process(feed()))  # type: ignore[arg-type]
+        assert metadata_of(replies[-1])["ai.gateway"]["usage_source"] == "reported"
+        assert sidecar.process.wait(20) == 0
+
+
+def test_what_does_not_finish_in_time_is_cut_off(tmp_path: Path) -> None:
+    """The grace is a setting, and the exit code is still 0."""
+    with Sidecar(tmp_path, "--drain-seconds", "0.2") as sidecar, ExtProcClient(sidecar.address) as client:
+
+        def feed() -> object:
+            yield request_headers(config=protocol())
+            yield request_body()
+            wait_for(lambda: sidecar.process.poll() is not None)
+
+        call = client.process(feed())  # type: ignore[arg-type]
+        next(call)
+        next(call)
+        started = time.monotonic()
+        assert sidecar.stop() == 0
+        assert time.monotonic() - started < 10
+
+
+def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
+    """Its process was killed; nobody answers on it."""
+    with Sidecar(tmp_path) as killed:
+        assert killed.stop(signal.SIGKILL) == -signal.SIGKILL
+    assert stat.S_ISSOCK((tmp_path / "x.sock").stat().st_mode)
+    with Sidecar(tmp_path) as sidecar, ExtProcClient(sidecar.address) as client:
+        assert len(client.exchange(exchange())) == 4
+
+
+def test_a_socket_that_is_served_is_not_taken_over(tmp_path: Path) -> None:
+    """gRPC would unlink it and leave the other without traffic."""
+    with Sidecar(tmp_path) as sidecar:
+        second = run("serve", "--listen", sidecar.address, "--admin-listen", "127.0.0.1:0")
+        assert (second.returncode, second.stderr) == (
+            2,
+            f"extproc: cannot listen on {sidecar.address}: another process serves it\n",
+        )
+        with ExtProcClient(sidecar.address) as client:
+            assert len(client.exchange(exchange())) == 4
+
+
+def test_an_abstract_socket_is_served_and_not_taken_over() -> None:
+    """kgateway's sidecar listens on one."""
+    name = f"extproc-test-{time.monotonic_ns()}"
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(f"\0{name}")
+        other.listen()
+        with pytest.raises(SettingsError, match="another process serves it"):
+            refuse_taken_socket(UnixSocket(name, is_abstract=True))
+    refuse_taken_socket(UnixSocket(name, is_abstract=True))
+    refuse_taken_socket(HostPort("127.0.0.1", 1))
+
+
+def test_a_file_that_is_no_socket_is_said_so(tmp_path: Path) -> None:
+    """Whatever it is, it is not ours to replace."""
+    (tmp_path / "x.sock").write_text("precious")
+    ended = run("serve", "--listen", f"unix:{tmp_path}/x.sock", "--admin-listen", "127.0.0.1:0")
+    assert ended.returncode == 2
+    assert ended.stderr.startswith(f"extproc: cannot listen on unix:{tmp_path}/x.sock: ")
+    assert (tmp_path / "x.sock").read_text() == "precious"
+
+
+def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
+    """In one line."""
+    ended = run("serve", "--listen", f"unix:{tmp_path}/no/x.sock", "--admin-listen", "127.0.0.1:0")
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1].startswith(f"extproc: cannot listen on unix:{tmp_path}/no/x.sock")
+
+
+def test_an_admin_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
+    """In one line, and with exit code 2."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        ended = run("serve", "--listen", f"unix:{tmp_path}/x.sock", "--admin-listen", address)
+    assert (ended.returncode, ended.stderr) == (2, f"extproc: cannot listen on {address}: Address already in use\n")
+
+
+def test_a_bug_is_reported_by_its_place_and_never_by_its_text(caplog: pytest.LogCaptureFixture) -> None:
+    """The text of an exception may repeat what a client sent."""
+    with caplog.at_level(logging.ERROR, logger="extproc"):
+        try:
+            {}["sk-secret"]  # noqa: B018 - the KeyError is the point
+        except KeyError as error:
+            report_bug(error)
+    assert "bug: KeyError at test_app.py:" in caplog.text
+    assert "sk-secret" not in caplog.text

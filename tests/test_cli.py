@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from support.sidecar import run
+
+from extproc import __version__
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["serve", "--listen", "nowhere"], "--listen: 'nowhere' is no address: use unix:/path, unix-abstract:name or host:port"),
+        (["serve", "--admin-listen", "unix:/x"], "--admin-listen: 'unix:/x' is no TCP address: use host:port"),
+        (["serve", "--drain-seconds", "-1"], "--drain-seconds: input should be greater than or equal to 0, not -1.0"),
+        (["serve", "--log-level", "loud"], "--log-level: input should be 'debug', 'info', 'warning' or 'error'"),
+        (["serve", "--config", "/no/such/file"], "--config: cannot read /no/such/file: No such file or directory"),
+        (["serve", "--nope"], "No such option: --nope"),
+        (["nope"], "No such command 'nope'. There are serve, demo, run."),
+        (["demo", "--port", "65536"], "Invalid value for '--port'"),
+        (["run"], "Missing option '--upstream'"),
+        (["run", "--upstream", "ftp://x"], "--upstream: 'ftp://x' is no http or https URL; use URL or NAME=URL"),
+    ],
+)  # fmt: skip
+def test_a_mistake_gets_one_line_and_exit_code_2(arguments: list[str], said: str) -> None:
+    """What is wrong, and what is allowed."""
+    ended = run(*arguments)
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"extproc: {said}")
+
+
+def test_mistakes_in_the_environment_name_the_variable() -> None:
+    """As flags name the flag."""
+    ended = run("serve", environ={"EXTPROC_MAX_BODY_BYTES": "much"})
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("extproc: EXTPROC_MAX_BODY_BYTES: ")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["serve", "-h"], ["demo", "-h"], ["run", "-h"]])
+def test_help_reads_well_in_80_columns(arguments: list[str]) -> None:
+    """And is no mistake."""
+    ended = run(*arguments, environ={"COLUMNS": "80"})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("Usage: extproc")
+    assert max(len(line) for line in ended.stdout.splitlines()) <= 80
+
+
+def test_the_version_is_told() -> None:
+    """In one line."""
+    ended = run("--version")
+    assert (ended.returncode, ended.stdout) == (0, f"ai-gateway-extproc {__version__}\n")
+
+
+@pytest.mark.parametrize("flag", ["--port", "--metrics-port", "--envoy-admin-port"])
+def test_a_port_that_is_taken_is_named_with_its_flag(flag: str, tmp_path: Path) -> None:
+    """So that the next try can be the last."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        free = {name: "0" for name in ("--port", "--metrics-port", "--envoy-admin-port")} | {flag: port}
+        ended = run(
+            "demo", "--once", *(word for pair in free.items() for word in pair), environ={"TMPDIR": str(tmp_path)}
+        )
+    assert ended.returncode == 2
+    assert ended.stderr == (
+        f"extproc: port {port} on 127.0.0.1 cannot be had (Address already in use): choose another with {flag}\n"
+    )
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,493 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.chunks import byte_by_byte, splits
+from support.exchanges import LIMITS, Case, load_case, play
+
+from extproc.errors import ExtractionError, Reason, Stage
+from extproc.exchange import Exchange
+from extproc.readers import Limits
+from extproc.usage import Completion, TokenUsage, UsageRecord, UsageSource
+
+FIXTURES = Path(__file__).parent / "fixtures"
+FOLDERS = sorted(path.parent for path in FIXTURES.glob("*/*/case.json"))
+NAMES = [f"{folder.parent.name}/{folder.name}" for folder in FOLDERS]
+CASES = {name: load_case(folder) for name, folder in zip(NAMES, FOLDERS, strict=True)}
+
+ANSWER = b'{"model": "m", "choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}}'
+STREAM = b'data: {"choices": [{"delta": {"content": "a"}}], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}\n\n'
+
+
+def field(record: UsageRecord, name: str) -> Any:
+    if name == "extraction_errors":
+        return [f"{error.stage}/{error.reason}" for error in record.extraction_errors]
+    return getattr(record, name) if hasattr(record, name) else getattr(record.usage, name, None)
+
+
+def started(case: Case, *, provider: str | None = None) -> Exchange:
+    """An exchange whose response body is next."""
+    exchange = Exchange(LIMITS, provider=provider, now=10.0)
+    exchange.request_headers(case.request_headers, end_of_stream=False)
+    exchange.request_body(case.request, end_of_stream=True)
+    exchange.response_headers(case.response_headers, end_of_stream=False, now=10.5)
+    return exchange
+
+
+def errors_of(record: UsageRecord) -> list[tuple[Stage, Reason]]:
+    return [(error.stage, error.reason) for error in record.extraction_errors]
+
+
+# What is read
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_a_fixture_yields_what_its_case_says(name: str, gzipped: bool) -> None:
+    """Field by field, in one chunk, plain and compressed."""
+    case = CASES[name].gzipped() if gzipped else CASES[name]
+    record = play(case)
+    seen = {key: field(record, key) for key in case.expected}
+    assert seen == dict(case.expected)
+    assert json.loads((FIXTURES / name / "case.json").read_text())["source"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_byte_by_byte_is_the_same(name: str, gzipped: bool) -> None:
+    """The record does not depend on where the body was cut."""
+    case = CASES[name].gzipped() if gzipped else CASES[name]
+    assert play(case, byte_by_byte(case.response)) == play(case)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@settings(max_examples=40)
+@given(data=st.data(), gzipped=st.booleans())
+def test_any_split_is_the_same(name: str, data: st.DataObject, gzipped: bool) -> None:
+    """Wherever Envoy cuts, and however often."""
+    case = CASES[name].gzipped() if gzipped else CASES[name]
+    assert play(case, data.draw(splits(case.response))) == play(case)
+
+
+@settings(max_examples=300)
+@given(data=st.data(), name=st.sampled_from(NAMES), gzipped=st.booleans())
+def test_no_mutation_of_a_body_hurts(data: st.DataObject, name: str, gzipped: bool) -> None:
+    """Whatever bytes come, nothing is raised, the exchange settles, and counts are counts."""
+    case = CASES[name].gzipped() if gzipped else CASES[name]
+    body = bytearray(case.response)
+    for _ in range(data.draw(st.integers(1, 8))):
+        at = data.draw(st.integers(0, len(body)))
+        body[at : at + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
+    record = play(replace(case, response=bytes(body)), data.draw(splits(bytes(body))))
+    assert record.usage is None or all(
+        value is None or value >= 0 for value in (record.usage.prompt_tokens, record.usage.completion_tokens)
+    )
+
+
+@settings(max_examples=300)
+@given(st.data())
+def test_the_record_of_any_json_in_any_place_is_well_formed(data: st.DataObject) -> None:
+    """Types that no API sends, in the places that are looked at, are read past."""
+    names = ["model", "usage", "choices", "error", "type", "message", "response", "object", "usageMetadata", "delta",
+             "candidates", "content", "parts", "x_groq", "prompt_tokens", "input_tokens", "status"]  # fmt: skip
+    value = st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=6)
+        | st.sampled_from(["message_start", "message_delta", "response.completed", "error", "message", "response"]),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(names), inner, max_size=4),
+        max_leaves=10,
+    )  # fmt: skip
+    document = data.draw(st.dictionaries(st.sampled_from(names), value, max_size=5))
+    path = data.draw(st.sampled_from([case.path for case in CASES.values()]))
+    record = play(Case(path=path, response=json.dumps(document).encode()))
+    assert record.response_model is None or record.response_model.isprintable()
+
+
+# What ends it
+
+
+def test_a_stream_ends_with_its_end_of_stream() -> None:
+    """Time is what was passed in; the first token is the first content."""
+    exchange = started(replace(CASES["openai_chat/stream-usage"], response=b""))
+    role, text, *rest = CASES["openai_chat/stream-usage"].response.split(b"\n\n")
+    exchange.response_body(role + b"\n\n", end_of_stream=False, now=11.0)
+    exchange.response_body(text + b"\n\n", end_of_stream=False, now=11.5)
+    exchange.response_body(b"\n\n".join(rest), end_of_stream=False, now=12.0)
+    assert exchange.record is None
+    exchange.response_body(b"", end_of_stream=True, now=13.0)
+    assert exchange.record is not None
+    assert exchange.record.completion is Completion.COMPLETE
+    assert exchange.record.duration_seconds == 3.0
+    assert exchange.record.time_to_first_token_seconds == 1.5
+
+
+def test_an_answer_in_one_piece_has_no_first_token() -> None:
+    """Nobody saw it come."""
+    assert play(Case(response=ANSWER)).time_to_first_token_seconds is None
+
+
+def test_trailers_end_it_too() -> None:
+    """Then no chunk carries the end of the stream."""
+    exchange = started(Case(content_type="text/event-stream"))
+    exchange.response_body(STREAM, end_of_stream=False, now=11.0)
+    exchange.response_trailers(12.0)
+    assert exchange.record is not None
+    assert (exchange.record.completion, exchange.record.usage_source) == (Completion.COMPLETE, UsageSource.REPORTED)
+
+
+@pytest.mark.parametrize("gzipped", [False, True])
+def test_the_last_byte_of_a_known_length_ends_it(gzipped: bool) -> None:
+    """A client may hang up once it has what it was promised; no end of the stream is shown then."""
+    case = Case(response=ANSWER).gzipped() if gzipped else Case(response=ANSWER)
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.request_headers(case.request_headers, end_of_stream=False)
+    exchange.request_body(case.request, end_of_stream=True)
+    headers = case.response_headers | {"content-length": str(len(case.response))}
+    exchange.response_headers(headers, end_of_stream=False, now=1.0)
+    assert exchange.wants_whole_response
+    for byte in byte_by_byte(case.response):
+        assert exchange.record is None
+        exchange.response_body(byte, end_of_stream=False, now=2.0)
+    assert exchange.record is not None
+    assert exchange.record.usage == TokenUsage(3, 4, 7)
+
+
+@pytest.mark.parametrize(
+    ("headers", "wanted"),
+    [
+        ({"content-length": "100"}, True),
+        ({"content-length": "32768"}, True),
+        ({"content-length": "32769"}, False),
+        ({"content-length": "0"}, False),
+        ({"content-length": "many"}, False),
+        ({}, False),
+        ({"content-length": "100", "content-type": "audio/mpeg"}, False),
+    ],
+)
+def test_only_short_answers_of_known_length_are_wanted_in_one_piece(headers: dict[str, str], wanted: bool) -> None:
+    """Anything else might be a live stream, or larger than Envoy's buffer."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    response = {":status": "200", "content-type": "application/json"} | headers
+    exchange.response_headers(response, end_of_stream=False, now=1.0)
+    assert exchange.wants_whole_response is wanted
+
+
+def test_it_settles_once() -> None:
+    """What comes after the end changes nothing."""
+    exchange = started(Case(response=ANSWER))
+    exchange.response_body(ANSWER, end_of_stream=True, now=11.0)
+    record = exchange.record
+    exchange.response_body(STREAM, end_of_stream=True, now=12.0)
+    exchange.response_trailers(13.0)
+    exchange.request_trailers()
+    exchange.close(Completion.CANCELLED, 14.0)
+    assert exchange.record is record
+    assert exchange.snapshot(15.0) is record
+
+
+def test_a_stream_that_is_cut_off_keeps_what_was_reported() -> None:
+    """As partial: the provider said so, but the answer had not come to its end."""
+    exchange = started(Case(content_type="text/event-stream"))
+    exchange.response_body(STREAM, end_of_stream=False, now=11.0)
+    exchange.close(Completion.CANCELLED, 12.0)
+    assert exchange.record is not None
+    assert exchange.record.usage == TokenUsage(3, 4)
+    assert (exchange.record.completion, exchange.record.usage_source) == (Completion.CANCELLED, UsageSource.PARTIAL)
+
+
+@pytest.mark.parametrize(
+    "name", ["openai_chat/stream-usage", "openai_responses/stream", "anthropic_messages/stream", "openai_chat/plain"]
+)
+def test_an_answer_that_is_all_there_is_complete_without_the_end_of_the_stream(name: str) -> None:
+    """The API's own mark, or a whole document, says so; clients do hang up right behind it."""
+    exchange = started(CASES[name])
+    exchange.response_body(CASES[name].response, end_of_stream=False, now=11.0)
+    exchange.close(Completion.CANCELLED, 12.0)
+    assert exchange.record is not None
+    assert (exchange.record.completion, exchange.record.usage_source) == (Completion.COMPLETE, UsageSource.REPORTED)
+
+
+def test_a_document_that_is_cut_off_is_no_error_of_the_document() -> None:
+    """Who hung up is to blame; nothing is counted against the body."""
+    exchange = started(Case())
+    exchange.response_body(ANSWER[:-9], end_of_stream=False, now=11.0)
+    exchange.close(Completion.CANCELLED, 12.0)
+    assert exchange.record is not None
+    assert (exchange.record.completion, exchange.record.usage) == (Completion.CANCELLED, None)
+    assert errors_of(exchange.record) == []
+
+
+def test_an_exchange_without_an_answer_is_counted_with_what_was_asked() -> None:
+    """The client gave up, or the process was told to stop."""
+    for completion in (Completion.CANCELLED, Completion.TRUNCATED):
+        exchange = Exchange(LIMITS, provider=None, now=0.0)
+        exchange.request_headers(Case().request_headers, end_of_stream=False)
+        exchange.request_body(Case().request, end_of_stream=True)
+        exchange.close(completion, 5.0)
+        assert exchange.record is not None
+        assert (exchange.record.is_llm, exchange.record.request_model) == (True, "gpt-4o")
+        assert exchange.record.completion is completion
+
+
+def test_an_exchange_of_which_nothing_was_seen_settles() -> None:
+    """Envoy may open a stream and close it."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.close(Completion.CANCELLED, 1.0)
+    assert exchange.record is not None
+    assert not exchange.record.is_llm
+
+
+# What goes wrong
+
+
+def truncated_gzip() -> bytes:
+    return Case(response=ANSWER).gzipped().response[:-40]
+
+
+@pytest.mark.parametrize(
+    ("case", "reason", "completion"),
+    [
+        (Case(response=b"this is not json"), Reason.NOT_JSON, Completion.COMPLETE),
+        (Case(response=b"<html>busy</html>"), Reason.NOT_JSON, Completion.COMPLETE),
+        (Case(response=ANSWER[:-20]), Reason.TRUNCATED, Completion.TRUNCATED),
+        (Case(response=ANSWER, content_type="text/html"), Reason.CONTENT_TYPE, Completion.COMPLETE),
+        (Case(response=b""), Reason.EMPTY, Completion.COMPLETE),
+        (Case(response=b" \n"), Reason.EMPTY, Completion.COMPLETE),
+        (Case(response=ANSWER, content_encoding="gzip"), Reason.CORRUPT_ENCODING, Completion.COMPLETE),
+        (Case(response=truncated_gzip(), content_encoding="gzip"), Reason.TRUNCATED, Completion.TRUNCATED),
+        (Case(response=ANSWER, content_encoding="br"), Reason.CONTENT_ENCODING, Completion.COMPLETE),
+        (Case(response=b'[{"a": 1}', content_type="application/json"), Reason.TRUNCATED, Completion.TRUNCATED),
+        (Case(response=b": hm\n\n", content_type="text/event-stream"), Reason.EMPTY, Completion.COMPLETE),
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_answer_that_cannot_be_read_says_why(
+    case: Case, reason: Reason, completion: Completion, whole: bool
+) -> None:
+    """Once, by stage and reason; no tokens are made up for it."""
+    record = play(case, None if whole else byte_by_byte(case.response))
+    assert errors_of(record) == [(Stage.RESPONSE_BODY, reason)]
+    assert (record.usage, record.usage_source, record.completion) == (None, UsageSource.NONE, completion)
+    assert record.request_model == "gpt-4o"
+
+
+@pytest.mark.parametrize(
+    ("request_body", "content_type", "reason"),
+    [
+        (b"this is not json", "application/json", Reason.NOT_JSON),
+        (b'{"model": "gpt-4o"', "application/json", Reason.TRUNCATED),
+        (b"", "application/json", Reason.EMPTY),
+        (b"  ", "application/json", Reason.EMPTY),
+        (b"--boundary", "multipart/form-data; boundary=boundary", Reason.CONTENT_TYPE),
+        (b"\x1f\x8b not gzip", "application/json", Reason.NOT_JSON),
+    ],
+)
+def test_a_request_that_cannot_be_read_does_not_keep_the_answer_from_being(
+    request_body: bytes, content_type: str, reason: Reason
+) -> None:
+    """The model is unknown, the tokens are not."""
+    record = play(Case(request=request_body, request_content_type=content_type, response=ANSWER))
+    assert errors_of(record) == [(Stage.REQUEST_BODY, reason)]
+    assert (record.request_model, record.usage) == (None, TokenUsage(3, 4, 7))
+
+
+def test_a_request_may_be_json_under_a_wrong_label() -> None:
+    """curl -d says it is a form."""
+    record = play(Case(request_content_type="application/x-www-form-urlencoded", response=ANSWER))
+    assert (record.request_model, errors_of(record)) == ("gpt-4o", [])
+
+
+def test_a_request_is_read_in_chunks_too() -> None:
+    """In STREAMED mode it comes in many, whatever its label."""
+    for content_type in ("application/json", "application/x-www-form-urlencoded"):
+        case = Case(request=b" " + Case().request, request_content_type=content_type, response=ANSWER)
+        exchange = Exchange(LIMITS, provider=None, now=0.0)
+        exchange.request_headers(case.request_headers, end_of_stream=False)
+        for byte in byte_by_byte(case.request):
+            exchange.request_body(byte, end_of_stream=False)
+        exchange.request_trailers()
+        assert exchange.snapshot(1.0).request_model == "gpt-4o"
+
+
+def test_a_compressed_request_is_read_and_an_unknown_coding_said() -> None:
+    """On requests as on responses."""
+    gzipped = Case(response=Case().request).gzipped().response
+    for coding, body, model, errors in (
+        ("gzip", gzipped, "gpt-4o", []),
+        ("gzip", gzipped[:-20], None, [(Stage.REQUEST_BODY, Reason.TRUNCATED)]),
+        ("gzip", b"\x1f\x8bnot gzip", None, [(Stage.REQUEST_BODY, Reason.CORRUPT_ENCODING)]),
+        ("br", b"x", None, [(Stage.REQUEST_BODY, Reason.CONTENT_ENCODING)]),
+    ):
+        exchange = Exchange(LIMITS, provider=None, now=0.0)
+        exchange.request_headers(Case().request_headers | {"content-encoding": coding}, end_of_stream=False)
+        exchange.request_body(body, end_of_stream=True)
+        record = exchange.snapshot(1.0)
+        assert (record.request_model, errors_of(record)) == (model, errors)
+
+
+def test_a_request_of_which_only_the_start_is_shown_is_cut_off() -> None:
+    """BUFFERED_PARTIAL shows no more than Envoy's buffer holds, and no end."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.request_body(b'{"messages": ["', end_of_stream=False)
+    exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
+    exchange.response_body(ANSWER, end_of_stream=True, now=2.0)
+    assert exchange.record is not None
+    assert errors_of(exchange.record) == [(Stage.REQUEST_BODY, Reason.TRUNCATED)]
+    assert exchange.record.usage == TokenUsage(3, 4, 7)
+
+
+def test_a_request_body_that_is_not_shown_is_no_error() -> None:
+    """With request_body_mode NONE there is nothing to say about it."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
+    exchange.response_body(ANSWER, end_of_stream=True, now=2.0)
+    assert exchange.record is not None
+    assert errors_of(exchange.record) == []
+
+
+def test_bodies_and_events_beyond_their_bounds_pass_unread() -> None:
+    """And are counted; what was known before stays known."""
+    limits = Limits(max_body_bytes=100, max_event_bytes=100)
+    large = b'{"model": "m", "messages": "' + b"x" * 100 + b'"}'
+    record = play(Case(request=large, response=large), limits=limits)
+    assert errors_of(record) == [(Stage.REQUEST_BODY, Reason.TOO_LARGE), (Stage.RESPONSE_BODY, Reason.TOO_LARGE)]
+    events = b'data: {"usage": {"prompt_tokens": 3}}\n\ndata: ' + b"x" * 100 + b"\n\n" + STREAM
+    record = play(Case(response=events, content_type="text/event-stream"), limits=limits)
+    assert errors_of(record) == [(Stage.RESPONSE_BODY, Reason.TOO_LARGE)]
+    assert record.usage == TokenUsage(3)
+
+
+def test_an_event_that_is_no_json_is_lost_alone() -> None:
+    """The framing is intact, so the next one is read; the loss is said once."""
+    body = b"data: pong\n\ndata: {\n\n" + STREAM + b"data: pong\n\n"
+    record = play(Case(response=body, content_type="text/event-stream"))
+    assert errors_of(record) == [(Stage.RESPONSE_BODY, Reason.NOT_JSON), (Stage.RESPONSE_BODY, Reason.TRUNCATED)]
+    assert record.usage == TokenUsage(3, 4)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>bad gateway</html>", b'{"error": {"type": "overloaded"}}'])
+def test_an_error_answer_is_read_for_its_words_only(body: bytes) -> None:
+    """A page of HTML with status 502 is no loss of usage, so nothing is counted against it."""
+    record = play(Case(status=502, response=body))
+    assert record.error_type == ("overloaded" if b"overloaded" in body else "502")
+    assert (record.completion, record.usage, record.extraction_errors) == (Completion.ERROR, None, ())
+
+
+def test_an_error_answer_of_another_type_has_its_status() -> None:
+    """Envoy's own replies are text."""
+    record = play(Case(status=503, response=b"no healthy upstream", content_type="text/plain"))
+    assert (record.error_type, record.status_code, record.extraction_errors) == ("503", 503, ())
+
+
+# What is no business of ours
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS", "PUT"])
+def test_only_posts_are_of_interest(method: str) -> None:
+    """Every API that counts tokens is asked with POST."""
+    exchange = Exchange(LIMITS, provider="openai", now=0.0)
+    exchange.request_headers(Case(method=method).request_headers, end_of_stream=True)
+    assert exchange.is_detachable
+    assert not exchange.snapshot(1.0).is_llm
+
+
+def test_an_upgrade_is_not_of_interest() -> None:
+    """What follows is no longer HTTP."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.request_headers(Case().request_headers | {"upgrade": "websocket"}, end_of_stream=False)
+    assert exchange.is_detachable
+
+
+@pytest.mark.parametrize("request_body", [b'{"sku": 7}', b"[1]", b"not json", b""])
+def test_a_request_that_is_no_question_to_a_model_is_not_of_interest(request_body: bytes) -> None:
+    """On a path that says nothing; and nothing is counted against its body."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.request_headers({":method": "POST", ":authority": "shop.example", ":path": "/cart"}, end_of_stream=False)
+    exchange.request_body(request_body, end_of_stream=True)
+    assert exchange.is_detachable
+    assert exchange.snapshot(1.0).extraction_errors == ()
+
+
+def test_an_answer_that_is_no_document_is_not_of_interest() -> None:
+    """Where nothing else says that a model was asked."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.request_headers({":method": "POST", ":path": "/upload"}, end_of_stream=False)
+    exchange.response_headers({":status": "200", "content-type": "image/png"}, end_of_stream=False, now=1.0)
+    assert exchange.is_detachable
+
+
+def test_what_the_configuration_says_of_the_provider_stands() -> None:
+    """Word for word, above the authority; and then a body that can't be read is counted on any path."""
+    exchange = started(replace(Case(), path="/openai", request=b"not json"), provider="OpenAI prod")
+    assert not exchange.is_detachable
+    record = exchange.snapshot(11.0)
+    assert record.provider == "OpenAI prod"
+    assert record.extraction_errors == (ExtractionError(Stage.REQUEST_BODY, Reason.NOT_JSON),)
+
+
+def test_a_path_with_a_key_in_its_query_is_read_without_it() -> None:
+    """No part of the query is kept anywhere."""
+    record = play(replace(CASES["gemini_generate/plain"], path="/v1beta/models/g:generateContent?key=AIzaSecret"))
+    assert record.request_model == "g"
+    assert "AIzaSecret" not in repr(record)
+
+
+def test_an_answer_whose_headers_were_skipped_is_read_by_its_bytes() -> None:
+    """Envoy may be told not to show them."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.response_body(STREAM, end_of_stream=True, now=1.0)
+    assert exchange.record is not None
+    assert (exchange.record.usage, exchange.record.streaming) == (TokenUsage(3, 4), True)
+
+
+def test_an_exchange_of_which_only_the_answer_is_shown_is_known_by_its_shape() -> None:
+    """Path and request may be missing altogether."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
+    exchange.response_body(ANSWER, end_of_stream=True, now=2.0)
+    assert exchange.record is not None
+    assert (exchange.record.provider, exchange.record.usage) == ("openai", TokenUsage(3, 4, 7))
+
+
+def test_headers_alone_may_end_both_sides() -> None:
+    """A POST without a body, and an answer without one."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.request_headers(Case().request_headers, end_of_stream=True)
+    exchange.response_headers(Case().response_headers, end_of_stream=True, now=1.0)
+    assert exchange.record is not None
+    assert errors_of(exchange.record) == [(Stage.REQUEST_BODY, Reason.EMPTY), (Stage.RESPONSE_BODY, Reason.EMPTY)]
+
+
+def test_a_status_that_is_no_number_is_unknown() -> None:
+    """Whatever a broken server sends."""
+    record = play(replace(Case(response=ANSWER)))
+    assert record.status_code == 200
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.response_headers({":status": "²⁰⁰"}, end_of_stream=True, now=1.0)
+    assert exchange.record is not None
+    assert exchange.record.status_code is None
+
+
+# When there is news
+
+
+def test_the_revision_grows_exactly_when_there_is_something_to_say() -> None:
+    """Chunks that tell nothing new cost nothing downstream of here."""
+    case = CASES["anthropic_messages/stream"]
+    exchange = started(replace(case, response=b""))
+    grew = []
+    for event in case.response.split(b"\n\n")[:-1]:
+        before = exchange.revision
+        exchange.response_body(event + b"\n\n", end_of_stream=False, now=11.0)
+        grew.append(exchange.revision > before)
+    # message_start, content_block_start, ping, the delta, content_block_stop, message_delta, message_stop
+    assert grew == [True, False, False, True, False, True, True]

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from extproc.errors import DecodeError, Reason
+from extproc.wire.envoy import (
+    CONTINUE,
+    Phase,
+    decode_request,
+    encode_dynamic_metadata,
+    encode_echo,
+    phase_of,
+    read_headers,
+    read_modes,
+)
+from extproc.wire.ext_proc_pb2 import (
+    HeaderMap,
+    HeaderValue,
+    HttpBody,
+    ProcessingMode,
+    ProcessingRequest,
+    ProcessingResponse,
+    ProtocolConfiguration,
+)
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_the_reply_to_a_phase_is_of_that_phase(phase: Phase) -> None:
+    """Envoy takes any other for a protocol error."""
+    assert ProcessingResponse.FromString(CONTINUE[phase]).WhichOneof("response") == phase
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_a_request_is_of_the_phase_that_is_set(phase: Phase) -> None:
+    """Also where that part is empty."""
+    request = ProcessingRequest()
+    getattr(request, phase).SetInParent()
+    assert phase_of(decode_request(request.SerializeToString())) is phase
+
+
+def test_a_request_without_a_phase_is_said_to_be_so() -> None:
+    """An Envoy of the future may send what is not known here."""
+    with pytest.raises(DecodeError) as raised:
+        phase_of(decode_request(ProcessingRequest(observability_mode=True).SerializeToString()))
+    assert raised.value.reason is Reason.UNKNOWN_PHASE
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_a_request_or_said_to_be_none(message: bytes) -> None:
+    """Nothing else is raised."""
+    try:
+        decode_request(message)
+    except DecodeError as error:
+        assert error.reason is Reason.UNDECODABLE
+
+
+def test_only_wanted_headers_leave_the_message() -> None:
+    """In either of the two fields a value may be in; several of one name are joined."""
+    headers = HeaderMap(
+        headers=[
+            HeaderValue(key=":path", raw_value=b"/v1"),
+            HeaderValue(key="authorization", raw_value=b"Bearer sk-secret"),
+            HeaderValue(key="content-type", value="text/plain"),
+            HeaderValue(key="content-encoding", raw_value=b"gzip"),
+            HeaderValue(key="content-encoding", raw_value=b"br"),
+            HeaderValue(key="upgrade", raw_value=b"\xff"),
+        ]
+    )
+    assert read_headers(headers, {":path", "content-type", "content-encoding", "upgrade"}) == {
+        ":path": "/v1",
+        "content-type": "text/plain",
+        "content-encoding": "gzip, br",
+        "upgrade": "�",
+    }
+
+
+@pytest.mark.parametrize("phase", [Phase.REQUEST_BODY, Phase.RESPONSE_BODY])
+@given(body=st.binary(max_size=40), end=st.booleans())
+def test_an_echo_sends_the_chunk_back(phase: Phase, body: bytes, end: bool) -> None:
+    """Byte for byte, and with its end."""
+    reply = ProcessingResponse.FromString(encode_echo(phase, HttpBody(body=body, end_of_stream=end)))
+    echoed = getattr(reply, phase).response.body_mutation.streamed_response
+    assert (echoed.body, echoed.end_of_stream) == (body, end)
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_metadata_appended_to_a_reply_is_metadata_of_the_reply(phase: Phase) -> None:
+    """Protobuf merges what it reads in sequence, so constants can stay constants."""
+    metadata = {"ai.gateway": {"model": "m", "total_tokens": 7, "streaming": True, "cost": 0.5}, "envoy.ratelimit": {}}
+    reply = ProcessingResponse.FromString(CONTINUE[phase] + encode_dynamic_metadata(metadata))
+    assert reply.WhichOneof("response") == phase
+    fields = reply.dynamic_metadata.fields["ai.gateway"].struct_value.fields
+    assert fields["model"].string_value == "m"
+    assert fields["total_tokens"].number_value == 7
+    assert fields["streaming"].WhichOneof("kind") == "bool_value"
+    assert fields["cost"].number_value == 0.5
+
+
+@pytest.mark.parametrize(
+    ("request_mode", "response_mode", "echoed", "asks"),
+    [
+        ("BUFFERED", "STREAMED", set(), True),
+        ("BUFFERED_PARTIAL", "STREAMED", set(), True),
+        ("NONE", "NONE", set(), False),
+        ("BUFFERED", "BUFFERED", set(), False),
+        ("FULL_DUPLEX_STREAMED", "STREAMED", {Phase.REQUEST_BODY}, False),
+        ("STREAMED", "FULL_DUPLEX_STREAMED", {Phase.RESPONSE_BODY}, False),
+        ("GRPC", "GRPC", {Phase.REQUEST_BODY, Phase.RESPONSE_BODY}, False),
+    ],
+)
+def test_the_modes_say_what_is_echoed_and_what_can_be_asked_for(
+    request_mode: str, response_mode: str, echoed: set[Phase], asks: bool
+) -> None:
+    """A whole body can be asked for where it comes in chunks that are not echoed; the request's mode stays as it is."""
+    config = ProtocolConfiguration(
+        request_body_mode=ProcessingMode.BodySendMode.Value(request_mode),
+        response_body_mode=ProcessingMode.BodySendMode.Value(response_mode),
+    )
+    modes = read_modes(ProcessingRequest(protocol_config=config))
+    assert modes.echoed == echoed
+    override = ProcessingResponse.FromString(modes.whole_response).mode_override
+    assert bool(modes.whole_response) is asks
+    if asks:
+        assert override.request_body_mode == config.request_body_mode
+        assert override.response_body_mode == ProcessingMode.BUFFERED_PARTIAL
+        assert override.response_trailer_mode == ProcessingMode.DEFAULT
