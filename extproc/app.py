@@ -49,7 +49,7 @@ def report_bug(error: BaseException) -> None:
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, drain, return. Raises SettingsError if an address can't be had."""
-    disable_created_metrics()  # type: ignore[no-untyped-call] - the library has left it untyped
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)

@@ -102,23 +102,20 @@ class RequestReader:
                 self._give_up(Reason.CONTENT_TYPE)
                 return
         try:
-            for _ in self._body.feed(chunk):
-                pass  # a whole document has no payload before its end
+            list(self._body.feed(chunk))  # run to its end; a whole document has no payload before its own
         except DecodeError as error:
             self._give_up(error.reason)
 
     def finish(self) -> JSONObject | None:
         """Return the document, if the body was one and is an object."""
         body, self._body = self._body, None
-        if body is None:
-            return None
+        document = None
         try:
-            for payload in body.finish():
+            for payload in body.finish() if body else ():
                 document = decode_document(payload.data)
-                return document if isinstance(document, dict) else None
         except DecodeError as error:
             self._give_up(error.reason)
-        return None
+        return document if isinstance(document, dict) else None
 
     def _give_up(self, reason: Reason) -> None:
         self._body = None

@@ -12,7 +12,7 @@ from extproc import __version__
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["serve", "--listen", "nowhere"], "--listen: 'nowhere' is no address: use unix:/path, unix-abstract:name or host:port"),
+        (["serve", "--listen", "nowhere"], "--listen: 'nowhere' is no address: use unix:/path, unix-abstract:name or"),
         (["serve", "--admin-listen", "unix:/x"], "--admin-listen: 'unix:/x' is no TCP address: use host:port"),
         (["serve", "--drain-seconds", "-1"], "--drain-seconds: input should be greater than or equal to 0, not -1.0"),
         (["serve", "--log-level", "loud"], "--log-level: input should be 'debug', 'info', 'warning' or 'error'"),
@@ -60,7 +60,7 @@ def test_a_port_that_is_taken_is_named_with_its_flag(flag: str, tmp_path: Path) 
     """So that the next try can be the last."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        free = {name: "0" for name in ("--port", "--metrics-port", "--envoy-admin-port")} | {flag: port}
+        free = dict.fromkeys(("--port", "--metrics-port", "--envoy-admin-port"), "0") | {flag: port}
         ended = run(
             "demo", "--once", *(word for pair in free.items() for word in pair), environ={"TMPDIR": str(tmp_path)}
         )

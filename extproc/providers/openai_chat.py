@@ -61,6 +61,7 @@ def count(counts: Counts) -> TokenUsage:
         provider_total_tokens=total,
         # DeepSeek's own field, on its servers that do not send the details.
         cached_tokens=counts.get("prompt_cache_hit_tokens") if cached is None else cached,
+        cache_creation_tokens=counts.get("prompt_tokens_details", "cache_write_tokens"),
         reasoning_tokens=reasoning,
         audio_prompt_tokens=counts.get("prompt_tokens_details", "audio_tokens"),
         audio_completion_tokens=counts.get("completion_tokens_details", "audio_tokens"),

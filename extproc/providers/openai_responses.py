@@ -72,6 +72,7 @@ def count(counts: Counts) -> TokenUsage:
         completion_tokens=counts.get("output_tokens"),
         provider_total_tokens=counts.get("total_tokens"),
         cached_tokens=counts.get("input_tokens_details", "cached_tokens"),
+        cache_creation_tokens=counts.get("input_tokens_details", "cache_write_tokens"),
         reasoning_tokens=counts.get("output_tokens_details", "reasoning_tokens"),
     )
 

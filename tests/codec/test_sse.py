@@ -143,9 +143,10 @@ def test_the_bound_does_not_depend_on_the_chunks(data: st.DataObject, first: int
 def test_a_line_without_end_is_held_back_up_to_the_bound() -> None:
     """The bound is on what is kept, so memory stays small."""
     decoder = SSEDecoder(1000)
+    for _ in range(1000):
+        list(decoder.feed(b"x"))
     with pytest.raises(DecodeError) as raised:
-        for _ in range(1001):
-            list(decoder.feed(b"x"))
+        list(decoder.feed(b"x"))
     assert raised.value.reason is Reason.TOO_LARGE
 
 

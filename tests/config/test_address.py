@@ -26,7 +26,7 @@ def test_an_address_is_read_and_written(text: str, address: HostPort | UnixSocke
 @pytest.mark.parametrize(
     "text",
     ["", "foo", "8080", ":8080", "host:", "host:x", "host:65536", "::1:80", "[::1]", "unix:", "unix:x.sock",
-     "unix-abstract:", "http://host:1", "a b:1", "unix:/" + "x" * 200, "host:１２"],
+     "unix-abstract:", "http://host:1", "a b:1", "unix:/" + "x" * 200, "host:\uff11\uff12"],
 )  # fmt: skip
 def test_what_is_no_address_is_refused_in_one_line(text: str) -> None:
     """Which repeats it and says what is allowed."""

@@ -151,7 +151,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize(("call", "llm", "model", "operation", "streaming"), CALLS)
-def test_an_official_client_is_served_and_metered(  # noqa: PLR0913, PLR0917 - what a call is, and where it goes
+def test_an_official_client_is_served_and_metered(
     call: Callable[[Clients], int],
     llm: str,
     model: str,
@@ -216,8 +216,13 @@ def test_a_stream_without_usage_is_said_to_have_none(
     ],
 )
 def test_an_error_is_passed_on_and_told(
-    call: Callable[[Clients], object], error: type[Exception], error_type: str, llm: str, clients: Clients, gateway: Gateway
-) -> None:  # fmt: skip
+    call: Callable[[Clients], object],
+    error: type[Exception],
+    error_type: str,
+    llm: str,
+    clients: Clients,
+    gateway: Gateway,
+) -> None:
     """With model, provider and the provider's own word; no tokens."""
     with pytest.raises(error):
         call(clients)

@@ -83,13 +83,12 @@ def test_all_counts_and_their_details() -> None:
                 "prompt_tokens": 100,
                 "completion_tokens": 50,
                 "total_tokens": 150,
-                "prompt_tokens_details": {"cached_tokens": 64, "audio_tokens": 3},
+                "prompt_tokens_details": {"cached_tokens": 64, "cache_write_tokens": 8, "audio_tokens": 3},
                 "completion_tokens_details": {"reasoning_tokens": 20, "audio_tokens": 5},
             }
         )
     )
-    assert usage == TokenUsage(100, 50, 150, cached_tokens=64, reasoning_tokens=20, audio_prompt_tokens=3,
-                               audio_completion_tokens=5)  # fmt: skip
+    assert usage == TokenUsage(100, 50, 150, 64, 8, 20, 3, 5)
 
 
 def test_reasoning_beside_the_completion_belongs_to_it() -> None:

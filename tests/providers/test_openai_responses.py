@@ -83,5 +83,8 @@ def test_errors_are_found_in_all_their_places(document: dict[str, object], error
 
 def test_all_counts_and_their_details() -> None:
     """In the words of this API."""
-    details = {"input_tokens_details": {"cached_tokens": 4}, "output_tokens_details": {"reasoning_tokens": 5}}
-    assert count(Counts(USAGE | details)) == TokenUsage(14, 9, 23, cached_tokens=4, reasoning_tokens=5)
+    read = {"cached_tokens": 4, "cache_write_tokens": 6}
+    details = {"input_tokens_details": read, "output_tokens_details": {"reasoning_tokens": 5}}
+    assert count(Counts(USAGE | details)) == TokenUsage(
+        14, 9, 23, cached_tokens=4, cache_creation_tokens=6, reasoning_tokens=5
+    )

@@ -59,6 +59,10 @@ class Running:
         """Return a metric's value."""
         return self.registry.get_sample_value(name, labels)
 
+    def has_no_stream(self) -> bool:
+        """Say whether no stream is open."""
+        return self.value("extproc_streams_active") == 0
+
     def close(self) -> None:
         self.run(self.server.drain(0))
         self._stop()
@@ -81,6 +85,11 @@ def _start() -> Iterator[Callable[[str], Running]]:
     yield start
     for server in running:
         server.close()
+
+
+def health_stub(client: ExtProcClient) -> Any:
+    """Return the official client; its types do not say what it can do."""
+    return health_pb2_grpc.HealthStub(client.channel)
 
 
 class Feed:
@@ -109,7 +118,7 @@ def test_an_exchange_over_tcp_and_over_a_unix_socket(start: Callable[..., Runnin
         assert len(replies) == 4
         assert metadata_of(replies[-1])["ai.gateway"]["total_tokens"] == 7
         assert server.value("ai_total_tokens_total", llm="openai", model="gpt-4o") == 7
-        wait_for(lambda server=server: server.value("extproc_streams_active") == 0)
+        wait_for(server.has_no_stream)
 
 
 def test_a_stream_that_is_let_go_is_closed_with_ok(start: Callable[..., Running]) -> None:
@@ -160,7 +169,7 @@ def test_the_official_health_client_is_answered(start: Callable[..., Running]) -
     """For the server, for the service, and not for what is not here."""
     server = start()
     with ExtProcClient(server.address) as client:
-        stub = health_pb2_grpc.HealthStub(client.channel)
+        stub = health_stub(client)
         for service in ("", "envoy.service.ext_proc.v3.ExternalProcessor"):
             response = stub.Check(health_pb2.HealthCheckRequest(service=service), timeout=10)
             assert response.status == health_pb2.HealthCheckResponse.SERVING
@@ -174,7 +183,7 @@ def test_draining_lets_streams_finish_and_takes_no_new_ones(start: Callable[...,
     server, feed = start(), Feed()
     messages = exchange()
     with ExtProcClient(server.address) as client:
-        watch = health_pb2_grpc.HealthStub(client.channel).Watch(health_pb2.HealthCheckRequest(), timeout=20)
+        watch = health_stub(client).Watch(health_pb2.HealthCheckRequest(), timeout=20)
         assert next(watch).status == health_pb2.HealthCheckResponse.SERVING
         call = client.process(feed)
         feed.send(messages[0])

@@ -175,9 +175,10 @@ def test_where_envoy_only_passes_on_what_it_gets_back_it_gets_back_every_byte(he
     """In both directions, with the end of the stream, and metered all the same."""
     session = open_session(heard)
     session.receive(request_headers(config=protocol(mode, mode)), 0.0)
-    echoed = []
-    for message in (request_body(QUESTION[:9], end=False), request_body(QUESTION[9:])):
-        echoed.append(parse(session.receive(message, 0.0)).request_body.response.body_mutation.streamed_response)
+    replies = [
+        session.receive(message, 0.0) for message in (request_body(QUESTION[:9], end=False), request_body(QUESTION[9:]))
+    ]
+    echoed = [parse(reply).request_body.response.body_mutation.streamed_response for reply in replies]
     assert (b"".join(part.body for part in echoed), [part.end_of_stream for part in echoed]) == (
         QUESTION,
         [False, True],
@@ -220,7 +221,7 @@ def test_nothing_is_asked_for_of_a_live_stream(heard: Everything) -> None:
 def test_where_envoy_only_shows_and_does_not_wait_nothing_is_said(heard: Everything) -> None:
     """In observability_mode replies are ignored; metrics are not."""
     session = open_session(heard)
-    shown = {"observability_mode": True}
+    shown: dict[str, Any] = {"observability_mode": True}
     for message in (
         request_headers(**shown),
         request_body(**shown),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ def byte_by_byte(body: bytes) -> list[bytes]:
 def cut(body: bytes, positions: Sequence[int]) -> list[bytes]:
     """Return the body cut at the positions; equal positions make empty chunks, as Envoy may send them."""
     edges = [0, *sorted(positions), len(body)]
-    return [body[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    return [body[start:end] for start, end in itertools.pairwise(edges)]
 
 
 def splits(body: bytes, *, max_cuts: int = 12) -> st.SearchStrategy[list[bytes]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import grpc
 
@@ -18,9 +18,9 @@ class ExtProcClient:
 
     def __init__(self, address: str) -> None:
         self.channel = grpc.insecure_channel(address)
-        self._process = self.channel.stream_stream(PROCESS)
+        self._process: Any = self.channel.stream_stream(PROCESS)
 
-    def __enter__(self) -> ExtProcClient:
+    def __enter__(self) -> Self:
         grpc.channel_ready_future(self.channel).result(TIMEOUT_SECONDS)
         return self
 
@@ -29,7 +29,7 @@ class ExtProcClient:
 
     def process(self, messages: Iterable[bytes], metadata: Sequence[tuple[str, str]] = ()) -> Any:
         """Open a stream that sends the messages; return the call, which is an iterator over the replies."""
-        return self._process(iter(messages), metadata=metadata, timeout=TIMEOUT_SECONDS)
+        return self._process(iter(messages), metadata=tuple(metadata), timeout=TIMEOUT_SECONDS)
 
     def exchange(self, messages: Sequence[bytes]) -> list[bytes]:
         """Return the replies to the messages of one exchange."""

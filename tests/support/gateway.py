@@ -7,7 +7,7 @@ import json
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -37,7 +37,7 @@ class Gateway:
         self.stack = Stack(bootstrap, Ports(), on_log_line=self.log.add)
         self._exit = ExitStack()
 
-    def __enter__(self) -> Gateway:
+    def __enter__(self) -> Self:
         self._exit.enter_context(self.stack)
         return self
 

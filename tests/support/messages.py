@@ -13,7 +13,6 @@ from extproc.wire.ext_proc_pb2 import (
     HttpBody,
     HttpHeaders,
     HttpTrailers,
-    ProcessingMode,
     ProcessingRequest,
     ProcessingResponse,
     ProtocolConfiguration,
@@ -27,8 +26,7 @@ ANSWER = b'{"model": "m", "choices": [], "usage": {"prompt_tokens": 3, "completi
 
 def protocol(request: str = "BUFFERED", response: str = "STREAMED") -> ProtocolConfiguration:
     """Return the declaration of the body modes in a first message."""
-    mode = ProcessingMode.BodySendMode
-    return ProtocolConfiguration(request_body_mode=mode.Value(request), response_body_mode=mode.Value(response))
+    return ProtocolConfiguration(request_body_mode=request, response_body_mode=response)
 
 
 def _headers(headers: Mapping[str, str], end: bool) -> HttpHeaders:

@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Self
 
 from support.waiting import wait_for
 
@@ -45,7 +46,7 @@ class Sidecar:
             )
         self.address = self.admin = ""
 
-    def __enter__(self) -> Sidecar:
+    def __enter__(self) -> Self:
         try:
             wait_for(lambda: READY.search(self.log) or self.process.poll() is not None)
             match = READY.search(self.log)

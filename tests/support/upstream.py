@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 
 from extproc.config.address import HostPort
 
@@ -75,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.close_connection = True  # the client hung up
 
-    do_GET = do_POST
+    do_GET = do_POST  # noqa: N815 - the base class calls it so
 
     def _read_chunks(self) -> bytes:
         body = b""
@@ -108,6 +109,10 @@ class Upstream:
         self.address = HostPort("127.0.0.1", self._server.server_port)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
+    def use_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
     @property
     def script(self) -> Script:
         """What answers the next requests."""
@@ -117,7 +122,7 @@ class Upstream:
     def script(self, script: Script) -> None:
         self._server.script = script
 
-    def __enter__(self) -> Upstream:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 

@@ -47,8 +47,10 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 def values(field: FieldDescriptor, depth: int) -> st.SearchStrategy[Any]:
     """Strategy: a value of a field."""
     if field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE:
+        assert field.message_type is not None
         return fields_of(field.message_type, depth - 1)
     if field.cpp_type == FieldDescriptor.CPPTYPE_ENUM:
+        assert field.enum_type is not None
         return st.sampled_from([value.number for value in field.enum_type.values])
     if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
         return st.binary(max_size=8) if field.type == FieldDescriptor.TYPE_BYTES else TEXT
@@ -79,7 +81,7 @@ def fields_of(descriptor: Descriptor, depth: int) -> st.SearchStrategy[dict[str,
 
 
 def build(name: str, fields: dict[str, Any]) -> Message:
-    message = getattr(ours, name)()
+    message: Message = getattr(ours, name)()
     fill(message, fields)
     return message
 

@@ -9,7 +9,9 @@ from typing import Any
 from extproc.demo.mock.language import Speech, count_prompt, speak
 from extproc.demo.mock.reply import Reply, Reported, encode, sse
 
-_PATH = re.compile(r"/v1(?:beta)?/models/(?P<model>[^/:]+):(?P<method>generateContent|streamGenerateContent|countTokens)")
+_PATH = re.compile(
+    r"/v1(?:beta)?/models/(?P<model>[^/:]+):(?P<method>generateContent|streamGenerateContent|countTokens)"
+)
 
 # Tokens a model that thinks spends before it answers.
 _THOUGHTS_TOKENS = 48

@@ -1,0 +1,142 @@
+"""The shape of the house: who may import whom, and that every room has its tests. CONTRIBUTING.md tells why."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = ROOT / "extproc"
+MODULES = sorted(
+    path for path in PACKAGE.rglob("*.py") if not path.name.endswith("_pb2.py") and "__pycache__" not in path.parts
+)
+NAMES = [path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in MODULES]
+
+# Each room, and the rooms below it that it may know. What is not named here may know everything.
+VOCABULARY = {"extproc.errors", "extproc.usage", "extproc.semconv"}
+CODEC = VOCABULARY | {"extproc.codec"}
+PROVIDERS = VOCABULARY | {"extproc.providers"}
+READERS = CODEC | PROVIDERS | {"extproc.readers"}
+EXCHANGE = READERS | {"extproc.exchange"}
+ROOMS = {
+    "extproc.errors": set(),
+    "extproc.semconv": set(),
+    "extproc.usage": {"extproc.errors"},
+    "extproc.codec": CODEC,
+    "extproc.providers": PROVIDERS,
+    "extproc.readers": READERS,
+    "extproc.exchange": EXCHANGE,
+    "extproc.wire": VOCABULARY | {"extproc.wire"},
+    # Sessions name the protocol of a sink; which sinks there are is the composition root's business.
+    "extproc.server": EXCHANGE | {"extproc.wire", "extproc.server", "extproc.sinks.base"},
+    "extproc.sinks": VOCABULARY | {"extproc.sinks.base", "extproc.sinks.labels"},
+    "extproc.config.address": {"extproc.errors"},
+    "extproc.admin": {"extproc.errors", "extproc.config.address"},
+}
+
+# The rooms that only compute know no way to do anything else.
+PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.codec", "extproc.providers", "extproc.readers",
+        "extproc.exchange")  # fmt: skip
+IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
+          "threading", "random", "pathlib", "datetime", "envoy_data_plane"}  # fmt: skip
+
+# Files that are tested under another name: what they are is only seen from there.
+TESTED_ELSEWHERE = {
+    "extproc.__main__": "tests/test_cli.py",
+    "extproc.codec.payload": "tests/codec/test_framing.py",
+    "extproc.demo.access_log": "tests/e2e/test_sdks.py",
+    "extproc.demo.leash": "tests/demo/test_process.py",
+    "extproc.demo.mock.anthropic": "tests/e2e/test_sdks.py",
+    "extproc.demo.mock.gemini": "tests/e2e/test_sdks.py",
+    "extproc.demo.mock.language": "tests/e2e/test_sdks.py",
+    "extproc.demo.mock.openai": "tests/e2e/test_sdks.py",
+    "extproc.demo.mock.reply": "tests/e2e/test_sdks.py",
+    "extproc.demo.mock.server": "tests/e2e/test_sdks.py",
+    "extproc.demo.requests": "tests/e2e/test_demo.py",
+    "extproc.demo.run": "tests/e2e/test_run.py",
+    "extproc.demo.show": "tests/e2e/test_demo.py",
+    "extproc.demo.stack": "tests/e2e/test_faults.py",
+    "extproc.demo.terminal": "tests/e2e/test_demo.py",
+    "extproc.errors": "tests/test_exchange.py",
+    "extproc.sinks.base": "tests/server/test_session.py",
+}
+
+MAX_FILE_LINES = 300
+MAX_FUNCTION_LINES = 60
+
+
+def tree_of(name: str) -> ast.Module:
+    return ast.parse(MODULES[NAMES.index(name)].read_text())
+
+
+def imports_of(name: str) -> Iterator[str]:
+    for node in ast.walk(tree_of(name)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports say where they are from"
+            module = node.module or ""
+            for alias in node.names:
+                inner = f"{module}.{alias.name}"
+                yield inner if inner in NAMES else module
+
+
+def is_in(name: str, rooms: set[str]) -> bool:
+    return any(name == room or name.startswith(f"{room}.") for room in rooms)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_room_knows_only_the_rooms_below_it(name: str) -> None:
+    """So that each can be read, tested and replaced without those above it."""
+    rooms = [room for room in ROOMS if is_in(name, {room})]
+    if not rooms:
+        return
+    allowed = ROOMS[max(rooms, key=len)]
+    known = {imported for imported in imports_of(name) if imported.startswith("extproc.")}
+    assert {imported for imported in known if not is_in(imported, allowed)} == set()
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if is_in(name, set(PURE))])
+def test_a_pure_room_can_only_compute(name: str) -> None:
+    """No clock, no socket, no log, no protobuf: what it does depends on what it is given."""
+    assert {imported for imported in imports_of(name) if imported.partition(".")[0] in IMPURE} == set()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nobody_needs_envoys_configuration_api_to_run(name: str) -> None:
+    """It is large, and an oracle for tests."""
+    assert not [imported for imported in imports_of(name) if imported.startswith("envoy_data_plane")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_file_says_what_it_is_for(name: str) -> None:
+    """In its first lines."""
+    assert ast.get_docstring(tree_of(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_and_functions_stay_small(name: str) -> None:
+    """What grows beyond wants to be two."""
+    assert len(MODULES[NAMES.index(name)].read_text().splitlines()) <= MAX_FILE_LINES
+    for node in ast.walk(tree_of(name)):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            assert (node.end_lineno or 0) - node.lineno < MAX_FUNCTION_LINES, node.name
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("__init__")])
+def test_a_file_has_its_tests(name: str) -> None:
+    """At the same place under tests/, or where the table says."""
+    parts = name.split(".")[1:]
+    mirrored = ROOT.joinpath("tests", *parts[:-1], f"test_{parts[-1]}.py")
+    elsewhere = TESTED_ELSEWHERE.get(name)
+    assert mirrored.is_file() != (elsewhere is not None)
+    assert elsewhere is None or (ROOT / elsewhere).is_file()
+
+
+def test_the_table_of_exceptions_is_true() -> None:
+    """Nothing stands in it that is no longer there."""
+    assert set(TESTED_ELSEWHERE) <= set(NAMES)
+    assert set(ROOMS) <= {".".join(name.split(".")[:depth]) for name in NAMES for depth in range(1, 5)}
