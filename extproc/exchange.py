@@ -102,7 +102,7 @@ class Exchange:
             self._end_request()  # its end was not shown: Envoy sends no more of a body than its buffer holds
         self._status_code = _number(headers.get(":status"))
         self._response_bytes_left = _number(headers.get("content-length"))
-        self.revision += 1
+        self.revision += self._has_error_status
         self._awaits_response = False
         if is_readable(headers.get("content-type", "")):
             # An error answer is read for its words; what can't be read of it is no loss of usage.

@@ -80,7 +80,7 @@ def demo_requests() -> list[DemoRequest]:
             {"model": "gpt-5-nano", "input": _HAIKU, "stream": True},
         ),
         DemoRequest(
-            "Anthropic messages",
+            "Anthropic",
             "/anthropic/v1/messages",
             {
                 "model": "claude-haiku-4-5",
@@ -90,13 +90,13 @@ def demo_requests() -> list[DemoRequest]:
             },
         ),
         DemoRequest(
-            "Anthropic messages, streamed",
+            "Anthropic, streamed",
             "/anthropic/v1/messages",
             {"model": "claude-haiku-4-5", "max_tokens": 256, "messages": [_ask(_HAIKU)], "stream": True},
         ),
-        DemoRequest("Gemini generateContent", "/gemini/v1beta/models/gemini-2.5-flash:generateContent", _gemini(_POEM)),
+        DemoRequest("Gemini", "/gemini/v1beta/models/gemini-2.5-flash:generateContent", _gemini(_POEM)),
         DemoRequest(
-            "Gemini streamGenerateContent",
+            "Gemini, streamed",
             "/gemini/v1beta/models/gemini-2.5-flash:streamGenerateContent?alt=sse",
             _gemini(_HAIKU),
         ),

@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -112,21 +113,18 @@ def _print_exchange(console: Console, exchanged: Exchanged) -> None:
 
 
 def _table(done: list[Exchanged]) -> Table:
-    table = Table(
-        title="\nWhat the access log says of each exchange, and what the provider reported", title_justify="left"
-    )
-    for column in ("exchange", "llm", "model", "answered by"):
-        table.add_column(column)
-    for column in ("prompt", "completion", "total", "reported"):
+    title = "\nWhat the access log says of each, and whether the provider reported the same"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    for column in ("exchange", "model"):
+        table.add_column(column, no_wrap=True)
+    for column in ("prompt", "compl.", "total"):
         table.add_column(column, justify="right")
     table.add_column("")
     for one in done:
         ai = json.loads(one.log_line).get("ai") or {}
-        names = [str(ai.get(key, "-")) for key in ("provider", "model", "provider_model")]
-        counts = [str(ai.get(key, "-")) for key in ("prompt_tokens", "completion_tokens", "total_tokens")]
-        reported = str(one.reply.reported.total_tokens) if one.reply.reported else "-"
-        mark = "[red]wrong[/]" if one.differences else "[green]right[/]"
-        table.add_row(one.request.title, *names, *counts, reported, mark)
+        keys = ("model", "prompt_tokens", "completion_tokens", "total_tokens")
+        mark = "[red]WRONG[/]" if one.differences else "[green]ok[/]"
+        table.add_row(one.request.title, *(str(ai.get(key, "-")) for key in keys), mark)
     return table
 
 

@@ -50,16 +50,14 @@ def _has_content(candidate: JSONObject) -> bool:
 
 
 def count_generate(counts: Counts) -> TokenUsage:
-    """Return the usage in `usageMetadata`: tool use belongs to the prompt, thoughts to the completion."""
-    prompt = _sum(counts.get("promptTokenCount"), tool_use := counts.get("toolUsePromptTokenCount"))
-    thoughts = counts.get("thoughtsTokenCount")
-    return TokenUsage(
-        prompt_tokens=prompt,
-        completion_tokens=_sum(counts.get("candidatesTokenCount"), thoughts),
-        provider_total_tokens=counts.get("totalTokenCount"),
-        cached_tokens=counts.get("cachedContentTokenCount"),
-        reasoning_tokens=thoughts,
-        tool_use_prompt_tokens=tool_use,
+    """Return the usage in `usageMetadata`."""
+    return _inclusive(
+        prompt=counts.get("promptTokenCount"),
+        tool_use=counts.get("toolUsePromptTokenCount"),
+        output=counts.get("candidatesTokenCount"),
+        thoughts=counts.get("thoughtsTokenCount"),
+        cached=counts.get("cachedContentTokenCount"),
+        total=counts.get("totalTokenCount"),
     )
 
 
@@ -86,15 +84,25 @@ def read_interaction(document: JSONObject) -> Answer:
 
 def count_interaction(counts: Counts) -> TokenUsage:
     """Return the usage of an interaction, in the words of that API."""
-    prompt = _sum(counts.get("total_input_tokens"), tool_use := counts.get("total_tool_use_tokens"))
-    thoughts = counts.get("total_thought_tokens")
+    return _inclusive(
+        prompt=counts.get("total_input_tokens"),
+        tool_use=counts.get("total_tool_use_tokens"),
+        output=counts.get("total_output_tokens"),
+        thoughts=counts.get("total_thought_tokens"),
+        cached=counts.get("total_cached_tokens"),
+        total=counts.get("total_tokens"),
+    )
+
+
+def _inclusive(**counts: int | None) -> TokenUsage:
+    """Return the usage by the contract: tool use belongs to the prompt, thoughts to the completion."""
     return TokenUsage(
-        prompt_tokens=prompt,
-        completion_tokens=_sum(counts.get("total_output_tokens"), thoughts),
-        provider_total_tokens=counts.get("total_tokens"),
-        cached_tokens=counts.get("total_cached_tokens"),
-        reasoning_tokens=thoughts,
-        tool_use_prompt_tokens=tool_use,
+        prompt_tokens=_sum(counts["prompt"], counts["tool_use"]),
+        completion_tokens=_sum(counts["output"], counts["thoughts"]),
+        provider_total_tokens=counts["total"],
+        cached_tokens=counts["cached"],
+        reasoning_tokens=counts["thoughts"],
+        tool_use_prompt_tokens=counts["tool_use"],
     )
 
 
