@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from extproc.codec.framing import is_readable
-from extproc.errors import ExtractionError, Reason, Stage
-from extproc.providers.base import AnswerReader, Ask
-from extproc.providers.detect import Target, detect, detect_answer, read_llm_ask
+from extproc.errors import Reason, Stage
+from extproc.providers.base import DocumentReader, RequestFacts
+from extproc.providers.detect import Target, detect, detect_response, read_llm_request
 from extproc.readers import ExtractionErrors, Limits, RequestReader, ResponseReader
 from extproc.usage import Completion, UsageRecord, UsageSource
 
@@ -21,7 +21,10 @@ _FIRST_ERROR_STATUS = 400
 # A response up to this size is better had in one piece. It is the smallest buffer that Envoy's own advice for edge
 # proxies gives a connection, and what is larger than the buffer would only be shown in part.
 _MAX_WHOLE_RESPONSE_BYTES = 32 * 1024
-_CUT_OFF = ExtractionError(Stage.RESPONSE_BODY, Reason.TRUNCATED)
+
+# All that is ever read of the headers; the code that takes them out of a message takes no others.
+REQUEST_HEADERS = frozenset({":method", ":authority", ":path", "content-type", "content-encoding", "upgrade"})
+RESPONSE_HEADERS = frozenset({":status", "content-type", "content-encoding", "content-length"})
 
 
 class Exchange:
@@ -33,16 +36,16 @@ class Exchange:
     """
 
     __slots__ = (
-        "_answer",
-        "_ask",
-        "_awaits_response",
+        "_documents",
         "_errors",
         "_is_llm",
         "_limits",
         "_provider",
         "_request",
+        "_request_facts",
         "_response",
         "_response_bytes_left",
+        "_response_headers_seen",
         "_started_at",
         "_status_code",
         "_target",
@@ -57,13 +60,13 @@ class Exchange:
         self._provider = provider
         self._started_at = now
         self._target = Target()
-        self._ask = Ask()
+        self._request_facts = RequestFacts()
         self._is_llm = False
         self._errors = ExtractionErrors()
         self._request: RequestReader | None = None
-        self._answer = AnswerReader(None, detect_answer)
+        self._documents = DocumentReader(None, detect_response)
         self._response: ResponseReader | None = None
-        self._awaits_response = True
+        self._response_headers_seen = False
         self._response_bytes_left: int | None = None
         self._status_code: int | None = None
         self.is_detachable = False
@@ -79,7 +82,7 @@ class Exchange:
             return
         # The query is left out: it may hold a key.
         self._target = detect(headers.get(":authority", ""), headers.get(":path", "").partition("?")[0])
-        self._answer.flavour = self._target.flavour
+        self._documents.flavour = self._target.flavour
         self._is_llm = self._target.flavour is not None
         self._request = RequestReader(headers, self._limits, self._errors)
         if end_of_stream:
@@ -103,11 +106,11 @@ class Exchange:
         self._status_code = _number(headers.get(":status"))
         self._response_bytes_left = _number(headers.get("content-length"))
         self.revision += self._has_error_status
-        self._awaits_response = False
+        self._response_headers_seen = True
         if is_readable(headers.get("content-type", "")):
             # An error answer is read for its words; what can't be read of it is no loss of usage.
             errors = ExtractionErrors() if self._has_error_status else self._errors
-            self._response = ResponseReader(headers, self._answer, self._limits, errors)
+            self._response = ResponseReader(headers, self._documents, self._limits, errors)
         elif not self._is_llm:
             self.is_detachable = True
         elif not self._has_error_status:
@@ -117,9 +120,9 @@ class Exchange:
 
     def response_body(self, chunk: bytes, *, end_of_stream: bool, now: float) -> None:
         """Take a chunk of the response body."""
-        if self._awaits_response:
-            self._awaits_response = False  # Envoy was told to skip the response headers
-            self._response = ResponseReader({}, self._answer, self._limits, self._errors)
+        if not self._response_headers_seen:
+            self._response_headers_seen = True  # Envoy was told to skip them
+            self._response = ResponseReader({}, self._documents, self._limits, self._errors)
         if self._response is not None and self._response.feed(chunk, now):
             self.revision += 1
         if self._response_bytes_left is not None:
@@ -143,8 +146,8 @@ class Exchange:
             return
         if self._response is not None:
             self._response.cut_off(now)
-        if self._answer.is_complete:
-            completion = Completion.ERROR if self._error_type else Completion.COMPLETE
+        if self._documents.is_complete:
+            completion = self._outcome
         self._settle(completion, now)
 
     @property
@@ -168,11 +171,11 @@ class Exchange:
         document = request.finish()
         self.revision += 1
         if document is not None and self._target.flavour is not None:
-            self._ask = self._target.flavour.read_ask(document)
+            self._request_facts = self._target.flavour.read_request(document)
         elif document is not None:
-            ask = read_llm_ask(document)
-            self._is_llm = ask is not None
-            self._ask = ask or self._ask
+            facts = read_llm_request(document)
+            self._is_llm = facts is not None
+            self._request_facts = facts or self._request_facts
         if not self._is_llm and self._provider is None and self._target.provider is None:
             self.is_detachable = True
 
@@ -181,8 +184,7 @@ class Exchange:
             return
         if self._response is not None:
             self._response.finish(now)
-        completion = Completion.TRUNCATED if _CUT_OFF in self._errors else Completion.COMPLETE
-        self._settle(Completion.ERROR if self._error_type else completion, now)
+        self._settle(self._outcome, now)
 
     def _settle(self, completion: Completion, now: float) -> None:
         self.record = self._build_record(completion, now)
@@ -193,35 +195,46 @@ class Exchange:
         return self._status_code is not None and self._status_code >= _FIRST_ERROR_STATUS
 
     @property
+    def _outcome(self) -> Completion:
+        """How an exchange that has ended by itself has ended."""
+        if self._error_type is not None:
+            return Completion.ERROR
+        is_cut_off = self._response is not None and self._response.is_cut_off
+        return Completion.TRUNCATED if is_cut_off else Completion.COMPLETE
+
+    @property
     def _error_type(self) -> str | None:
-        return self._answer.error_type or (str(self._status_code) if self._has_error_status else None)
+        return self._documents.error_type or (str(self._status_code) if self._has_error_status else None)
 
     def _build_record(self, completion: Completion, now: float) -> UsageRecord:
-        answer, flavour, response = self._answer, self._answer.flavour, self._response
+        documents, flavour, response = self._documents, self._documents.flavour, self._response
         first_token_at = response.first_token_at if response else None
         is_llm = self._is_llm or flavour is not None
+        is_stream = response is not None and response.is_stream
         return UsageRecord(
             is_llm=is_llm,
             completion=completion,
             duration_seconds=now - self._started_at,
             provider=self._provider or self._target.provider or (flavour.provider if flavour else None),
             operation=flavour.operation if flavour else None,
-            request_model=self._ask.model or self._target.model,
-            response_model=answer.model,
-            streaming=self._ask.streaming or self._target.streaming or (response is not None and response.is_stream),
+            request_model=self._request_facts.model or self._target.model,
+            response_model=documents.model,
+            streaming=self._request_facts.streaming or self._target.streaming or is_stream,
             status_code=self._status_code,
-            usage=answer.usage,
+            usage=documents.usage,
             usage_source=self._usage_source(completion),
-            finish_reason=answer.finish_reason,
+            finish_reason=documents.finish_reason,
             error_type=self._error_type,
             time_to_first_token_seconds=None if first_token_at is None else first_token_at - self._started_at,
             extraction_errors=self._errors.as_tuple() if is_llm or self._provider else (),
         )
 
     def _usage_source(self, completion: Completion) -> UsageSource:
-        if self._answer.usage is None:
+        if self._documents.usage is None:
             return UsageSource.NONE
-        if completion is Completion.COMPLETE or self._answer.is_complete:
+        if self._response is not None and self._response.may_lack_usage:
+            return UsageSource.PARTIAL
+        if completion is Completion.COMPLETE or self._documents.is_complete:
             return UsageSource.REPORTED
         return UsageSource.PARTIAL
 

@@ -16,10 +16,13 @@ from extproc.codec.document import WholeDocument, decode_document
 from extproc.codec.framing import SniffedBody, is_readable
 from extproc.codec.payload import Framing, Payload
 from extproc.errors import DecodeError, ExtractionError, Reason, Stage
-from extproc.providers.base import AnswerReader, JSONObject
+from extproc.providers.base import DocumentReader, JSONObject
 
-# OpenAI ends its streams with this data, and so does everybody who is compatible; it is the only one that is not JSON.
+# OpenAI ends its streams with this data, and so does everybody who is compatible.
 _DONE = b"[DONE]"
+
+# Servers that have no error object of their own put what went wrong under this event name.
+_ERROR_EVENT = "error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +44,6 @@ class ExtractionErrors:
     def add(self, stage: Stage, reason: Reason) -> None:
         """Take note of one error."""
         self._seen[ExtractionError(stage, reason)] = None
-
-    def __contains__(self, error: ExtractionError) -> bool:
-        return error in self._seen
 
     def as_tuple(self) -> tuple[ExtractionError, ...]:
         """Return the errors in the order they were met."""
@@ -123,21 +123,27 @@ class RequestReader:
 
 
 class ResponseReader:
-    """Reads a response body into an AnswerReader."""
+    """Reads a response body, and its documents into a DocumentReader.
 
-    __slots__ = ("_answer", "_body", "_errors", "_framing", "first_token_at")
+    `first_token_at` is when the first token of a stream came. `is_cut_off` says that the body stopped in the middle,
+    `may_lack_usage` that usage may have been reported in a part that could not be read.
+    """
+
+    __slots__ = ("_body", "_documents", "_errors", "_framing", "first_token_at", "is_cut_off", "may_lack_usage")
 
     def __init__(
-        self, headers: Mapping[str, str], answer: AnswerReader, limits: Limits, errors: ExtractionErrors
+        self, headers: Mapping[str, str], documents: DocumentReader, limits: Limits, errors: ExtractionErrors
     ) -> None:
         content_type = headers.get("content-type", "")
-        self._answer = answer
+        self._documents = documents
         self._errors = errors
         self._framing = SniffedBody(
             content_type, max_document_bytes=limits.max_body_bytes, max_event_bytes=limits.max_event_bytes
         )
         self._body: _Body | None = None
         self.first_token_at: float | None = None
+        self.is_cut_off = False
+        self.may_lack_usage = False
         try:
             self._body = _Body(content_decoder(headers.get("content-encoding", "")), self._framing)
         except DecodeError as error:
@@ -183,27 +189,44 @@ class ResponseReader:
         return told
 
     def _read_payload(self, payload: Payload, now: float) -> bool:
+        documents = self._documents
         if payload.data == _DONE:
-            told = not self._answer.is_complete
-            self._answer.is_complete = True
+            told = not documents.is_complete
+            documents.is_complete = True
             return told
         try:
             document = decode_document(payload.data)
         except DecodeError as error:
             if not self.is_stream:
                 raise
-            # The framing is intact, so the next event can be read: only this one is lost, and said to be.
-            self._errors.add(Stage.RESPONSE_BODY, error.reason)
-            return False
-        told = self._answer.read(document)
-        if not self.is_stream:
-            self._answer.is_complete = True
-        if self._answer.malformed:
+            return self._lose(payload, error.reason)
+        reports = documents.usage_reports
+        told = documents.read(document)
+        documents.is_complete = documents.is_complete or not self.is_stream
+        if documents.usage_reports > reports:
+            self.may_lack_usage = False
+        if documents.malformed:
             self._errors.add(Stage.RESPONSE_BODY, Reason.MALFORMED_COUNT)
-        if self.first_token_at is None and self._answer.has_content and self.is_stream:
+        if self.first_token_at is None and documents.has_content and self.is_stream:
             self.first_token_at = now
-        return told
+        return self._name_error(payload) or told
+
+    def _lose(self, payload: Payload, reason: Reason) -> bool:
+        """Take note of an event that is no JSON. The framing is intact, so only this one is lost."""
+        if payload.event == _ERROR_EVENT:
+            return self._name_error(payload)  # a message for people, and nothing that was to be read
+        self._errors.add(Stage.RESPONSE_BODY, reason)
+        self.may_lack_usage = not self._documents.is_complete
+        return False
+
+    def _name_error(self, payload: Payload) -> bool:
+        if payload.event != _ERROR_EVENT or self._documents.error_type is not None:
+            return False
+        self._documents.error_type = _ERROR_EVENT
+        return True
 
     def _give_up(self, reason: Reason) -> None:
         self._body = None
         self._errors.add(Stage.RESPONSE_BODY, reason)
+        self.is_cut_off = reason is Reason.TRUNCATED
+        self.may_lack_usage = self.may_lack_usage or not self._documents.is_complete

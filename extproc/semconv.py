@@ -11,17 +11,12 @@ from typing import Final
 # gen_ai.provider.name, where OpenTelemetry has a value for the service.
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/#gen-ai-provider-name
 ANTHROPIC: Final = "anthropic"
-AWS_BEDROCK: Final = "aws.bedrock"
-AZURE_AI_INFERENCE: Final = "azure.ai.inference"
 AZURE_AI_OPENAI: Final = "azure.ai.openai"
-COHERE: Final = "cohere"
 DEEPSEEK: Final = "deepseek"
 GCP_GEMINI: Final = "gcp.gemini"
 GCP_VERTEX_AI: Final = "gcp.vertex_ai"
 GROQ: Final = "groq"
-IBM_WATSONX_AI: Final = "ibm.watsonx.ai"
 MISTRAL_AI: Final = "mistral_ai"
-MOONSHOT_AI: Final = "moonshot_ai"
 OPENAI: Final = "openai"
 PERPLEXITY: Final = "perplexity"
 X_AI: Final = "x_ai"
@@ -36,6 +31,7 @@ TEXT_COMPLETION: Final = "text_completion"
 NAMESPACE: Final = "ai.gateway"
 KGATEWAY_NAMESPACE: Final = "ai.gateway.kgateway.dev"
 RATELIMIT_NAMESPACE: Final = "envoy.ratelimit"
+DEFAULT_NAMESPACES: Final = (NAMESPACE, KGATEWAY_NAMESPACE)
 
 # Keys of dynamic metadata under the first two namespaces.
 KEY_PROMPT_TOKENS: Final = "prompt_tokens"

@@ -16,7 +16,7 @@ class UsageSource(enum.StrEnum):
     """How far the token counts of an exchange can be trusted."""
 
     REPORTED = "reported"  # the provider said so, and the answer is complete
-    PARTIAL = "partial"  # the provider said so, but the answer had not come to its end
+    PARTIAL = "partial"  # the provider said so, but not all of the answer was seen
     NONE = "none"  # the provider reported no token usage
 
 
@@ -26,7 +26,7 @@ class Completion(enum.StrEnum):
     COMPLETE = "complete"
     ERROR = "error"  # answered with an error, by the provider or by Envoy in its place
     CANCELLED = "cancelled"  # downstream or upstream reset it before its end
-    TRUNCATED = "truncated"  # it may have gone on, but this process stopped watching
+    TRUNCATED = "truncated"  # the answer stops in the middle, or this process had to stop watching
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class TokenUsage:
 class UsageRecord:
     """Everything known of one settled exchange. Sinks get it once, and only this.
 
-    It never holds a body, a header value beyond the model names, or a credential.
+    Of bodies and headers it holds names of models, the words of APIs for finish and error, and counts; nothing else.
     """
 
     is_llm: bool

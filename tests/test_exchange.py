@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +45,11 @@ def errors_of(record: UsageRecord) -> list[tuple[Stage, Reason]]:
     return [(error.stage, error.reason) for error in record.extraction_errors]
 
 
+def are_counts(record: UsageRecord) -> bool:
+    values = dataclasses.astuple(record.usage) if record.usage else ()
+    return all(value is None or (type(value) is int and value >= 0) for value in values)
+
+
 def is_settled(exchange: Exchange) -> bool:
     return exchange.record is not None
 
@@ -82,16 +88,16 @@ def test_any_split_is_the_same(name: str, data: st.DataObject, gzipped: bool) ->
 @settings(max_examples=300)
 @given(data=st.data(), name=st.sampled_from(NAMES), gzipped=st.booleans())
 def test_no_mutation_of_a_body_hurts(data: st.DataObject, name: str, gzipped: bool) -> None:
-    """Whatever bytes come, nothing is raised, the exchange settles, and counts are counts."""
+    """Whatever bytes come, nothing is raised, the exchange settles, the same in any chunks, and counts are counts."""
     case = CASES[name].gzipped() if gzipped else CASES[name]
     body = bytearray(case.response)
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, len(body)))
         body[at : at + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
-    record = play(replace(case, response=bytes(body)), data.draw(splits(bytes(body))))
-    assert record.usage is None or all(
-        value is None or value >= 0 for value in (record.usage.prompt_tokens, record.usage.completion_tokens)
-    )
+    mutated = replace(case, response=bytes(body))
+    record = play(mutated)
+    assert record == play(mutated, byte_by_byte(mutated.response)) == play(mutated, data.draw(splits(bytes(body))))
+    assert are_counts(record)
 
 
 @settings(max_examples=300)
@@ -109,8 +115,11 @@ def test_the_record_of_any_json_in_any_place_is_well_formed(data: st.DataObject)
     )  # fmt: skip
     document = data.draw(st.dictionaries(st.sampled_from(names), value, max_size=5))
     path = data.draw(st.sampled_from([case.path for case in CASES.values()]))
-    record = play(Case(path=path, response=json.dumps(document).encode()))
-    assert record.response_model is None or record.response_model.isprintable()
+    case = Case(path=path, response=json.dumps(document).encode())
+    record = play(case)
+    assert record == play(case, byte_by_byte(case.response))
+    assert are_counts(record)
+    assert all(name is None or name.isprintable() for name in (record.response_model, record.error_type))
 
 
 # What ends it
@@ -368,6 +377,7 @@ def test_bodies_and_events_beyond_their_bounds_pass_unread() -> None:
     record = play(Case(response=events, content_type="text/event-stream"), limits=limits)
     assert errors_of(record) == [(Stage.RESPONSE_BODY, Reason.TOO_LARGE)]
     assert record.usage == TokenUsage(3)
+    assert (record.completion, record.usage_source) == (Completion.COMPLETE, UsageSource.PARTIAL)
 
 
 def test_an_event_that_is_no_json_is_lost_alone() -> None:
@@ -376,6 +386,8 @@ def test_an_event_that_is_no_json_is_lost_alone() -> None:
     record = play(Case(response=body, content_type="text/event-stream"))
     assert errors_of(record) == [(Stage.RESPONSE_BODY, Reason.NOT_JSON), (Stage.RESPONSE_BODY, Reason.TRUNCATED)]
     assert record.usage == TokenUsage(3, 4)
+    # The last of them came behind the usage, and might have been a later one.
+    assert (record.completion, record.usage_source) == (Completion.COMPLETE, UsageSource.PARTIAL)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>bad gateway</html>", b'{"error": {"type": "overloaded"}}'])

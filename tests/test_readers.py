@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from extproc.errors import ExtractionError, Reason, Stage
-from extproc.providers.base import AnswerReader
-from extproc.providers.detect import detect_answer
+import pytest
+
+from extproc.errors import Reason, Stage
+from extproc.providers.base import DocumentReader
+from extproc.providers.detect import detect_response
 from extproc.readers import ExtractionErrors, Limits, RequestReader, ResponseReader
 
 EVENT = b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'
@@ -14,7 +16,6 @@ def test_an_error_is_kept_once_and_in_order() -> None:
     for reason in (Reason.NOT_JSON, Reason.TRUNCATED, Reason.NOT_JSON):
         errors.add(Stage.RESPONSE_BODY, reason)
     assert [error.reason for error in errors.as_tuple()] == [Reason.NOT_JSON, Reason.TRUNCATED]
-    assert ExtractionError(Stage.RESPONSE_BODY, Reason.TRUNCATED) in errors
 
 
 def test_a_request_document_that_is_no_object_is_no_document() -> None:
@@ -37,7 +38,7 @@ def test_a_request_is_finished_once() -> None:
 
 def test_a_response_tells_once_that_it_is_a_stream() -> None:
     """That alone is news: the metadata says streaming from then on."""
-    reader = ResponseReader({}, AnswerReader(None, detect_answer), Limits(), ExtractionErrors())
+    reader = ResponseReader({}, DocumentReader(None, detect_response), Limits(), ExtractionErrors())
     assert reader.feed(b": hello\n\n", 1.0)
     assert not reader.feed(b": hello\n\n", 2.0)
     assert reader.feed(EVENT, 3.0)
@@ -47,7 +48,7 @@ def test_a_response_tells_once_that_it_is_a_stream() -> None:
 
 def test_done_is_told_once_and_is_no_json_error() -> None:
     """It is the one data that is not JSON."""
-    answer, errors = AnswerReader(None, detect_answer), ExtractionErrors()
+    answer, errors = DocumentReader(None, detect_response), ExtractionErrors()
     reader = ResponseReader({"content-type": "text/event-stream"}, answer, Limits(), errors)
     assert reader.feed(b"data: [DONE]\n\n", 1.0)
     assert answer.is_complete
@@ -58,10 +59,54 @@ def test_done_is_told_once_and_is_no_json_error() -> None:
 def test_nothing_is_read_behind_the_end_or_a_cut() -> None:
     """The reader is done, whatever still comes."""
     for end in ("finish", "cut_off"):
-        answer = AnswerReader(None, detect_answer)
+        answer = DocumentReader(None, detect_response)
         reader = ResponseReader({}, answer, Limits(), ExtractionErrors())
         reader.feed(EVENT, 1.0)
         getattr(reader, end)(2.0)
         assert not reader.feed(b'data: {"model": "late"}\n\n', 3.0)
         getattr(reader, end)(4.0)
         assert answer.model is None
+
+
+USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "lacks"),
+    [
+        (USAGE + DONE, False),
+        (b"data: pong\n\n" + USAGE + DONE, False),  # what was lost stood in front of the usage
+        (USAGE + b"data: pong\n\n" + DONE, True),  # it may have held a later one
+        (USAGE + b"data: pong\n\n" + USAGE, False),
+        (USAGE + DONE + b"data: pong\n\n", False),  # the answer was over
+        (USAGE + b"data: " + b"x" * 2000, True),
+        (USAGE + DONE + b"data: " + b"x" * 2000, False),
+    ],
+)
+def test_it_knows_when_it_may_have_missed_usage(body: bytes, lacks: bool) -> None:
+    """That is what makes a count a partial one."""
+    documents = DocumentReader(None, detect_response)
+    reader = ResponseReader({}, documents, Limits(max_event_bytes=1000), ExtractionErrors())
+    reader.feed(body, 1.0)
+    reader.finish(2.0)
+    assert reader.may_lack_usage is lacks
+    assert not reader.is_cut_off
+
+
+@pytest.mark.parametrize(
+    ("body", "error_type"),
+    [
+        (b'event: error\ndata: {"message": "no"}\n\n', "error"),
+        (b"event: error\ndata: it broke\n\n", "error"),
+        (b'event: error\ndata: {"error": {"type": "overloaded"}}\n\n', "overloaded"),
+        (b'data: {"error": {"code": 502}}\n\nevent: error\ndata: it broke\n\n', "502"),
+    ],
+)
+def test_an_event_called_error_is_one(body: bytes, error_type: str) -> None:
+    """Whatever is in it, and no loss of anything that was to be read; the API's own word is the better one."""
+    documents, errors = DocumentReader(None, detect_response), ExtractionErrors()
+    reader = ResponseReader({}, documents, Limits(), errors)
+    assert reader.feed(body, 1.0)
+    assert documents.error_type == error_type
+    assert errors.as_tuple() == ()

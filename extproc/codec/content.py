@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from extproc.errors import DecodeError, Reason
+
+if TYPE_CHECKING:
+    from zlib import _Decompress as Decompress  # only the type stubs have a name for it
 
 # As large as what Envoy usually hands over in one chunk.
 PIECE_BYTES = 64 * 1024
@@ -73,19 +76,31 @@ class Gzip:
     def _inflate(self, data: bytes) -> Iterator[bytes]:
         self._member_is_new = self._member_is_new and not data
         while True:
+            before = self._member.copy()
             try:
                 piece = self._member.decompress(data, PIECE_BYTES)
             except zlib.error:
-                if self._members_read == 0:
-                    raise DecodeError(Reason.CORRUPT_ENCODING) from None
-                # What follows a whole member is padding more often than a broken member: gzip(1) skips it too.
-                self._padding = True
+                yield from self._inflate_up_to_the_error(before, data)
                 return
             if piece:
                 yield piece
             data = self._member.unconsumed_tail
             if not data and len(piece) < PIECE_BYTES:
                 return
+
+    def _inflate_up_to_the_error(self, member: Decompress, data: bytes) -> Iterator[bytes]:
+        """Yield what stands in front of the byte that is wrong: zlib drops it, and smaller chunks would have had it."""
+        try:
+            for position in range(len(data)):
+                piece = member.decompress(data[position : position + 1])
+                if piece:
+                    yield piece
+        except zlib.error:
+            pass
+        if self._members_read == 0:
+            raise DecodeError(Reason.CORRUPT_ENCODING)
+        # What follows a whole member is padding more often than a broken member: gzip(1) skips it too.
+        self._padding = True
 
 
 _DECODERS: dict[str, type[Identity | Gzip]] = {"": Identity, "identity": Identity, "gzip": Gzip, "x-gzip": Gzip}

@@ -11,10 +11,8 @@ from typing import Any
 
 import orjson
 
-from extproc.codec.payload import Payload
+from extproc.codec.payload import BOM, Payload
 from extproc.errors import DecodeError, Reason
-
-_BOM = b"\xef\xbb\xbf"
 
 
 def decode_document(data: bytes) -> Any:
@@ -44,22 +42,20 @@ class WholeDocument:
 
     def __init__(self, max_document_bytes: int) -> None:
         self._max_document_bytes = max_document_bytes
-        self._parts: list[bytes] = []
-        self._held_bytes = 0
+        self._held = bytearray()
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Keep the chunk; a document is known when the body ends."""
-        self._held_bytes += len(chunk)
-        if self._held_bytes > self._max_document_bytes:
-            self._parts.clear()
+        if len(self._held) + len(chunk) > self._max_document_bytes:
+            self._held.clear()
             raise DecodeError(Reason.TOO_LARGE)
-        self._parts.append(chunk)
+        self._held += chunk
         return iter(())
 
     def finish(self) -> Iterator[Payload]:
         """Yield the document's bytes."""
-        data = b"".join(self._parts).removeprefix(_BOM)
-        self._parts.clear()
+        data = bytes(self._held).removeprefix(BOM)
+        self._held.clear()
         yield Payload(data)
 
 
@@ -78,8 +74,7 @@ class DocumentArray:
 
     def __init__(self, max_element_bytes: int) -> None:
         self._max_element_bytes = max_element_bytes
-        self._parts: list[bytes] = []
-        self._held_bytes = 0
+        self._held = bytearray()
         self._depth = 0  # 1: inside the array, between or in its elements; more: inside an element
         self._closed = False
         self._in_string = False
@@ -134,16 +129,14 @@ class DocumentArray:
         return match.end()
 
     def _keep(self, part: bytes) -> None:
-        self._held_bytes += len(part)
-        if self._held_bytes > self._max_element_bytes:
-            self._parts.clear()
+        if len(self._held) + len(part) > self._max_element_bytes:
+            self._held.clear()
             raise DecodeError(Reason.TOO_LARGE)
-        self._parts.append(part)
+        self._held += part
 
     def _end_element(self, part: bytes) -> Iterator[Payload]:
         self._keep(part)
-        data = b"".join(self._parts).strip(_WHITESPACE)
-        self._parts.clear()
-        self._held_bytes = 0
+        data = bytes(self._held).strip(_WHITESPACE)
+        self._held.clear()
         if data:
             yield Payload(data)

@@ -11,11 +11,9 @@ import enum
 from collections.abc import Iterator
 
 from extproc.codec.document import DocumentArray, WholeDocument
-from extproc.codec.payload import Framing, Payload
+from extproc.codec.payload import BOM, Framing, Payload
 from extproc.codec.sse import SSEDecoder
 from extproc.errors import DecodeError, Reason
-
-_BOM = b"\xef\xbb\xbf"
 
 
 class Shape(enum.Enum):
@@ -64,10 +62,10 @@ class SniffedBody:
         """Yield the payloads that `chunk` completes."""
         if self._framing is None:
             chunk = (self._lead + chunk).lstrip()
-            self._lead = chunk if chunk in (_BOM[:1], _BOM[:2], _BOM) else b""
+            self._lead = chunk if chunk in (BOM[:1], BOM[:2], BOM) else b""
             if not chunk or self._lead:
                 return
-            self._framing = self._choose(chunk.removeprefix(_BOM)[:1])
+            self._framing = self._choose(chunk.removeprefix(BOM)[:1])
         for payload in self._framing.feed(chunk):
             self._payloads_seen = True
             yield payload

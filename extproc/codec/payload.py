@@ -1,12 +1,16 @@
 """What a framing hands out: one payload of a body, not yet parsed.
 
-Owns the shape that SSE events, array elements and whole documents share, and the protocol of the framings.
+Owns the shape that SSE events, array elements and whole documents share, and the protocol of the framings. Must not
+know any of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+# The byte order mark of UTF-8. It may stand at the start of a body, and says nothing.
+BOM: Final = b"\xef\xbb\xbf"
 
 
 class Payload(NamedTuple):

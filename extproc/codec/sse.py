@@ -12,10 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from extproc.codec.payload import Payload
+from extproc.codec.payload import BOM, Payload
 from extproc.errors import DecodeError, Reason
-
-_BOM = b"\xef\xbb\xbf"
 
 
 class SSEDecoder:
@@ -26,8 +24,7 @@ class SSEDecoder:
 
     def __init__(self, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
-        self._line_parts: list[bytes] = []
-        self._line_bytes = 0
+        self._line = bytearray()
         self._data: list[bytes] = []
         self._data_bytes = 0
         self._event = ""
@@ -52,24 +49,21 @@ class SSEDecoder:
 
     def finish(self) -> Iterator[Payload]:
         """Yield the event, if any, whose blank line never came."""
-        if self._line_parts:
+        if self._line:
             yield from self._end_line()
         yield from self._dispatch()
 
     def _hold(self, part: bytes) -> None:
-        self._line_bytes += len(part)
-        if self._line_bytes + self._data_bytes > self._max_event_bytes:
+        if len(self._line) + len(part) + self._data_bytes > self._max_event_bytes:
             raise DecodeError(Reason.TOO_LARGE)
-        if part:
-            self._line_parts.append(part)
+        self._line += part
 
     def _end_line(self) -> Iterator[Payload]:
-        line = b"".join(self._line_parts)
-        self._line_parts.clear()
-        self._line_bytes = 0
+        line = bytes(self._line)
+        self._line.clear()
         if self._at_start:
             self._at_start = False
-            line = line.removeprefix(_BOM)
+            line = line.removeprefix(BOM)
         if line:
             self._field(line)
         else:
@@ -80,7 +74,7 @@ class SSEDecoder:
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data.append(value)
-            self._data_bytes += len(value)
+            self._data_bytes += len(value) + 1  # the line feed that joins it to the next
         elif name == b"event":
             self._event = value.decode("utf-8", "replace")
 

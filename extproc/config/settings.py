@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from extproc.config.address import parse_address, parse_host_port
 from extproc.errors import SettingsError
-from extproc.sinks.metadata import DEFAULT_NAMESPACES
+from extproc.semconv import DEFAULT_NAMESPACES
 
 ENV_PREFIX = "EXTPROC_"
 

@@ -11,23 +11,23 @@ from __future__ import annotations
 
 from extproc import semconv
 from extproc.providers.base import (
-    Answer,
     Counts,
     Flavour,
     JSONObject,
+    ResponseFacts,
     error_type_of,
     name_at,
     object_at,
     optional_object,
+    read_request,
 )
-from extproc.providers.openai_chat import read_ask
 from extproc.usage import TokenUsage
 
 # What the deltas of a content block call the part that the model produced.
 _CONTENT_KEYS = ("text", "thinking", "partial_json")
 
 
-def read_answer(document: JSONObject) -> Answer:
+def read_response(document: JSONObject) -> ResponseFacts:
     """Return what a message or one event of its stream says."""
     match document.get("type"):
         case "message":
@@ -36,22 +36,22 @@ def read_answer(document: JSONObject) -> Answer:
             return _read_message(object_at(document, "message"))
         case "content_block_delta":
             delta = object_at(document, "delta")
-            return Answer(has_content=any(delta.get(key) for key in _CONTENT_KEYS))
+            return ResponseFacts(has_content=any(delta.get(key) for key in _CONTENT_KEYS))
         case "message_delta":
-            return Answer(
-                counts=optional_object(document, "usage"),
+            return ResponseFacts(
+                usage=optional_object(document, "usage"),
                 finish_reason=name_at(object_at(document, "delta"), "stop_reason"),
             )
         case "message_stop":
-            return Answer(is_last=True)
+            return ResponseFacts(is_last=True)
         case _:
-            return Answer(error_type=error_type_of(document))
+            return ResponseFacts(error_type=error_type_of(document))
 
 
-def _read_message(message: JSONObject) -> Answer:
-    return Answer(
+def _read_message(message: JSONObject) -> ResponseFacts:
+    return ResponseFacts(
         model=name_at(message, "model"),
-        counts=optional_object(message, "usage"),
+        usage=optional_object(message, "usage"),
         finish_reason=name_at(message, "stop_reason"),
         has_content=bool(message.get("content")),
     )
@@ -70,4 +70,4 @@ def count(counts: Counts) -> TokenUsage:
     )
 
 
-MESSAGES = Flavour("anthropic_messages", semconv.ANTHROPIC, semconv.CHAT, read_ask, read_answer, count)
+MESSAGES = Flavour("anthropic_messages", semconv.ANTHROPIC, semconv.CHAT, read_request, read_response, count)

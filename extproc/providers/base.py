@@ -20,12 +20,15 @@ EMPTY_OBJECT: JSONObject = {}
 # Larger counts are not exact in the doubles of Struct and Prometheus, and no model has ever counted so far.
 MAX_TOKENS = 2**53 - 1
 
+# More fields than any API has in one object; a stream that makes up new ones must not make us keep them.
+MAX_USAGE_FIELDS = 64
+
 # Longer names are cut: model names come from clients, and metadata is copied into every access log line.
 MAX_NAME_CHARACTERS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class RequestFacts:
     """What a request says of itself."""
 
     model: str | None = None
@@ -33,15 +36,24 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one document of an answer says: the whole body, or one event of many."""
+class ResponseFacts:
+    """What one document of a response says: the whole body, or one event of many."""
 
     model: str | None = None
-    counts: JSONObject | None = None  # the provider's own usage fields, as they came
+    usage: JSONObject | None = None  # the provider's own usage fields, as they came
     finish_reason: str | None = None
     error_type: str | None = None
     has_content: bool = False  # tokens for the user or the model's own thoughts, not roles, pings or counts
     is_last: bool = False  # the API's own mark that the answer is complete
+
+
+def to_count(value: Any) -> int | None:
+    """Return the token count a JSON value is: a whole number >= 0, also as a float; None for anything else."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TOKENS:
+        return None
+    return value
 
 
 class Counts:
@@ -59,14 +71,43 @@ class Counts:
         value: Any = self._fields
         for key in path:
             value = value.get(key) if isinstance(value, Mapping) else None
-        if value is None:
-            return None
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TOKENS:
+        count = to_count(value)
+        self.malformed = self.malformed or (count is None and value is not None)
+        return count
+
+
+class UsageFields:
+    """The usage fields of a stream, as they were last reported.
+
+    A value replaces the one before it, unless it is null, or no count where a count was: what was said of a field
+    stands until something better is. The details that providers nest one level deep are merged in the same way.
+    """
+
+    def __init__(self) -> None:
+        self.fields: dict[str, Any] = {}
+        self.malformed = False
+
+    def report(self, reported: JSONObject) -> None:
+        """Take one usage object into account."""
+        for name, value in reported.items():
+            if isinstance(value, Mapping):
+                details = self.fields.setdefault(name, {}) if self._has_room(self.fields, name) else None
+                for detail, count in value.items() if isinstance(details, dict) else ():
+                    self._replace(details, detail, count)
+            else:
+                self._replace(self.fields, name, value)
+
+    def _replace(self, fields: Any, name: str, value: Any) -> None:
+        if value is None or not self._has_room(fields, name):
+            return
+        if to_count(value) is None and to_count(fields.get(name)) is not None:
             self.malformed = True
-            return None
-        return value
+            return
+        fields[name] = value
+
+    @staticmethod
+    def _has_room(fields: Any, name: str) -> bool:
+        return name in fields or len(fields) < MAX_USAGE_FIELDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +117,13 @@ class Flavour:
     name: str
     provider: str | None
     operation: str | None
-    read_ask: Callable[[JSONObject], Ask]
-    read_answer: Callable[[JSONObject], Answer]
+    read_request: Callable[[JSONObject], RequestFacts]
+    read_response: Callable[[JSONObject], ResponseFacts]
     count: Callable[[Counts], TokenUsage]
 
 
-class AnswerReader:
-    """Reads the documents of one answer in turn and keeps what is known so far.
+class DocumentReader:
+    """Reads the documents of one response in turn and keeps what is known so far.
 
     The last reported value of each usage field wins; fields are never summed over documents. Without a flavour the
     first document that has the shape of one decides.
@@ -99,19 +140,21 @@ class AnswerReader:
         "malformed",
         "model",
         "usage",
+        "usage_reports",
     )
 
     def __init__(self, flavour: Flavour | None, detect_shape: Callable[[JSONObject], Flavour | None]) -> None:
         self.flavour = flavour
         self.model: str | None = None
         self.usage: TokenUsage | None = None
+        self.usage_reports = 0  # how often usage was reported, new or not
         self.finish_reason: str | None = None
         self.error_type: str | None = None
         self.has_content = False
         self.is_complete = False
         self.malformed = False
         self._detect_shape = detect_shape
-        self._fields: dict[str, Any] = {}
+        self._fields = UsageFields()
 
     def read(self, document: Any) -> bool:
         """Take one document into account; say whether it told anything new.
@@ -126,28 +169,34 @@ class AnswerReader:
         if self.flavour is None:
             self.error_type = self.error_type or error_type_of(document)
         else:
-            self._merge(self.flavour, self.flavour.read_answer(document))
+            self._merge(self.flavour, self.flavour.read_response(document))
         return before != self._known()
 
     def _known(self) -> tuple[object, ...]:
         return (self.usage, self.model, self.finish_reason, self.error_type, self.has_content, self.is_complete)
 
-    def _merge(self, flavour: Flavour, answer: Answer) -> None:
-        self.model = self.model or answer.model
-        self.finish_reason = answer.finish_reason or self.finish_reason
-        self.error_type = answer.error_type or self.error_type
-        self.has_content = self.has_content or answer.has_content
-        self.is_complete = self.is_complete or answer.is_last
-        if answer.counts is not None:
-            self._count(flavour, answer.counts)
+    def _merge(self, flavour: Flavour, facts: ResponseFacts) -> None:
+        self.model = self.model or facts.model
+        self.finish_reason = facts.finish_reason or self.finish_reason
+        self.error_type = facts.error_type or self.error_type
+        self.has_content = self.has_content or facts.has_content
+        self.is_complete = self.is_complete or facts.is_last
+        if facts.usage is not None:
+            self._count(flavour, facts.usage)
 
     def _count(self, flavour: Flavour, reported: JSONObject) -> None:
-        self._fields.update((name, value) for name, value in reported.items() if value is not None)
-        if self._fields:
-            counts = Counts(self._fields)
-            usage = flavour.count(counts)
-            self.malformed = self.malformed or counts.malformed
-            self.usage = usage if usage != TokenUsage() else None
+        self._fields.report(reported)
+        counts = Counts(self._fields.fields)
+        usage = flavour.count(counts)
+        self.malformed = self.malformed or self._fields.malformed or counts.malformed
+        if usage != TokenUsage():
+            self.usage = usage
+            self.usage_reports += 1
+
+
+def read_request(document: JSONObject) -> RequestFacts:
+    """Return what most APIs' requests say: `model`, and `stream` if it is true."""
+    return RequestFacts(model=name_at(document, "model"), streaming=document.get("stream") is True)
 
 
 def object_at(document: JSONObject, key: str) -> JSONObject:

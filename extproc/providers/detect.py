@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from extproc import semconv
 from extproc.providers import anthropic_messages, gemini_generate, openai_chat, openai_responses, uncounted
-from extproc.providers.base import Ask, Flavour, JSONObject, clean_name
+from extproc.providers.base import Flavour, JSONObject, RequestFacts, clean_name, read_request
 
 # authority (without its port) -> provider. The first glob that fits wins.
 AUTHORITIES: tuple[tuple[str, str], ...] = (
@@ -117,14 +117,14 @@ def detect(authority: str, path: str) -> Target:
     return Target(provider=provider)
 
 
-def read_llm_ask(document: JSONObject) -> Ask | None:
+def read_llm_request(document: JSONObject) -> RequestFacts | None:
     """Return what a request says on a path that says nothing; None if it has not the shape of a question to a model.
 
     Such a question names a model and gives it something.
     """
-    ask = openai_chat.read_ask(document)
+    facts = read_request(document)
     has_input = any(key in document for key in ("messages", "input", "prompt", "contents"))
-    return ask if ask.model and has_input else None
+    return facts if facts.model and has_input else None
 
 
 # shape of an answer (whole, or its first event) -> flavour, for paths that say nothing. The first that fits wins.
@@ -139,6 +139,6 @@ SHAPES: tuple[tuple[Callable[[JSONObject], bool], Flavour], ...] = (
 )
 
 
-def detect_answer(document: JSONObject) -> Flavour | None:
+def detect_response(document: JSONObject) -> Flavour | None:
     """Return the flavour of an answer by its shape."""
     return next((flavour for has_shape, flavour in SHAPES if has_shape(document)), None)

@@ -12,32 +12,32 @@ from typing import Any
 
 from extproc import semconv
 from extproc.providers.base import (
-    Answer,
-    Ask,
     Counts,
     Flavour,
     JSONObject,
+    RequestFacts,
+    ResponseFacts,
     error_type_of,
     name_at,
     object_at,
     objects_at,
     optional_object,
+    read_request,
 )
-from extproc.providers.openai_chat import read_ask
 from extproc.usage import TokenUsage
 
 
-def read_generate_ask(document: JSONObject) -> Ask:  # noqa: ARG001 - the shape all flavours share
+def read_generate_request(document: JSONObject) -> RequestFacts:  # noqa: ARG001 - the shape all flavours share
     """Return nothing: these requests name model and streaming in their path."""
-    return Ask()
+    return RequestFacts()
 
 
-def read_generate_answer(document: JSONObject) -> Answer:
+def read_generate_response(document: JSONObject) -> ResponseFacts:
     """Return what a GenerateContentResponse says, whole or one event of a stream."""
     candidates = objects_at(document, "candidates")
-    return Answer(
+    return ResponseFacts(
         model=name_at(document, "modelVersion"),
-        counts=optional_object(document, "usageMetadata"),
+        usage=optional_object(document, "usageMetadata"),
         finish_reason=next(filter(None, (name_at(candidate, "finishReason") for candidate in candidates)), None),
         error_type=error_type_of(document),
         has_content=any(_has_content(candidate) for candidate in candidates),
@@ -67,14 +67,14 @@ def count_embeddings(counts: Counts) -> TokenUsage:
     return TokenUsage(prompt_tokens=prompt, completion_tokens=None if prompt is None else 0)
 
 
-def read_interaction(document: JSONObject) -> Answer:
+def read_interaction(document: JSONObject) -> ResponseFacts:
     """Return what an interaction says, whole or wrapped in an event of its stream."""
     interaction = optional_object(document, "interaction") or document
     event: Any = document.get("event_type")
     status = interaction.get("status")
-    return Answer(
+    return ResponseFacts(
         model=name_at(interaction, "model"),
-        counts=optional_object(interaction, "usage"),
+        usage=optional_object(interaction, "usage"),
         finish_reason=status if status in ("completed", "failed", "cancelled", "incomplete") else None,
         error_type=error_type_of(document),
         has_content=bool(document.get("delta") or interaction.get("steps")),
@@ -116,18 +116,23 @@ GENERATE = Flavour(
     "gemini_generate",
     semconv.GCP_GEMINI,
     semconv.GENERATE_CONTENT,
-    read_generate_ask,
-    read_generate_answer,
+    read_generate_request,
+    read_generate_response,
     count_generate,
 )
 EMBEDDINGS = Flavour(
     "gemini_embeddings",
     semconv.GCP_GEMINI,
     semconv.EMBEDDINGS,
-    read_generate_ask,
-    read_generate_answer,
+    read_generate_request,
+    read_generate_response,
     count_embeddings,
 )
 INTERACTIONS = Flavour(
-    "gemini_interactions", semconv.GCP_GEMINI, semconv.GENERATE_CONTENT, read_ask, read_interaction, count_interaction
+    "gemini_interactions",
+    semconv.GCP_GEMINI,
+    semconv.GENERATE_CONTENT,
+    read_request,
+    read_interaction,
+    count_interaction,
 )

@@ -4,7 +4,7 @@ https://platform.openai.com/docs/api-reference/chat/object and .../chat-streamin
 
 Owns: where these answers put model, usage, finish reason and error. A stream has its usage in the last chunk, with
 `choices: []`, after `usage: null` in all the others; some vendors put it in the chunk with the finish reason, some in
-each chunk (cumulative), Groq in `x_groq`. The mark `[DONE]` is not JSON and is known to the exchange.
+each chunk (cumulative), Groq in `x_groq`. The mark `[DONE]` at its end is no document.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from __future__ import annotations
 from extproc import semconv
 from extproc.providers.base import (
     EMPTY_OBJECT,
-    Answer,
-    Ask,
     Counts,
     Flavour,
     JSONObject,
+    ResponseFacts,
     error_type_of,
     name_at,
     object_at,
     objects_at,
     optional_object,
+    read_request,
 )
 from extproc.usage import TokenUsage
 
@@ -29,17 +29,12 @@ from extproc.usage import TokenUsage
 _CONTENT_KEYS = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "audio")
 
 
-def read_ask(document: JSONObject) -> Ask:
-    """Return the model and whether a stream was asked for."""
-    return Ask(model=name_at(document, "model"), streaming=document.get("stream") is True)
-
-
-def read_answer(document: JSONObject) -> Answer:
+def read_response(document: JSONObject) -> ResponseFacts:
     """Return what a completion, one chunk of it, or an error object says."""
     choices = objects_at(document, "choices")
-    return Answer(
+    return ResponseFacts(
         model=name_at(document, "model"),
-        counts=_reported_usage(document),
+        usage=_reported_usage(document),
         finish_reason=next(filter(None, (name_at(choice, "finish_reason") for choice in choices)), None),
         error_type=error_type_of(document),
         has_content=any(_has_content(choice) for choice in choices),
@@ -91,6 +86,8 @@ def _has_content(choice: JSONObject) -> bool:
     return any(part.get(key) for key in _CONTENT_KEYS)
 
 
-CHAT = Flavour("openai_chat", semconv.OPENAI, semconv.CHAT, read_ask, read_answer, count)
-COMPLETIONS = Flavour("openai_completions", semconv.OPENAI, semconv.TEXT_COMPLETION, read_ask, read_answer, count)
-EMBEDDINGS = Flavour("openai_embeddings", semconv.OPENAI, semconv.EMBEDDINGS, read_ask, read_answer, count_embeddings)
+CHAT = Flavour("openai_chat", semconv.OPENAI, semconv.CHAT, read_request, read_response, count)
+COMPLETIONS = Flavour("openai_completions", semconv.OPENAI, semconv.TEXT_COMPLETION, read_request, read_response, count)
+EMBEDDINGS = Flavour(
+    "openai_embeddings", semconv.OPENAI, semconv.EMBEDDINGS, read_request, read_response, count_embeddings
+)

@@ -10,23 +10,23 @@ from __future__ import annotations
 
 from extproc import semconv
 from extproc.providers.base import (
-    Answer,
     Counts,
     Flavour,
     JSONObject,
+    ResponseFacts,
     error_type_of,
     is_error_word,
     name_at,
     object_at,
     optional_object,
+    read_request,
 )
-from extproc.providers.openai_chat import read_ask
 from extproc.usage import TokenUsage
 
 _LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
-def read_answer(document: JSONObject) -> Answer:
+def read_response(document: JSONObject) -> ResponseFacts:
     """Return what a response object or one event of its stream says."""
     event = document.get("type")
     if not isinstance(event, str):
@@ -34,16 +34,16 @@ def read_answer(document: JSONObject) -> Answer:
     wrapped = optional_object(document, "response")
     if wrapped is not None:
         return _read_response(wrapped, is_last=event in _LAST_EVENTS)
-    return Answer(
+    return ResponseFacts(
         error_type=_event_error_type(document) if event == "error" else None,
         has_content=event.endswith(".delta") and bool(document.get("delta")),
     )
 
 
-def _read_response(response: JSONObject, *, is_last: bool) -> Answer:
-    return Answer(
+def _read_response(response: JSONObject, *, is_last: bool) -> ResponseFacts:
+    return ResponseFacts(
         model=name_at(response, "model"),
-        counts=optional_object(response, "usage"),
+        usage=optional_object(response, "usage"),
         finish_reason=_finish_reason(response),
         error_type=error_type_of(response),
         has_content=bool(response.get("output")),
@@ -77,4 +77,4 @@ def count(counts: Counts) -> TokenUsage:
     )
 
 
-RESPONSES = Flavour("openai_responses", semconv.OPENAI, semconv.CHAT, read_ask, read_answer, count)
+RESPONSES = Flavour("openai_responses", semconv.OPENAI, semconv.CHAT, read_request, read_response, count)

@@ -5,14 +5,13 @@ Owns: saying nothing about tokens. Model and error are still read, so that these
 
 from __future__ import annotations
 
-from extproc.providers.base import Answer, Counts, Flavour, JSONObject, error_type_of, name_at
-from extproc.providers.openai_chat import read_ask
+from extproc.providers.base import Counts, Flavour, JSONObject, ResponseFacts, error_type_of, name_at, read_request
 from extproc.usage import TokenUsage
 
 
-def read_answer(document: JSONObject) -> Answer:
+def read_response(document: JSONObject) -> ResponseFacts:
     """Return the model and the error, if the answer names them."""
-    return Answer(model=name_at(document, "model"), error_type=error_type_of(document))
+    return ResponseFacts(model=name_at(document, "model"), error_type=error_type_of(document))
 
 
 def count(counts: Counts) -> TokenUsage:  # noqa: ARG001 - the shape all flavours share
@@ -20,4 +19,4 @@ def count(counts: Counts) -> TokenUsage:  # noqa: ARG001 - the shape all flavour
     return TokenUsage()
 
 
-UNCOUNTED = Flavour("uncounted", None, None, read_ask, read_answer, count)
+UNCOUNTED = Flavour("uncounted", None, None, read_request, read_response, count)

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from extproc import semconv
 from extproc.errors import DecodeError, Reason, Stage
-from extproc.exchange import Exchange
+from extproc.exchange import REQUEST_HEADERS, RESPONSE_HEADERS, Exchange
 from extproc.providers.base import clean_name
 from extproc.readers import Limits
 from extproc.sinks.base import UsageSink
@@ -33,12 +33,6 @@ from extproc.wire.envoy import (
     read_modes,
 )
 from extproc.wire.ext_proc_pb2 import ProcessingRequest
-
-# All that is ever taken out of the headers.
-_REQUEST_HEADERS = frozenset({":method", ":authority", ":path", "content-type", "content-encoding", "upgrade"})
-_RESPONSE_HEADERS = frozenset({":status", "content-type", "content-encoding", "content-length"})
-
-_ECHOABLE = frozenset({Phase.REQUEST_BODY, Phase.RESPONSE_BODY})
 
 
 class ServerObserver(Protocol):
@@ -117,6 +111,9 @@ class Session:
 
     def closed(self, completion: Completion, now: float) -> None:
         """Settle what is not settled; `completion` says why, where the exchange has not ended by itself."""
+        if self._is_broken:
+            # What was known before the bug still counts; what came behind it was not watched.
+            self._is_broken, completion = False, Completion.TRUNCATED
         self._guarded(lambda: self._close(completion, now))
         self._processor.observer.stream_closed(self._messages)
 
@@ -144,11 +141,11 @@ class Session:
                 exchange.request_body(body.body, end_of_stream=body.end_of_stream)
             case Phase.REQUEST_HEADERS:
                 headers = request.request_headers
-                wanted = read_headers(headers.headers, _REQUEST_HEADERS)
+                wanted = read_headers(headers.headers, REQUEST_HEADERS)
                 exchange.request_headers(wanted, end_of_stream=headers.end_of_stream)
             case Phase.RESPONSE_HEADERS:
                 headers = request.response_headers
-                wanted = read_headers(headers.headers, _RESPONSE_HEADERS)
+                wanted = read_headers(headers.headers, RESPONSE_HEADERS)
                 exchange.response_headers(wanted, end_of_stream=headers.end_of_stream, now=now)
             case Phase.REQUEST_TRAILERS:
                 exchange.request_trailers()
@@ -173,12 +170,18 @@ class Session:
                 self._processor.report_bug(error)
 
     def _news(self, now: float) -> bytes:
-        """Return the metadata that changed since the last reply. Envoy merges what it gets key by key."""
+        """Return the metadata that changed since the last reply; all of it with the reply that settles the exchange.
+
+        Envoy merges what it gets key by key.
+        """
         if self._revision == self._exchange.revision:
             return b""
         self._revision = self._exchange.revision
+        metadata = self._processor.build_metadata(self._exchange.snapshot(now))
+        if self._exchange.record is not None:
+            return encode_dynamic_metadata({namespace: fields for namespace, fields in metadata.items() if fields})
         news: dict[str, dict[str, MetadataValue]] = {}
-        for namespace, fields in self._processor.build_metadata(self._exchange.snapshot(now)).items():
+        for namespace, fields in metadata.items():
             published = self._published.setdefault(namespace, {})
             changed = {key: value for key, value in fields.items() if published.get(key) != value}
             if changed:

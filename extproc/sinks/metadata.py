@@ -10,17 +10,15 @@ from collections.abc import Mapping, Sequence
 from typing import TypeAlias
 
 from extproc import semconv
-from extproc.usage import TokenUsage, UsageRecord
+from extproc.usage import TokenUsage, UsageRecord, UsageSource
 
 Fields: TypeAlias = Mapping[str, str | bool | int | float]
-
-DEFAULT_NAMESPACES = (semconv.NAMESPACE, semconv.KGATEWAY_NAMESPACE)
 
 
 class DynamicMetadata:
     """Builds the metadata of a record: the same keys under each of our namespaces, and Envoy's own beside them."""
 
-    def __init__(self, namespaces: Sequence[str] = DEFAULT_NAMESPACES) -> None:
+    def __init__(self, namespaces: Sequence[str] = semconv.DEFAULT_NAMESPACES) -> None:
         self._namespaces = tuple(namespaces)
 
     def build(self, record: UsageRecord) -> Mapping[str, Fields]:
@@ -47,6 +45,9 @@ def build_fields(record: UsageRecord) -> Fields:
     }
     if record.usage is not None:
         fields |= _usage_fields(record.usage)
+        if record.usage_source is not UsageSource.PARTIAL:
+            # Only with the last counts: a key can't be taken back, and totals that still move may differ for a moment.
+            fields[semconv.KEY_PROVIDER_TOTAL_TOKENS] = _differing_total(record.usage)
     return {key: value for key, value in fields.items() if value is not None}
 
 
@@ -56,12 +57,10 @@ def build_ratelimit_fields(record: UsageRecord) -> Fields:
 
 
 def _usage_fields(usage: TokenUsage) -> dict[str, int | None]:
-    total, provider_total = usage.total_tokens, usage.provider_total_tokens
     return {
         semconv.KEY_PROMPT_TOKENS: usage.prompt_tokens,
         semconv.KEY_COMPLETION_TOKENS: usage.completion_tokens,
-        semconv.KEY_TOTAL_TOKENS: total,
-        semconv.KEY_PROVIDER_TOTAL_TOKENS: provider_total if provider_total != total else None,
+        semconv.KEY_TOTAL_TOKENS: usage.total_tokens,
         semconv.KEY_CACHED_TOKENS: usage.cached_tokens,
         semconv.KEY_CACHE_CREATION_TOKENS: usage.cache_creation_tokens,
         semconv.KEY_REASONING_TOKENS: usage.reasoning_tokens,
@@ -69,6 +68,10 @@ def _usage_fields(usage: TokenUsage) -> dict[str, int | None]:
         semconv.KEY_AUDIO_COMPLETION_TOKENS: usage.audio_completion_tokens,
         semconv.KEY_TOOL_USE_PROMPT_TOKENS: usage.tool_use_prompt_tokens,
     }
+
+
+def _differing_total(usage: TokenUsage) -> int | None:
+    return usage.provider_total_tokens if usage.provider_total_tokens != usage.total_tokens else None
 
 
 def _milliseconds(seconds: float | None) -> int | None:

@@ -24,54 +24,6 @@ class HeaderMap(_message.Message):
     headers: _containers.RepeatedCompositeFieldContainer[HeaderValue]
     def __init__(self, headers: _Optional[_Iterable[_Union[HeaderValue, _Mapping]]] = ...) -> None: ...
 
-class HeaderValueOption(_message.Message):
-    __slots__ = ("header", "append_action")
-    class HeaderAppendAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-        __slots__ = ()
-        APPEND_IF_EXISTS_OR_ADD: _ClassVar[HeaderValueOption.HeaderAppendAction]
-        ADD_IF_ABSENT: _ClassVar[HeaderValueOption.HeaderAppendAction]
-        OVERWRITE_IF_EXISTS_OR_ADD: _ClassVar[HeaderValueOption.HeaderAppendAction]
-        OVERWRITE_IF_EXISTS: _ClassVar[HeaderValueOption.HeaderAppendAction]
-    APPEND_IF_EXISTS_OR_ADD: HeaderValueOption.HeaderAppendAction
-    ADD_IF_ABSENT: HeaderValueOption.HeaderAppendAction
-    OVERWRITE_IF_EXISTS_OR_ADD: HeaderValueOption.HeaderAppendAction
-    OVERWRITE_IF_EXISTS: HeaderValueOption.HeaderAppendAction
-    HEADER_FIELD_NUMBER: _ClassVar[int]
-    APPEND_ACTION_FIELD_NUMBER: _ClassVar[int]
-    header: HeaderValue
-    append_action: HeaderValueOption.HeaderAppendAction
-    def __init__(self, header: _Optional[_Union[HeaderValue, _Mapping]] = ..., append_action: _Optional[_Union[HeaderValueOption.HeaderAppendAction, str]] = ...) -> None: ...
-
-class Metadata(_message.Message):
-    __slots__ = ("filter_metadata", "typed_filter_metadata")
-    class FilterMetadataEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: _struct_pb2.Struct
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
-    class TypedFilterMetadataEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: TypedMetadata
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[TypedMetadata, _Mapping]] = ...) -> None: ...
-    FILTER_METADATA_FIELD_NUMBER: _ClassVar[int]
-    TYPED_FILTER_METADATA_FIELD_NUMBER: _ClassVar[int]
-    filter_metadata: _containers.MessageMap[str, _struct_pb2.Struct]
-    typed_filter_metadata: _containers.MessageMap[str, TypedMetadata]
-    def __init__(self, filter_metadata: _Optional[_Mapping[str, _struct_pb2.Struct]] = ..., typed_filter_metadata: _Optional[_Mapping[str, TypedMetadata]] = ...) -> None: ...
-
-class TypedMetadata(_message.Message):
-    __slots__ = ("type_url", "value")
-    TYPE_URL_FIELD_NUMBER: _ClassVar[int]
-    VALUE_FIELD_NUMBER: _ClassVar[int]
-    type_url: str
-    value: bytes
-    def __init__(self, type_url: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
-
 class HttpHeaders(_message.Message):
     __slots__ = ("headers", "end_of_stream")
     HEADERS_FIELD_NUMBER: _ClassVar[int]
@@ -143,22 +95,13 @@ class ProtocolConfiguration(_message.Message):
     def __init__(self, request_body_mode: _Optional[_Union[ProcessingMode.BodySendMode, str]] = ..., response_body_mode: _Optional[_Union[ProcessingMode.BodySendMode, str]] = ..., send_body_without_waiting_for_header_response: _Optional[bool] = ...) -> None: ...
 
 class ProcessingRequest(_message.Message):
-    __slots__ = ("request_headers", "response_headers", "request_body", "response_body", "request_trailers", "response_trailers", "metadata_context", "attributes", "observability_mode", "protocol_config")
-    class AttributesEntry(_message.Message):
-        __slots__ = ("key", "value")
-        KEY_FIELD_NUMBER: _ClassVar[int]
-        VALUE_FIELD_NUMBER: _ClassVar[int]
-        key: str
-        value: _struct_pb2.Struct
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    __slots__ = ("request_headers", "response_headers", "request_body", "response_body", "request_trailers", "response_trailers", "observability_mode", "protocol_config")
     REQUEST_HEADERS_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_HEADERS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_BODY_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_BODY_FIELD_NUMBER: _ClassVar[int]
     REQUEST_TRAILERS_FIELD_NUMBER: _ClassVar[int]
     RESPONSE_TRAILERS_FIELD_NUMBER: _ClassVar[int]
-    METADATA_CONTEXT_FIELD_NUMBER: _ClassVar[int]
-    ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     OBSERVABILITY_MODE_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_CONFIG_FIELD_NUMBER: _ClassVar[int]
     request_headers: HttpHeaders
@@ -167,19 +110,9 @@ class ProcessingRequest(_message.Message):
     response_body: HttpBody
     request_trailers: HttpTrailers
     response_trailers: HttpTrailers
-    metadata_context: Metadata
-    attributes: _containers.MessageMap[str, _struct_pb2.Struct]
     observability_mode: bool
     protocol_config: ProtocolConfiguration
-    def __init__(self, request_headers: _Optional[_Union[HttpHeaders, _Mapping]] = ..., response_headers: _Optional[_Union[HttpHeaders, _Mapping]] = ..., request_body: _Optional[_Union[HttpBody, _Mapping]] = ..., response_body: _Optional[_Union[HttpBody, _Mapping]] = ..., request_trailers: _Optional[_Union[HttpTrailers, _Mapping]] = ..., response_trailers: _Optional[_Union[HttpTrailers, _Mapping]] = ..., metadata_context: _Optional[_Union[Metadata, _Mapping]] = ..., attributes: _Optional[_Mapping[str, _struct_pb2.Struct]] = ..., observability_mode: _Optional[bool] = ..., protocol_config: _Optional[_Union[ProtocolConfiguration, _Mapping]] = ...) -> None: ...
-
-class HeaderMutation(_message.Message):
-    __slots__ = ("set_headers", "remove_headers")
-    SET_HEADERS_FIELD_NUMBER: _ClassVar[int]
-    REMOVE_HEADERS_FIELD_NUMBER: _ClassVar[int]
-    set_headers: _containers.RepeatedCompositeFieldContainer[HeaderValueOption]
-    remove_headers: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, set_headers: _Optional[_Iterable[_Union[HeaderValueOption, _Mapping]]] = ..., remove_headers: _Optional[_Iterable[str]] = ...) -> None: ...
+    def __init__(self, request_headers: _Optional[_Union[HttpHeaders, _Mapping]] = ..., response_headers: _Optional[_Union[HttpHeaders, _Mapping]] = ..., request_body: _Optional[_Union[HttpBody, _Mapping]] = ..., response_body: _Optional[_Union[HttpBody, _Mapping]] = ..., request_trailers: _Optional[_Union[HttpTrailers, _Mapping]] = ..., response_trailers: _Optional[_Union[HttpTrailers, _Mapping]] = ..., observability_mode: _Optional[bool] = ..., protocol_config: _Optional[_Union[ProtocolConfiguration, _Mapping]] = ...) -> None: ...
 
 class StreamedBodyResponse(_message.Message):
     __slots__ = ("body", "end_of_stream")
@@ -190,30 +123,16 @@ class StreamedBodyResponse(_message.Message):
     def __init__(self, body: _Optional[bytes] = ..., end_of_stream: _Optional[bool] = ...) -> None: ...
 
 class BodyMutation(_message.Message):
-    __slots__ = ("body", "clear_body", "streamed_response")
-    BODY_FIELD_NUMBER: _ClassVar[int]
-    CLEAR_BODY_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("streamed_response",)
     STREAMED_RESPONSE_FIELD_NUMBER: _ClassVar[int]
-    body: bytes
-    clear_body: bool
     streamed_response: StreamedBodyResponse
-    def __init__(self, body: _Optional[bytes] = ..., clear_body: _Optional[bool] = ..., streamed_response: _Optional[_Union[StreamedBodyResponse, _Mapping]] = ...) -> None: ...
+    def __init__(self, streamed_response: _Optional[_Union[StreamedBodyResponse, _Mapping]] = ...) -> None: ...
 
 class CommonResponse(_message.Message):
-    __slots__ = ("status", "header_mutation", "body_mutation")
-    class ResponseStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
-        __slots__ = ()
-        CONTINUE: _ClassVar[CommonResponse.ResponseStatus]
-        CONTINUE_AND_REPLACE: _ClassVar[CommonResponse.ResponseStatus]
-    CONTINUE: CommonResponse.ResponseStatus
-    CONTINUE_AND_REPLACE: CommonResponse.ResponseStatus
-    STATUS_FIELD_NUMBER: _ClassVar[int]
-    HEADER_MUTATION_FIELD_NUMBER: _ClassVar[int]
+    __slots__ = ("body_mutation",)
     BODY_MUTATION_FIELD_NUMBER: _ClassVar[int]
-    status: CommonResponse.ResponseStatus
-    header_mutation: HeaderMutation
     body_mutation: BodyMutation
-    def __init__(self, status: _Optional[_Union[CommonResponse.ResponseStatus, str]] = ..., header_mutation: _Optional[_Union[HeaderMutation, _Mapping]] = ..., body_mutation: _Optional[_Union[BodyMutation, _Mapping]] = ...) -> None: ...
+    def __init__(self, body_mutation: _Optional[_Union[BodyMutation, _Mapping]] = ...) -> None: ...
 
 class HeadersResponse(_message.Message):
     __slots__ = ("response",)
@@ -228,10 +147,8 @@ class BodyResponse(_message.Message):
     def __init__(self, response: _Optional[_Union[CommonResponse, _Mapping]] = ...) -> None: ...
 
 class TrailersResponse(_message.Message):
-    __slots__ = ("header_mutation",)
-    HEADER_MUTATION_FIELD_NUMBER: _ClassVar[int]
-    header_mutation: HeaderMutation
-    def __init__(self, header_mutation: _Optional[_Union[HeaderMutation, _Mapping]] = ...) -> None: ...
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class ProcessingResponse(_message.Message):
     __slots__ = ("request_headers", "response_headers", "request_body", "response_body", "request_trailers", "response_trailers", "dynamic_metadata", "mode_override")

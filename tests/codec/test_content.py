@@ -104,3 +104,25 @@ def test_an_unknown_coding_is_refused_by_name_of_the_reason(coding: str) -> None
     with pytest.raises(DecodeError) as raised:
         content_decoder(coding)
     assert raised.value.reason is Reason.CONTENT_ENCODING
+
+
+@given(st.data(), st.integers(1, 200))
+def test_what_stands_in_front_of_a_wrong_byte_comes_out_in_any_chunks(data: st.DataObject, position: int) -> None:
+    """Whole, byte by byte or cut anywhere: the same bytes, and then the error, if there is one."""
+    body = bytearray(gzip.compress(bytes(range(256)) * 3, mtime=0))
+    position = min(position, len(body) - 1)
+    body[position] ^= data.draw(st.integers(1, 255))
+
+    def run(chunks: list[bytes]) -> tuple[bytes, Reason | None]:
+        decoder = content_decoder("gzip")
+        pieces: list[bytes] = []
+        try:
+            for chunk in chunks:
+                pieces.extend(decoder.feed(chunk))
+        except DecodeError as error:
+            return b"".join(pieces), error.reason
+        return b"".join(pieces), None
+
+    whole = run([bytes(body)])
+    assert run(byte_by_byte(bytes(body))) == whole
+    assert run(data.draw(splits(bytes(body)))) == whole

@@ -153,3 +153,9 @@ def test_a_line_without_end_is_held_back_up_to_the_bound() -> None:
 def test_a_long_stream_of_comments_is_never_too_large() -> None:
     """Heartbeats without a blank line between them hold nothing back."""
     assert decode([b": ping\n"] * 5000 + [b"data: 1\n\n"], max_event_bytes=100) == [Payload(b"1")]
+
+
+def test_empty_data_lines_are_held_back_up_to_the_bound_too() -> None:
+    """Each adds a line feed to the event, and a line to memory."""
+    assert bounded([b"data:\n" * 101], 100) == ([], Reason.TOO_LARGE)
+    assert bounded([b"data:\n" * 90 + b"\n"], 100) == ([Payload(b"\n" * 89)], None)

@@ -13,8 +13,8 @@ import trustme
 import yaml
 
 from extproc.demo.stack import find_envoy
-from extproc.server.session import _REQUEST_HEADERS, _RESPONSE_HEADERS
-from extproc.sinks.metadata import DEFAULT_NAMESPACES
+from extproc.exchange import REQUEST_HEADERS, RESPONSE_HEADERS
+from extproc.semconv import DEFAULT_NAMESPACES
 
 pytestmark = pytest.mark.e2e
 
@@ -50,7 +50,7 @@ def test_envoy_forwards_all_that_is_read_and_keeps_all_that_is_written() -> None
     manager = document["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     ext_proc = manager["http_filters"][0]["typed_config"]
     forwarded = {pattern["exact"] for pattern in ext_proc["forward_rules"]["allowed_headers"]["patterns"]}
-    assert forwarded == _REQUEST_HEADERS | _RESPONSE_HEADERS
+    assert forwarded == REQUEST_HEADERS | RESPONSE_HEADERS
     received = ext_proc["metadata_options"]["receiving_namespaces"]["untyped"]
     assert received == [*DEFAULT_NAMESPACES, "envoy.ratelimit"]
 

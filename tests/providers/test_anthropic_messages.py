@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from extproc.providers.anthropic_messages import MESSAGES, count, read_answer
-from extproc.providers.base import Answer, AnswerReader, Counts
+from extproc.providers.anthropic_messages import MESSAGES, count, read_response
+from extproc.providers.base import Counts, DocumentReader, ResponseFacts
 from extproc.usage import TokenUsage
 
 
@@ -16,14 +16,14 @@ def test_a_message_says_everything_at_once() -> None:
         "stop_reason": "end_turn",
         "usage": {"input_tokens": 1},
     }
-    assert read_answer(message) == Answer(
-        model="m", counts={"input_tokens": 1}, finish_reason="end_turn", has_content=True
+    assert read_response(message) == ResponseFacts(
+        model="m", usage={"input_tokens": 1}, finish_reason="end_turn", has_content=True
     )
 
 
 def test_the_delta_overrides_the_start_field_by_field() -> None:
     """Nothing is added up: cache tokens of the start stay, the output of the delta wins, and input may grow."""
-    reader = AnswerReader(MESSAGES, lambda _: None)
+    reader = DocumentReader(MESSAGES, lambda _: None)
     start = {"input_tokens": 4, "cache_read_input_tokens": 1165, "cache_creation_input_tokens": 0, "output_tokens": 1}
     reader.read({"type": "message_start", "message": {"model": "m", "usage": start}})
     assert reader.usage == TokenUsage(1169, 1, cached_tokens=1165, cache_creation_tokens=0)
@@ -48,26 +48,26 @@ def test_the_delta_overrides_the_start_field_by_field() -> None:
 )
 def test_deltas_are_content(delta: dict[str, str], has_content: bool) -> None:
     """If they hold any."""
-    assert read_answer({"type": "content_block_delta", "delta": delta}) == Answer(has_content=has_content)
+    assert read_response({"type": "content_block_delta", "delta": delta}) == ResponseFacts(has_content=has_content)
 
 
 @pytest.mark.parametrize("document", [{"type": "ping"}, {"type": "content_block_start"}, {"type": ["x"]}, {}])
 def test_other_events_say_nothing(document: dict[str, object]) -> None:
     """Pings are no tokens."""
-    assert read_answer(document) == Answer()
+    assert read_response(document) == ResponseFacts()
 
 
 def test_an_error_is_an_error_in_the_middle_too() -> None:
     """The API sends it as an event of its own."""
     error = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
-    assert read_answer(error) == Answer(error_type="overloaded_error")
+    assert read_response(error) == ResponseFacts(error_type="overloaded_error")
 
 
 def test_a_tool_may_talk_of_usage() -> None:
     """It is content and never counts."""
     block = {"type": "tool_use", "input": {"usage": {"input_tokens": 99}}}
     message = {"type": "message", "content": [block], "usage": {"input_tokens": 1, "output_tokens": 2}}
-    assert read_answer(message).counts == {"input_tokens": 1, "output_tokens": 2}
+    assert read_response(message).usage == {"input_tokens": 1, "output_tokens": 2}
 
 
 @pytest.mark.parametrize(

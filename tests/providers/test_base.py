@@ -9,14 +9,17 @@ from hypothesis import strategies as st
 from extproc.providers.base import (
     MAX_NAME_CHARACTERS,
     MAX_TOKENS,
-    Answer,
-    AnswerReader,
-    Ask,
+    MAX_USAGE_FIELDS,
     Counts,
+    DocumentReader,
     Flavour,
+    RequestFacts,
+    ResponseFacts,
+    UsageFields,
     clean_name,
     error_type_of,
     objects_at,
+    read_request,
 )
 from extproc.usage import TokenUsage
 
@@ -91,10 +94,10 @@ FLAVOUR = Flavour(
     "test",
     None,
     None,
-    lambda _: Ask(),
-    lambda document: Answer(
+    lambda _: RequestFacts(),
+    lambda document: ResponseFacts(
         model=document.get("model"),
-        counts=document.get("usage"),
+        usage=document.get("usage"),
         finish_reason=document.get("finish"),
         has_content=bool(document.get("text")),
         is_last=bool(document.get("last")),
@@ -105,7 +108,7 @@ FLAVOUR = Flavour(
 
 def test_the_last_reported_value_of_each_field_wins() -> None:
     """Counts are cumulative: they are never summed, and a null does not take a value back."""
-    reader = AnswerReader(FLAVOUR, lambda _: None)
+    reader = DocumentReader(FLAVOUR, lambda _: None)
     for usage in ({"in": 5, "out": 1}, {"out": 7, "in": None}, None, {}, {"out": 9}):
         reader.read({"usage": usage})
     assert reader.usage == TokenUsage(prompt_tokens=5, completion_tokens=9)
@@ -113,7 +116,7 @@ def test_the_last_reported_value_of_each_field_wins() -> None:
 
 def test_reading_says_whether_it_told_anything_new() -> None:
     """So that metadata is only written when there is some."""
-    reader = AnswerReader(FLAVOUR, lambda _: None)
+    reader = DocumentReader(FLAVOUR, lambda _: None)
     documents = [{"model": "a"}, {"model": "b"}, {"usage": {"in": 1}}, {"usage": {"in": 1}}, {"last": True}, {}]
     assert [reader.read(document) for document in documents] == [True, False, True, False, True, False]
     assert (reader.model, reader.is_complete) == ("a", True)
@@ -122,12 +125,12 @@ def test_reading_says_whether_it_told_anything_new() -> None:
 @pytest.mark.parametrize("document", [None, [], "text", 7, True])
 def test_what_is_no_object_says_nothing(document: object) -> None:
     """Not even a flavour is asked."""
-    assert AnswerReader(FLAVOUR, lambda _: None).read(document) is False
+    assert DocumentReader(FLAVOUR, lambda _: None).read(document) is False
 
 
 def test_without_a_flavour_the_first_document_with_a_shape_decides() -> None:
     """Documents before it still tell of errors."""
-    reader = AnswerReader(None, lambda document: FLAVOUR if "usage" in document else None)
+    reader = DocumentReader(None, lambda document: FLAVOUR if "usage" in document else None)
     assert reader.read({"error": {"type": "overloaded"}})
     assert not reader.read({"hello": 1})
     assert reader.read({"usage": {"in": 3}})
@@ -136,6 +139,56 @@ def test_without_a_flavour_the_first_document_with_a_shape_decides() -> None:
 
 def test_usage_without_a_single_count_is_none() -> None:
     """An object of other things is not zero tokens."""
-    reader = AnswerReader(FLAVOUR, lambda _: None)
+    reader = DocumentReader(FLAVOUR, lambda _: None)
     reader.read({"usage": {"cost": 1}})
     assert reader.usage is None
+
+
+@pytest.mark.parametrize(
+    ("document", "ask"),
+    [
+        ({"model": "gpt-4o", "stream": True}, RequestFacts("gpt-4o", streaming=True)),
+        ({"model": "gpt-4o", "stream": "yes"}, RequestFacts("gpt-4o")),
+        ({"model": None}, RequestFacts()),
+        ({"model": ["gpt-4o"]}, RequestFacts()),
+        ({}, RequestFacts()),
+    ],
+)
+def test_a_request_names_model_and_stream(document: dict[str, object], ask: RequestFacts) -> None:
+    """Only a string is a model, only true asks for a stream."""
+    assert read_request(document) == ask
+
+
+def report(*usages: dict[str, object]) -> DocumentReader:
+    reader = DocumentReader(FLAVOUR, lambda _: None)
+    for usage in usages:
+        reader.read({"usage": usage})
+    return reader
+
+
+def test_what_is_no_count_does_not_take_a_count_back() -> None:
+    """It is dropped and noticed; what was said before stands."""
+    reader = report({"in": 5, "out": 1}, {"in": -1, "out": "many"})
+    assert (reader.usage, reader.malformed) == (TokenUsage(5, 1), True)
+    reader = report({"in": 5, "tier": "standard"}, {"in": 6, "tier": "batch"})
+    assert (reader.usage, reader.malformed) == (TokenUsage(6), False)
+
+
+def test_details_are_merged_field_by_field() -> None:
+    """One that is not repeated is not taken back."""
+    details = UsageFields()
+    details.report({"in": 1, "details": {"cached": 4, "audio": 1}})
+    details.report({"details": {"audio": 2, "cached": None}})
+    details.report({"details": None, "in": {"nested": 1}})
+    assert details.fields == {"in": 1, "details": {"cached": 4, "audio": 2}}
+
+
+def test_a_stream_that_makes_up_fields_does_not_make_us_keep_them() -> None:
+    """There is a bound on how many there can be, also one level deep; known ones still move."""
+    fields = UsageFields()
+    fields.report({"in": 1, "details": {}})
+    for number in range(1000):
+        fields.report({f"made-up-{number}": number, f"nested-{number}": {}, "details": {f"made-up-{number}": number}})
+    fields.report({"in": 2})
+    assert fields.fields["in"] == 2
+    assert len(fields.fields) == len(fields.fields["details"]) == MAX_USAGE_FIELDS

@@ -3,15 +3,15 @@ from __future__ import annotations
 import pytest
 
 from extproc.providers import anthropic_messages, gemini_generate, openai_chat, openai_responses, uncounted
-from extproc.providers.base import Ask, Flavour
+from extproc.providers.base import Flavour, RequestFacts
 from extproc.providers.detect import (
     AUTHORITIES,
     PATHS,
     Target,
     detect,
-    detect_answer,
+    detect_response,
     provider_at,
-    read_llm_ask,
+    read_llm_request,
 )
 
 HERE = "gateway.example"
@@ -119,12 +119,12 @@ def test_the_tables_are_readable() -> None:
 )
 def test_an_answer_is_known_by_its_shape(document: dict[str, object], flavour: Flavour | None) -> None:
     """Where the path says nothing, and whatever strange things stand in the places that are looked at."""
-    assert detect_answer(document) is flavour
+    assert detect_response(document) is flavour
 
 
 def test_a_question_is_known_by_its_shape() -> None:
     """It names a model and gives it something."""
-    assert read_llm_ask({"model": "m", "messages": [], "stream": True}) == Ask("m", streaming=True)
-    assert read_llm_ask({"model": "m", "input": "x"}) == Ask("m")
+    assert read_llm_request({"model": "m", "messages": [], "stream": True}) == RequestFacts("m", streaming=True)
+    assert read_llm_request({"model": "m", "input": "x"}) == RequestFacts("m")
     others: list[dict[str, object]] = [{"model": "m"}, {"messages": []}, {"model": 7, "input": ""}]
-    assert [read_llm_ask(document) for document in others] == [None] * 3
+    assert [read_llm_request(document) for document in others] == [None] * 3

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from extproc.providers.base import Answer, Ask, Counts
+from extproc.providers.base import Counts, RequestFacts, ResponseFacts
 from extproc.providers.gemini_generate import (
     count_embeddings,
     count_generate,
     count_interaction,
-    read_generate_answer,
-    read_generate_ask,
+    read_generate_request,
+    read_generate_response,
     read_interaction,
 )
 from extproc.usage import TokenUsage
@@ -16,7 +16,7 @@ from extproc.usage import TokenUsage
 
 def test_a_request_says_nothing_that_its_path_does_not() -> None:
     """Model and streaming stand there."""
-    assert read_generate_ask({"model": "x", "contents": []}) == Ask()
+    assert read_generate_request({"model": "x", "contents": []}) == RequestFacts()
 
 
 def test_an_answer_says_model_usage_and_finish_reason() -> None:
@@ -24,7 +24,9 @@ def test_an_answer_says_model_usage_and_finish_reason() -> None:
     usage = {"promptTokenCount": 1}
     candidate = {"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}
     document = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "m"}
-    assert read_generate_answer(document) == Answer(model="m", counts=usage, finish_reason="STOP", has_content=True)
+    assert read_generate_response(document) == ResponseFacts(
+        model="m", usage=usage, finish_reason="STOP", has_content=True
+    )
 
 
 @pytest.mark.parametrize(
@@ -34,13 +36,13 @@ def test_an_answer_says_model_usage_and_finish_reason() -> None:
 )  # fmt: skip
 def test_parts_are_content(part: dict[str, object], has_content: bool) -> None:
     """If they hold any."""
-    assert read_generate_answer({"candidates": [{"content": {"parts": [part]}}]}).has_content is has_content
+    assert read_generate_response({"candidates": [{"content": {"parts": [part]}}]}).has_content is has_content
 
 
 def test_an_error_is_known_by_its_status() -> None:
     """Which is a word, where its code is a number."""
     error = {"error": {"code": 429, "message": "x", "status": "RESOURCE_EXHAUSTED"}}
-    assert read_generate_answer(error).error_type == "RESOURCE_EXHAUSTED"
+    assert read_generate_response(error).error_type == "RESOURCE_EXHAUSTED"
 
 
 def test_thoughts_belong_to_the_completion_and_tool_use_to_the_prompt() -> None:
@@ -92,10 +94,10 @@ def test_an_interaction_has_its_own_words() -> None:
         "total_tokens": 233,
     }
     whole = {"model": "m", "status": "completed", "usage": usage, "steps": [{}]}
-    assert read_interaction(whole) == Answer(model="m", counts=usage, finish_reason="completed", has_content=True)
+    assert read_interaction(whole) == ResponseFacts(model="m", usage=usage, finish_reason="completed", has_content=True)
     event = read_interaction({"event_type": "interaction.complete", "interaction": whole})
-    assert (event.counts, event.is_last) == (usage, True)
-    assert read_interaction({"event_type": "content.delta", "delta": {"text": "a"}}) == Answer(has_content=True)
+    assert (event.usage, event.is_last) == (usage, True)
+    assert read_interaction({"event_type": "content.delta", "delta": {"text": "a"}}) == ResponseFacts(has_content=True)
     assert count_interaction(Counts(usage)) == TokenUsage(
         9, 224, 233, cached_tokens=0, reasoning_tokens=211, tool_use_prompt_tokens=0
     )

@@ -2,32 +2,17 @@ from __future__ import annotations
 
 import pytest
 
-from extproc.providers.base import Answer, Ask, Counts
-from extproc.providers.openai_chat import count, count_embeddings, read_answer, read_ask
+from extproc.providers.base import Counts, ResponseFacts
+from extproc.providers.openai_chat import count, count_embeddings, read_response
 from extproc.usage import TokenUsage
-
-
-@pytest.mark.parametrize(
-    ("document", "ask"),
-    [
-        ({"model": "gpt-4o", "stream": True}, Ask("gpt-4o", streaming=True)),
-        ({"model": "gpt-4o", "stream": "yes"}, Ask("gpt-4o")),
-        ({"model": None}, Ask()),
-        ({"model": ["gpt-4o"]}, Ask()),
-        ({}, Ask()),
-    ],
-)
-def test_a_request_names_model_and_stream(document: dict[str, object], ask: Ask) -> None:
-    """Only a string is a model, only true asks for a stream."""
-    assert read_ask(document) == ask
 
 
 def test_a_completion_says_everything_at_once() -> None:
     """Model, usage, finish reason."""
     choice = {"message": {"content": "hi"}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 1}
-    assert read_answer({"model": "m", "choices": [choice], "usage": usage}) == Answer(
-        model="m", counts=usage, finish_reason="stop", has_content=True
+    assert read_response({"model": "m", "choices": [choice], "usage": usage}) == ResponseFacts(
+        model="m", usage=usage, finish_reason="stop", has_content=True
     )
 
 
@@ -46,33 +31,33 @@ def test_a_completion_says_everything_at_once() -> None:
 )
 def test_content_is_what_the_model_produced(delta: object, has_content: bool) -> None:
     """A role alone is none."""
-    assert read_answer({"choices": [{"delta": delta}]}).has_content is has_content
+    assert read_response({"choices": [{"delta": delta}]}).has_content is has_content
 
 
 def test_legacy_completions_have_their_text_in_the_choice() -> None:
     """And finish like the others."""
-    answer = read_answer({"choices": [{"text": "a", "finish_reason": None}, {"text": "", "finish_reason": "length"}]})
+    answer = read_response({"choices": [{"text": "a", "finish_reason": None}, {"text": "", "finish_reason": "length"}]})
     assert (answer.has_content, answer.finish_reason) == (True, "length")
 
 
 def test_groq_has_its_usage_elsewhere() -> None:
     """In x_groq, where `usage` itself is absent or null; the usual place wins where both are there."""
     groq = {"x_groq": {"usage": {"prompt_tokens": 18}}}
-    assert read_answer(groq).counts == {"prompt_tokens": 18}
-    assert read_answer(groq | {"usage": None}).counts == {"prompt_tokens": 18}
-    assert read_answer(groq | {"usage": {"prompt_tokens": 1}}).counts == {"prompt_tokens": 1}
-    assert read_answer({"x_groq": "x", "usage": "y"}).counts is None
+    assert read_response(groq).usage == {"prompt_tokens": 18}
+    assert read_response(groq | {"usage": None}).usage == {"prompt_tokens": 18}
+    assert read_response(groq | {"usage": {"prompt_tokens": 1}}).usage == {"prompt_tokens": 1}
+    assert read_response({"x_groq": "x", "usage": "y"}).usage is None
 
 
 def test_a_usage_inside_content_never_counts() -> None:
     """Tool calls may hold anything."""
     nested = {"message": {"tool_calls": [{"function": {"usage": {"prompt_tokens": 99}}}], "usage": {"total_tokens": 9}}}
-    assert read_answer({"choices": [nested]}).counts is None
+    assert read_response({"choices": [nested]}).usage is None
 
 
 def test_an_error_in_a_stream_is_an_error() -> None:
     """Servers send it as a data event with status 200."""
-    assert read_answer({"error": {"type": "server_error", "message": "x"}}).error_type == "server_error"
+    assert read_response({"error": {"type": "server_error", "message": "x"}}).error_type == "server_error"
 
 
 def test_all_counts_and_their_details() -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from extproc.providers.base import Answer, Counts
-from extproc.providers.openai_responses import count, read_answer
+from extproc.providers.base import Counts, ResponseFacts
+from extproc.providers.openai_responses import count, read_response
 from extproc.usage import TokenUsage
 
 USAGE = {"input_tokens": 14, "output_tokens": 9, "total_tokens": 23}
@@ -19,22 +19,22 @@ def test_a_response_says_everything_at_once() -> None:
         "usage": USAGE,
         "error": None,
     }
-    assert read_answer(response) == Answer(model="m", counts=USAGE, finish_reason="completed", has_content=True)
+    assert read_response(response) == ResponseFacts(model="m", usage=USAGE, finish_reason="completed", has_content=True)
 
 
 @pytest.mark.parametrize("event", ["response.completed", "response.incomplete", "response.failed"])
 def test_every_end_of_a_stream_carries_its_usage(event: str) -> None:
     """Not only the good one."""
-    answer = read_answer({"type": event, "response": {"model": "m", "usage": USAGE}})
-    assert (answer.counts, answer.is_last) == (USAGE, True)
+    answer = read_response({"type": event, "response": {"model": "m", "usage": USAGE}})
+    assert (answer.usage, answer.is_last) == (USAGE, True)
 
 
 def test_events_before_the_end_have_null_for_usage() -> None:
     """They tell the model, and that is all."""
-    answer = read_answer(
+    answer = read_response(
         {"type": "response.created", "response": {"model": "m", "status": "in_progress", "usage": None}}
     )
-    assert answer == Answer(model="m")
+    assert answer == ResponseFacts(model="m")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_events_before_the_end_have_null_for_usage() -> None:
 )
 def test_deltas_are_content(event: dict[str, object], has_content: bool) -> None:
     """Everything else announces or repeats."""
-    assert read_answer(event) == Answer(has_content=has_content)
+    assert read_response(event) == ResponseFacts(has_content=has_content)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_deltas_are_content(event: dict[str, object], has_content: bool) -> None
 )
 def test_the_end_has_a_reason(response: dict[str, object], reason: str | None) -> None:
     """Why it is incomplete says more than that it is."""
-    assert read_answer(response).finish_reason == reason
+    assert read_response(response).finish_reason == reason
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_the_end_has_a_reason(response: dict[str, object], reason: str | None) -
 )
 def test_errors_are_found_in_all_their_places(document: dict[str, object], error_type: str) -> None:
     """At the top of an event, in an error object, in the response that failed."""
-    assert read_answer(document).error_type == error_type
+    assert read_response(document).error_type == error_type
 
 
 def test_all_counts_and_their_details() -> None:

@@ -105,7 +105,7 @@ def test_every_phase_gets_the_reply_envoy_waits_for(heard: Everything) -> None:
 
 
 def test_metadata_is_written_as_soon_as_it_is_known(heard: Everything) -> None:
-    """Names with the request, counts with the chunk that holds them; and only what is new."""
+    """Names with the request, and only what is new; all of it with the reply that settles the exchange."""
     session = open_session(heard)
     replies = [session.receive(message, 1.0) for message in exchange()]
     first, second, third, last = [metadata_of(reply) for reply in replies]
@@ -121,10 +121,14 @@ def test_metadata_is_written_as_soon_as_it_is_known(heard: Everything) -> None:
     assert last["envoy.ratelimit"] == {"hits_addend": 7}
     assert last["ai.gateway"] == last["ai.gateway.kgateway.dev"]
     assert last["ai.gateway"] == {
+        "provider": "openai",
+        "operation": "chat",
+        "model": "gpt-4o",
+        "provider_model": "m",
+        "streaming": False,
         "prompt_tokens": 3,
         "completion_tokens": 4,
         "total_tokens": 7,
-        "provider_model": "m",
         "usage_source": "reported",
     }
 
@@ -146,7 +150,30 @@ def test_running_counts_are_written_chunk_by_chunk(heard: Everything) -> None:
         "total_tokens": 5,
     }
     last = metadata_of(session.receive(response_body(b"", end=True), 4.0))
-    assert last["ai.gateway"] == {"usage_source": "reported"}
+    assert last["ai.gateway"]["usage_source"] == "reported"
+    assert last["ai.gateway"]["total_tokens"] == 5
+
+
+def test_no_key_is_left_behind_that_the_record_does_not_have(heard: Everything) -> None:
+    """Envoy keeps what it once got: what it has in the end is what is counted."""
+    session = open_session(heard)
+    kept: dict[str, Any] = {}
+    usages = [
+        b'{"prompt_tokens": 9, "completion_tokens": 1, "total_tokens": 8,'
+        b' "prompt_tokens_details": {"cached_tokens": 4}}',
+        b'{"prompt_tokens": 9, "completion_tokens": 7, "total_tokens": 16, "prompt_tokens_details": {}}',
+    ]
+    events = [b'data: {"choices": [], "usage": ' + usage + b"}\n\n" for usage in usages]
+    for message in (
+        request_headers(config=protocol()),
+        request_body(),
+        response_headers({":status": "200", "content-type": "text/event-stream"}),
+        *(response_body(event) for event in events),
+        response_body(b"", end=True),
+    ):
+        kept |= metadata_of(session.receive(message, 1.0)).get("ai.gateway", {})
+    assert kept == DynamicMetadata().build(heard.records[0])["ai.gateway"]
+    assert kept["cached_tokens"] == 4
 
 
 def test_a_record_is_handed_out_once_and_at_once(heard: Everything) -> None:
@@ -244,7 +271,7 @@ def test_what_is_no_business_of_ours_is_let_go(heard: Everything, headers: dict[
         assert not session.detached
         assert metadata_of(reply) == {"envoy.ratelimit": {"hits_addend": 0}}
         reply = session.receive(request_body(body), 0.0)
-        assert reply == CONTINUE[Phase.REQUEST_BODY]
+        assert metadata_of(reply) == {"envoy.ratelimit": {"hits_addend": 0}}
     else:
         assert metadata_of(reply) == {"envoy.ratelimit": {"hits_addend": 0}}
     assert session.detached
@@ -295,7 +322,7 @@ def test_a_message_that_is_none_does_not_break_the_stream(heard: Everything, mes
 def test_a_bug_costs_the_exchange_its_metering_and_nothing_else(
     heard: Everything, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Replies go on, chunks are echoed, the bug is counted once and reported."""
+    """Replies go on, chunks are echoed, the bug is counted and reported, and what was known is recorded."""
 
     def fail(*_: object, **__: object) -> None:
         raise KeyError("sk-secret")
@@ -308,6 +335,7 @@ def test_a_bug_costs_the_exchange_its_metering_and_nothing_else(
         assert reply.request_body.response.body_mutation.streamed_response.body == QUESTION
     assert parse(session.receive(response_headers(), 0.0)).WhichOneof("response") == "response_headers"
     session.closed(Completion.CANCELLED, 1.0)
+    assert [(record.completion, record.provider) for record in heard.records] == [(Completion.TRUNCATED, "openai")]
     assert heard.failed == [(Stage.EXCHANGE, Reason.INTERNAL)]
     assert [type(bug) for bug in heard.bugs] == [KeyError]
     assert heard.closed
