@@ -16,12 +16,12 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, 
 
 from extproc import __version__
 from extproc.admin.server import AdminServer
-from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
+from extproc.config.address import HostPort, parse_address, parse_host_port
 from extproc.config.settings import Settings
-from extproc.errors import SettingsError
 from extproc.readers import Limits
 from extproc.server.aio import AioServer
 from extproc.server.health import Health
+from extproc.server.listen import check_listen
 from extproc.server.session import Processor
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
@@ -61,7 +61,7 @@ async def serve(settings: Settings) -> None:
     )
     try:
         listen = parse_address(settings.listen)
-        refuse_taken_socket(listen)
+        check_listen(listen)
         port = await server.start(str(listen))
         if isinstance(listen, HostPort):
             listen = HostPort(listen.host, port)
@@ -72,23 +72,6 @@ async def serve(settings: Settings) -> None:
         log.info("stopped")
     finally:
         admin.close()
-
-
-def refuse_taken_socket(address: HostPort | UnixSocket) -> None:
-    """Raise SettingsError if somebody answers on a Unix socket: gRPC would silently take its place.
-
-    A socket file that nobody answers on was left behind by a process that is gone, and is replaced.
-    """
-    import socket  # noqa: PLC0415 - needed once
-
-    if not isinstance(address, UnixSocket):
-        return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        try:
-            probe.connect("\0" + address.name if address.is_abstract else address.name)
-        except OSError:
-            return
-    raise SettingsError(f"cannot listen on {address}: another process serves it")
 
 
 def _stop_event() -> asyncio.Event:

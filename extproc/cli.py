@@ -7,6 +7,8 @@ it needs when it runs, so that `serve` starts without the demo and `--help` with
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -16,8 +18,9 @@ from typer.exceptions import TyperException
 
 from extproc import __version__
 from extproc.config.address import MAX_PORT
-from extproc.errors import SettingsError
+from extproc.errors import ExtprocError, SettingsError
 
+EXIT_FAILURE = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 
@@ -52,18 +55,25 @@ def _root(
 
 @app.command()
 def serve(
-    config: Annotated[Path | None, typer.Option(help="A YAML or JSON file of settings.")] = None,
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="A YAML or JSON file of settings.")] = None,
     listen: Annotated[
         str | None,
-        typer.Option(help="Where Envoy reaches it: unix:/path, unix-abstract:name or host:port [127.0.0.1:18080]."),
+        typer.Option(
+            metavar="ADDR",
+            help="Where Envoy reaches it: unix:/path, unix-abstract:name or host:port [127.0.0.1:18080].",
+        ),
     ] = None,
     admin_listen: Annotated[
-        str | None, typer.Option(help="Where /metrics, /livez and /readyz are: host:port [0.0.0.0:9092].")
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Where /metrics, /livez and /readyz are served [0.0.0.0:9092]."),
     ] = None,
     drain_seconds: Annotated[
-        float | None, typer.Option(help="After SIGTERM, how long running streams may take to finish [20].")
+        float | None,
+        typer.Option(metavar="SECONDS", help="After SIGTERM, how long running streams may take to finish [20]."),
     ] = None,
-    log_level: Annotated[str | None, typer.Option(help="debug, info, warning or error [info].")] = None,
+    log_level: Annotated[
+        str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error [info].")
+    ] = None,
 ) -> None:
     """Serve the external processor to Envoy.
 
@@ -74,7 +84,7 @@ def serve(
     import logging
     import os
 
-    from extproc.config.settings import load_settings
+    from extproc.config.settings import load_settings, unknown_variables
 
     flags = {
         "listen": listen,
@@ -89,6 +99,8 @@ def serve(
         stream=sys.stderr,
     )
 
+    for variable in unknown_variables(os.environ):
+        logging.getLogger("extproc").warning("%s: no such setting", variable)
     # gRPC's core has a log of its own, which would say our errors again in its own words.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
@@ -112,7 +124,8 @@ def demo(
     Sends one request of each kind through Envoy, prints Envoy's access log with the metadata of each and the counters,
     then stays up for you to try.
     """
-    from extproc.demo.show import show
+    with _demo_installed():
+        from extproc.demo.show import show
     from extproc.demo.stack import Ports
 
     raise typer.Exit(show(Ports(port, metrics_port, envoy_admin_port), once=once))
@@ -147,9 +160,9 @@ def main() -> None:
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="extproc", standalone_mode=False)
     except TyperException as error:
-        _fail(error.format_message() + _hint(error))
-    except SettingsError as error:
-        _fail(str(error))
+        _fail(error.format_message() + _hint(error), EXIT_USAGE)
+    except ExtprocError as error:
+        _fail(str(error), EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILURE)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
@@ -165,7 +178,17 @@ def _hint(error: TyperException) -> str:
     return f" See {context.command_path} --help."
 
 
-def _fail(message: str) -> NoReturn:
+@contextmanager
+def _demo_installed() -> Iterator[None]:
+    """Turn a part of the demo that is not installed into a sentence on how to install it."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        how = "`pip install 'ai-gateway-extproc[demo]'` brings it"
+        raise SettingsError(f"the demo needs {error.name}: {how}") from None
+
+
+def _fail(message: str, code: int) -> NoReturn:
     for line in message.splitlines():
         print(f"extproc: {line}", file=sys.stderr)
-    sys.exit(EXIT_USAGE)
+    sys.exit(code)

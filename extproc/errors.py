@@ -55,6 +55,10 @@ class DecodeError(ExtprocError):
         self.reason = reason
 
 
+class StackError(ExtprocError):
+    """A process of the embedded stack that did not start, or ended by itself. The message is one line for a person."""
+
+
 class SettingsError(ExtprocError, ValueError):
     """A setting that cannot work. The message is one line: what is wrong, and what is allowed.
 

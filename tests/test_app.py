@@ -9,14 +9,12 @@ from pathlib import Path
 
 import grpc
 import pytest
-from support.client import ExtProcClient
+from support.client import ExtProcClient, Feed
 from support.messages import exchange, metadata_of, protocol, request_body, request_headers
 from support.sidecar import Sidecar, run
 from support.waiting import wait_for
 
-from extproc.app import refuse_taken_socket, report_bug
-from extproc.config.address import HostPort, UnixSocket
-from extproc.errors import SettingsError
+from extproc.app import report_bug
 
 
 def is_refused(client: ExtProcClient) -> bool:
@@ -58,35 +56,32 @@ def test_a_signal_lets_running_exchanges_finish(tmp_path: Path) -> None:
     """Not ready at once, no new streams, the old one metered to its end, then exit code 0."""
     messages = exchange()
     with Sidecar(tmp_path) as sidecar, ExtProcClient(sidecar.address) as client:
-
-        def feed() -> object:
-            yield from messages[:2]
-            sidecar.process.send_signal(signal.SIGTERM)
-            wait_for(lambda: sidecar.get("/readyz")[0] == 503)
-            wait_for(lambda: is_refused(client))
-            assert sidecar.process.poll() is None
-            yield from messages[2:]
-
-        replies = list(client.process(feed()))  # type: ignore[arg-type]
-        assert metadata_of(replies[-1])["ai.gateway"]["usage_source"] == "reported"
+        feed = Feed()
+        call = client.process(feed)
+        feed.send(*messages[:2])
+        next(call)
+        sidecar.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: sidecar.get("/readyz")[0] == 503)
+        wait_for(lambda: is_refused(client))
+        assert sidecar.process.poll() is None
+        feed.send(*messages[2:])
+        feed.end()
+        assert metadata_of(list(call)[-1])["ai.gateway"]["usage_source"] == "reported"
         assert sidecar.process.wait(20) == 0
 
 
 def test_what_does_not_finish_in_time_is_cut_off(tmp_path: Path) -> None:
     """The grace is a setting, and the exit code is still 0."""
     with Sidecar(tmp_path, "--drain-seconds", "0.2") as sidecar, ExtProcClient(sidecar.address) as client:
-
-        def feed() -> object:
-            yield request_headers(config=protocol())
-            yield request_body()
-            wait_for(lambda: sidecar.process.poll() is not None)
-
-        call = client.process(feed())  # type: ignore[arg-type]
+        feed = Feed()
+        call = client.process(feed)
+        feed.send(request_headers(config=protocol()), request_body())
         next(call)
         next(call)
         started = time.monotonic()
         assert sidecar.stop() == 0
         assert time.monotonic() - started < 10
+        feed.end()
 
 
 def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:
@@ -108,34 +103,6 @@ def test_a_socket_that_is_served_is_not_taken_over(tmp_path: Path) -> None:
         )
         with ExtProcClient(sidecar.address) as client:
             assert len(client.exchange(exchange())) == 4
-
-
-def test_an_abstract_socket_is_served_and_not_taken_over() -> None:
-    """kgateway's sidecar listens on one."""
-    name = f"extproc-test-{time.monotonic_ns()}"
-    with socket.socket(socket.AF_UNIX) as other:
-        other.bind(f"\0{name}")
-        other.listen()
-        with pytest.raises(SettingsError, match="another process serves it"):
-            refuse_taken_socket(UnixSocket(name, is_abstract=True))
-    refuse_taken_socket(UnixSocket(name, is_abstract=True))
-    refuse_taken_socket(HostPort("127.0.0.1", 1))
-
-
-def test_a_file_that_is_no_socket_is_said_so(tmp_path: Path) -> None:
-    """Whatever it is, it is not ours to replace."""
-    (tmp_path / "x.sock").write_text("precious")
-    ended = run("serve", "--listen", f"unix:{tmp_path}/x.sock", "--admin-listen", "127.0.0.1:0")
-    assert ended.returncode == 2
-    assert ended.stderr.startswith(f"extproc: cannot listen on unix:{tmp_path}/x.sock: ")
-    assert (tmp_path / "x.sock").read_text() == "precious"
-
-
-def test_a_folder_that_is_not_there_is_said_so(tmp_path: Path) -> None:
-    """In one line."""
-    ended = run("serve", "--listen", f"unix:{tmp_path}/no/x.sock", "--admin-listen", "127.0.0.1:0")
-    assert ended.returncode == 2
-    assert ended.stderr.splitlines()[-1].startswith(f"extproc: cannot listen on unix:{tmp_path}/no/x.sock")
 
 
 def test_an_admin_port_that_is_taken_is_said_so(tmp_path: Path) -> None:

@@ -31,8 +31,9 @@ ROOMS = {
     "extproc.exchange": EXCHANGE,
     "extproc.wire": VOCABULARY | {"extproc.wire"},
     # Sessions name the protocol of a sink; which sinks there are is the composition root's business.
-    "extproc.server": EXCHANGE | {"extproc.wire", "extproc.server", "extproc.sinks.base"},
+    "extproc.server": EXCHANGE | {"extproc.wire", "extproc.server", "extproc.sinks.base", "extproc.config.address"},
     "extproc.sinks": VOCABULARY | {"extproc.sinks.base", "extproc.sinks.labels"},
+    "extproc.config": VOCABULARY | {"extproc.config"},
     "extproc.config.address": {"extproc.errors"},
     "extproc.admin": {"extproc.errors", "extproc.config.address"},
 }
@@ -48,6 +49,7 @@ TESTED_ELSEWHERE = {
     "extproc.__main__": "tests/test_cli.py",
     "extproc.codec.payload": "tests/codec/test_framing.py",
     "extproc.demo.access_log": "tests/e2e/test_sdks.py",
+    "extproc.demo.course": "tests/e2e/test_demo.py",
     "extproc.demo.leash": "tests/demo/test_process.py",
     "extproc.demo.mock.anthropic": "tests/e2e/test_sdks.py",
     "extproc.demo.mock.gemini": "tests/e2e/test_sdks.py",

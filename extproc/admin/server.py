@@ -15,7 +15,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 # A client that sends nothing for so long is cut off.
 _IDLE_SECONDS = 15
+
+# More than any number of scrapers and probes; each is a thread.
+_MAX_CONNECTIONS = 128
+
+# How long `close` may have to wait for the listening thread.
+_POLL_SECONDS = 0.1
 
 _INDEX = """\
 ai-gateway-extproc {version}
@@ -51,6 +57,24 @@ class _Handler(WSGIRequestHandler):
 class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     request_queue_size = 64
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._free = threading.BoundedSemaphore(_MAX_CONNECTIONS)
+        super().__init__(*arguments, **options)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection in a thread of its own, or hang up where there are too many."""
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, and make room for another."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
 
     def server_bind(self) -> None:
         # As the base class does, but for asking DNS for the host's name, which can take seconds where there is none.
@@ -83,7 +107,9 @@ class AdminServer:
         except OSError as error:
             raise SettingsError(f"cannot listen on {address}: {error.strerror}") from None
         self.address = HostPort(address.host, self._server.server_port)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="admin", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="admin", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from extproc.config.address import parse_address, parse_host_port
 from extproc.errors import SettingsError
-from extproc.semconv import DEFAULT_NAMESPACES
+from extproc.semconv import DEFAULT_NAMESPACES, RATELIMIT_NAMESPACE
 
 ENV_PREFIX = "EXTPROC_"
 
@@ -23,6 +23,23 @@ _KGATEWAY_ENV = {"LISTEN_ADDR": "listen", "LOG_LEVEL": "log_level"}
 
 _KIB = 1024
 _MIB = 1024 * _KIB
+
+
+# Namespaces that are Envoy's own, and written beside ours in any case.
+_RESERVED_NAMESPACES = frozenset({RATELIMIT_NAMESPACE})
+
+# How other programs call our levels; LOG_LEVEL is a common name for a variable, and need not have been set for us.
+_LOG_LEVELS = {"warn": "warning", "critical": "error", "fatal": "error", "trace": "debug", "notset": "debug"}
+
+
+def _checked_log_level(text: Any) -> Any:
+    return _LOG_LEVELS.get(text.lower(), text.lower()) if isinstance(text, str) else text
+
+
+def _checked_namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(names) or len(set(names)) < len(names) or _RESERVED_NAMESPACES.intersection(names):
+        raise SettingsError(f"{', '.join(names)!r}: use names that differ, none of them empty or {RATELIMIT_NAMESPACE}")
+    return names
 
 
 def _checked_address(text: str) -> str:
@@ -52,10 +69,10 @@ class Settings(BaseModel):
         le=3600,
         description="After SIGTERM, how long running streams may take to finish.",
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_checked_log_level)] = Field(
         default="info", description="The least severe log lines to write."
     )
-    metadata_namespaces: tuple[str, ...] = Field(
+    metadata_namespaces: Annotated[tuple[str, ...], AfterValidator(_checked_namespaces)] = Field(
         default=DEFAULT_NAMESPACES,
         min_length=1,
         description="Namespaces of dynamic metadata to write. Envoy keeps those its receiving_namespaces list.",
@@ -73,6 +90,7 @@ class Settings(BaseModel):
     max_message_bytes: int = Field(
         default=64 * _MIB,
         ge=64 * _KIB,
+        le=2**31 - 1,  # gRPC's own bound
         description="The largest ext_proc message that is accepted; with a BUFFERED body mode it holds a whole body.",
     )
     max_label_values: int = Field(
@@ -101,6 +119,12 @@ def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], config_f
         raise SettingsError("\n".join(_line(problem, sources) for problem in error.errors())) from None
 
 
+def unknown_variables(environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that look like ours and are none: misspelt, or of another version."""
+    known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(name for name in environ if name.startswith(ENV_PREFIX) and name not in known)
+
+
 def _read_file(config_file: Path | None) -> dict[str, Any]:
     if config_file is None:
         return {}
@@ -127,8 +151,7 @@ def _environment(environ: Mapping[str, str]) -> list[tuple[str, str, Any]]:
     found: list[tuple[str, str, Any]] = []
     for variable, name in _KGATEWAY_ENV.items():
         if environ.get(variable):
-            value = environ[variable]
-            found.append((name, variable, value.lower() if name == "log_level" else value))
+            found.append((name, variable, environ[variable]))
     for name, field in Settings.model_fields.items():
         variable = ENV_PREFIX + name.upper()
         if environ.get(variable):

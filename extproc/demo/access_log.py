@@ -1,18 +1,25 @@
-"""Envoy's access log, as its lines arrive."""
+"""Envoy's access log, as its lines arrive.
+
+Owns: keeping the last of them, and waiting for the one that is wanted. Knows nothing of what they say but request ids.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
+from collections import deque
 from typing import Any
+
+# A demo that stays up must not grow with what is sent through it.
+_MAX_LINES = 10_000
 
 
 class AccessLog:
     """Keeps the lines of an access log in JSON, and waits for the one that is wanted."""
 
     def __init__(self) -> None:
-        self._lines: list[str] = []
+        self._lines: deque[str] = deque(maxlen=_MAX_LINES)
         self._arrived = threading.Condition()
 
     def add(self, line: str) -> None:
@@ -33,11 +40,9 @@ class AccessLog:
         mark = json.dumps(request_id)
         deadline = time.monotonic() + timeout_seconds
         with self._arrived:
-            seen = 0
             while True:
-                for line in self._lines[seen:]:
-                    if mark in line:
-                        return line
-                seen = len(self._lines)
+                found = next((line for line in self._lines if mark in line), None)
+                if found is not None:
+                    return found
                 if not self._arrived.wait(deadline - time.monotonic()):
                     raise TimeoutError(f"no access log line for request {request_id}")

@@ -14,7 +14,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from extproc.demo.mock.reply import Reply
 
-_COUNTERS = {
+REQUEST_COUNTER = "ai_requests_total"
+TOKEN_COUNTERS = {
     "ai_prompt_tokens_total": "prompt_tokens",
     "ai_completion_tokens_total": "completion_tokens",
     "ai_total_tokens_total": "total_tokens",
@@ -33,10 +34,10 @@ class Difference:
         return f"{self.what}: expected {self.expected}, saw {self.seen}"
 
 
-def check_entry(entry: Mapping[str, Any], reply: Reply) -> list[Difference]:
-    """Compare the metadata in an access log line with what the provider reported."""
+def check_entry(entry: Mapping[str, Any], reply: Reply, names: Mapping[str, object]) -> list[Difference]:
+    """Compare the metadata in an access log line with what was asked for and what the provider reported."""
     ai = entry.get("ai") or {}
-    expected: dict[str, object] = {"provider_model": reply.model}
+    expected: dict[str, object] = {**names, "provider_model": reply.model}
     total = 0
     if reply.reported is not None:
         total = reply.reported.total_tokens
@@ -59,16 +60,11 @@ def check_counters(metrics: str, exchanges: Iterable[tuple[str, str, Reply]]) ->
     """Compare the counters of a scrape with the sum of what was reported for each (llm, model)."""
     expected: Counter[tuple[str, str, str]] = Counter()
     for llm, model, reply in exchanges:
-        expected["ai_requests_total", llm, model] += 1
-        for name, field in _COUNTERS.items():
+        expected[REQUEST_COUNTER, llm, model] += 1
+        for name, field in TOKEN_COUNTERS.items():
             if reply.reported is not None:
                 expected[name, llm, model] += getattr(reply.reported, field)
-    seen = {
-        (sample.name, sample.labels["llm"], sample.labels["model"]): sample.value
-        for family in text_string_to_metric_families(metrics)
-        for sample in family.samples
-        if sample.name in _COUNTERS or sample.name == "ai_requests_total"
-    }
+    seen = read_counters(metrics)
     return [
         Difference(
             f'{name}{{llm="{llm}",model="{model}"}}', expected.get((name, llm, model)), seen.get((name, llm, model))
@@ -76,3 +72,13 @@ def check_counters(metrics: str, exchanges: Iterable[tuple[str, str, Reply]]) ->
         for name, llm, model in sorted(expected.keys() | seen.keys())
         if expected.get((name, llm, model)) != seen.get((name, llm, model))
     ]
+
+
+def read_counters(metrics: str) -> dict[tuple[str, str, str], float]:
+    """Return the counters of requests and tokens in a scrape, by name, llm and model."""
+    return {
+        (sample.name, sample.labels["llm"], sample.labels["model"]): sample.value
+        for family in text_string_to_metric_families(metrics)
+        for sample in family.samples
+        if sample.name in TOKEN_COUNTERS or sample.name == REQUEST_COUNTER
+    }

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -17,7 +16,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from extproc.config.address import HostPort
-from extproc.errors import SettingsError
+from extproc.errors import SettingsError, StackError
+from extproc.server.listen import probe_port
 
 # How long a child may take to end after SIGTERM before it is killed.
 _END_SECONDS = 10.0
@@ -56,18 +56,18 @@ class Child:
         return self._process.poll()
 
     def wait_until(self, is_ready: Callable[[], bool], timeout_seconds: float) -> None:
-        """Wait for a condition. Raises SettingsError with the child's last words if it ends, or if time does."""
+        """Wait for a condition. Raises StackError with the child's last words if it ends, or if time does."""
         deadline = time.monotonic() + timeout_seconds
         while not is_ready():
             self.check()
             if time.monotonic() > deadline:
-                raise SettingsError(f"{self.name} was not ready within {timeout_seconds:g} s: {self._last_words()}")
+                raise StackError(f"{self.name} was not ready within {timeout_seconds:g} s: {self._last_words()}")
             time.sleep(_POLL_SECONDS)
 
     def check(self) -> None:
-        """Raise SettingsError with the child's last words if it has ended."""
+        """Raise StackError with the child's last words if it has ended."""
         if self.returncode is not None:
-            raise SettingsError(f"{self.name} ended with exit code {self.returncode}: {self._last_words()}")
+            raise StackError(f"{self.name} ended with exit code {self.returncode}: {self._last_words()}")
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
@@ -104,13 +104,8 @@ def claim_port(address: HostPort, flag: str) -> HostPort:
     Raises SettingsError, naming port and flag, if somebody does. Who is told of a port before the child that needs it
     starts gets a better answer than who finds it in the child's log.
     """
-    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((address.host, address.port))
-        except OSError as error:
-            raise SettingsError(
-                f"port {address.port} on {address.host} cannot be had ({error.strerror}): choose another with {flag}"
-            ) from None
-        return HostPort(address.host, probe.getsockname()[1])
+    try:
+        return HostPort(address.host, probe_port(address))
+    except OSError as error:
+        reason = f"port {address.port} on {address.host} cannot be had ({error.strerror})"
+        raise SettingsError(f"{reason}: choose another with {flag}") from None

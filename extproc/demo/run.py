@@ -9,23 +9,21 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from prometheus_client.parser import text_string_to_metric_families
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from extproc.demo.bootstrap import Bootstrap, Upstream
+from extproc.demo.check import REQUEST_COUNTER, TOKEN_COUNTERS, read_counters
 from extproc.demo.stack import Ports, Stack
-from extproc.demo.terminal import build_console, stop_on_signals
+from extproc.demo.terminal import build_console, stay, stop_on_signals
 from extproc.demo.upstreams import find_trust_store, parse_upstreams
-
-_COUNTS = ("prompt_tokens", "completion_tokens", "total_tokens")
 
 
 def run(upstream_texts: Sequence[str], ports: Ports) -> int:
     """Run the gateway until Ctrl-C; return the exit code.
 
-    Raises SettingsError for an upstream or a port that can't be used.
+    Raises SettingsError for an upstream or a port that can't be used, StackError if a process ends by itself.
     """
     upstreams = parse_upstreams(upstream_texts)
     trust_store = find_trust_store() if any(upstream.is_tls for upstream in upstreams) else ""
@@ -35,14 +33,14 @@ def run(upstream_texts: Sequence[str], ports: Ports) -> int:
     stop = stop_on_signals()
     with Stack(bootstrap, ports, on_log_line=lambda line: _print_exchange(console, line)) as stack:
         _print_addresses(console, stack, upstreams)
-        while not stop.wait(0.5):
-            stack.check()
+        stay(stack, stop)
         _print_totals(console, stack.scrape())
     return 0
 
 
 def _print_addresses(console: Console, stack: Stack, upstreams: Sequence[Upstream]) -> None:
-    table = Table(title="Send your clients here; keys go along as they are", title_justify="left", box=None)
+    console.print("Send your clients to a base URL; keys go along as they are.\n")
+    table = Table(box=None, pad_edge=False)
     table.add_column("base URL", style="bold")
     table.add_column("goes to")
     for upstream in upstreams:
@@ -66,24 +64,20 @@ def _print_exchange(console: Console, line: str) -> None:
     text.append(f"{entry.get('duration_ms', 0) / 1000:.2f} s  ", style="dim")
     if ai:
         text.append(f"{ai.get('provider', '-')} {ai.get('model', '-')}  ", style="cyan")
-        counts = "  ".join(f"{key.removesuffix('_tokens')} {ai[key]}" for key in _COUNTS if key in ai)
+        counts = "  ".join(f"{key.removesuffix('_tokens')} {ai[key]}" for key in TOKEN_COUNTERS.values() if key in ai)
         text.append(counts or f"no usage ({ai.get('error_type') or ai.get('usage_source', 'none')})", style="bold")
     console.print(text, soft_wrap=True)
 
 
 def _print_totals(console: Console, metrics: str) -> None:
-    totals: dict[tuple[str, str], dict[str, float]] = {}
-    for family in text_string_to_metric_families(metrics):
-        for sample in family.samples:
-            if sample.name in {"ai_requests_total", *(f"ai_{count}_total" for count in _COUNTS)}:
-                labels = (sample.labels["llm"], sample.labels["model"])
-                totals.setdefault(labels, {})[sample.name] = sample.value
-    table = Table(title="\nIn all", title_justify="left", box=None)
+    counters = read_counters(metrics)
+    table = Table(box=None, pad_edge=False)
     for column in ("llm", "model"):
         table.add_column(column)
     for column in ("requests", "prompt", "completion", "total"):
         table.add_column(column, justify="right")
-    names = ("ai_requests_total", *(f"ai_{count}_total" for count in _COUNTS))
-    for (llm, model), values in sorted(totals.items()):
-        table.add_row(llm, model, *(f"{values[name]:,.0f}" if name in values else "-" for name in names))
+    for llm, model in sorted({(llm, model) for _, llm, model in counters}):
+        values = [counters.get((name, llm, model)) for name in (REQUEST_COUNTER, *TOKEN_COUNTERS)]
+        table.add_row(llm, model, *("-" if value is None else f"{value:,.0f}" for value in values))
+    console.print("\nIn all:\n")
     console.print(table)

@@ -102,7 +102,7 @@ class Stack:
         self._directory.cleanup()
 
     def check(self) -> None:
-        """Raise SettingsError if one of them has ended by itself."""
+        """Raise StackError if one of them has ended by itself."""
         for child in (self.sidecar, self.envoy):
             if child is not None:
                 child.check()

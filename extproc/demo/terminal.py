@@ -1,4 +1,7 @@
-"""What the demo's commands share in front of a person: where they print, and how they are stopped."""
+"""What the demo's commands share in front of a person.
+
+Owns: where they print, how they are stopped, and how they wait for it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,14 @@ import signal
 import threading
 
 from rich.console import Console
+
+from extproc.demo.stack import Stack
+
+# What a shell expects of a command that Ctrl-C has ended.
+EXIT_INTERRUPTED = 130
+
+# How often a stack that only stays up is looked at.
+_CHECK_SECONDS = 0.5
 
 # Wide enough for the tables where there is no terminal to ask.
 _PLAIN_WIDTH = 120
@@ -25,3 +36,9 @@ def stop_on_signals() -> threading.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def stay(stack: Stack, stop: threading.Event) -> None:
+    """Wait until it is time to stop. Raises StackError if a process of the stack ends before."""
+    while not stop.wait(_CHECK_SECONDS):
+        stack.check()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from urllib.parse import unquote
@@ -93,28 +93,44 @@ class Target:
     streaming: bool = False
 
 
-@lru_cache(maxsize=1024)
+# No host name is longer, RFC 1035 section 2.3.4; a port may follow it.
+_MAX_AUTHORITY_CHARACTERS = 262
+
+# No path of any API is; one that is longer is looked at each time anew, so that clients can't fill the cache.
+_MAX_CACHED_PATH_CHARACTERS = 512
+
+
 def provider_at(authority: str) -> str | None:
     """Return the provider that answers at an authority (host, with or without port), if it is known."""
+    return _provider_at(authority) if len(authority) <= _MAX_AUTHORITY_CHARACTERS else None
+
+
+@lru_cache(maxsize=1024)
+def _provider_at(authority: str) -> str | None:
     host = re.sub(r":\d+$", "", authority).lower()
     return next((provider for glob, provider in AUTHORITIES if fnmatchcase(host, glob)), None)
 
 
-@lru_cache(maxsize=1024)
 def detect(authority: str, path: str) -> Target:
     """Return what `:authority` and `:path` (without its query, which may hold a key) say of an exchange."""
     provider = provider_at(authority)
+    by_path = _detect_path(path) if len(path) <= _MAX_CACHED_PATH_CHARACTERS else _detect_path.__wrapped__(path)
+    return replace(by_path, provider=provider) if provider else by_path
+
+
+@lru_cache(maxsize=1024)
+def _detect_path(path: str) -> Target:
     for rule in PATHS:
         match = rule.pattern.search(path)
         if match:
             model = match.groupdict().get("model")
             return Target(
-                provider=provider or rule.provider,
+                provider=rule.provider,
                 flavour=rule.flavour,
                 model=clean_name(unquote(model)) if model else None,
                 streaming=rule.streaming,
             )
-    return Target(provider=provider)
+    return Target()
 
 
 def read_llm_request(document: JSONObject) -> RequestFacts | None:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from extproc.errors import Reason, Stage
-from extproc.sinks.labels import BoundedLabel
+from extproc.sinks.labels import BoundedLabels
 from extproc.usage import UsageRecord
 
 LABELS = ("llm", "model")
@@ -46,8 +46,9 @@ class TokenMetrics:
             ["label"],
             registry=registry,
         )
-        self._llm = BoundedLabel(max_label_values, dropped.labels("llm").inc)
-        self._model = BoundedLabel(max_label_values, dropped.labels("model").inc)
+        for label in LABELS:
+            dropped.labels(label)  # 0 from the start: a counter that appears with its first count has no increase
+        self._labels = BoundedLabels(max_label_values, lambda label: dropped.labels(label).inc())
         self._requests = Counter("ai_requests", "LLM exchanges, whatever their outcome", LABELS, registry=registry)
         self._tokens = {
             field: Counter(name, help_, LABELS, registry=registry) for name, (help_, field) in _TOKEN_COUNTERS.items()
@@ -71,7 +72,7 @@ class TokenMetrics:
         """Count one exchange."""
         if not record.is_llm:
             return
-        labels = (self._llm.value(record.provider), self._model.value(record.request_model))
+        labels = self._labels.values(record.provider, record.request_model)
         self._requests.labels(*labels).inc()
         self._duration.labels(*labels).observe(record.duration_seconds)
         if record.time_to_first_token_seconds is not None:

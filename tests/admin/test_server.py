@@ -3,10 +3,12 @@ from __future__ import annotations
 import gzip
 import http.client
 import socket
+import threading
 from collections.abc import Iterator
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter
+from support.waiting import wait_for
 
 from extproc.admin.server import AdminServer
 from extproc.config.address import HostPort
@@ -93,6 +95,24 @@ def test_a_client_that_says_nothing_holds_up_nobody(admin: AdminServer) -> None:
     """Each connection has a thread of its own."""
     with socket.create_connection((admin.address.host, admin.address.port)):
         assert get(admin, "/livez")[0] == 200
+
+
+def test_connections_are_bounded(admin: AdminServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a thread; beyond the bound they are hung up on, and when one ends there is room again."""
+    monkeypatch.setattr(admin._server, "_free", threading.BoundedSemaphore(1))
+    with socket.create_connection((admin.address.host, admin.address.port)):
+        with pytest.raises((http.client.HTTPException, OSError)):
+            get(admin, "/livez")
+        with pytest.raises((http.client.HTTPException, OSError)):
+            get(admin, "/livez")
+    wait_for(lambda: is_answered(admin))
+
+
+def is_answered(admin: AdminServer) -> bool:
+    try:
+        return get(admin, "/livez")[0] == 200
+    except (http.client.HTTPException, OSError):
+        return False
 
 
 def test_a_port_that_is_taken_is_said_so(admin: AdminServer) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from extproc.config.settings import Settings, load_settings
+from extproc.config.settings import Settings, load_settings, unknown_variables
 from extproc.errors import SettingsError
 
 
@@ -94,3 +94,29 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
     assert problems(file=tmp_path / "no.yaml") == [
         f"--config: cannot read {tmp_path}/no.yaml: No such file or directory"
     ]
+
+
+@pytest.mark.parametrize("text", [",", "a,a", "a,envoy.ratelimit", " , b"])
+def test_namespaces_are_names_that_differ(text: str) -> None:
+    """And none of them is Envoy's own, which is written in any case."""
+    (line,) = problems(environ={"EXTPROC_METADATA_NAMESPACES": text})
+    assert line.startswith("EXTPROC_METADATA_NAMESPACES: ")
+    assert "use names that differ" in line
+
+
+@pytest.mark.parametrize(("text", "level"), [("INFO", "info"), ("Warn", "warning"), ("CRITICAL", "error")])
+def test_log_levels_are_understood_as_others_write_them(text: str, level: str) -> None:
+    """A LOG_LEVEL may have been set for the whole pod."""
+    assert load_settings({}, {"LOG_LEVEL": text}).log_level == level
+
+
+def test_a_message_size_beyond_grpcs_own_bound_is_refused() -> None:
+    """In one line, and not when the server starts."""
+    (line,) = problems(environ={"EXTPROC_MAX_MESSAGE_BYTES": str(2**31)})
+    assert line.startswith("EXTPROC_MAX_MESSAGE_BYTES: input should be less than or equal to 2147483647")
+
+
+def test_variables_that_look_like_ours_and_are_none_are_found() -> None:
+    """A misspelt one would change nothing, without a word."""
+    environ = {"EXTPROC_LISTN": "x", "EXTPROC_LISTEN": "y", "LISTEN_ADDR": "z"}
+    assert unknown_variables(environ) == ["EXTPROC_LISTN"]

@@ -15,18 +15,13 @@ from google.genai import types
 from support.gateway import Gateway
 from support.recorder import Recorder
 
-from extproc.demo.check import check_entry
+from extproc.demo.check import TOKEN_COUNTERS, check_entry
 from extproc.demo.mock.server import MockProviders
 
 pytestmark = pytest.mark.e2e
 
 QUESTION = "What is recursion? Antworte auf Deutsch, s'il vous plaît 🙏"
 MESSAGES: Any = [{"role": "user", "content": QUESTION}]
-COUNTERS = {
-    "ai_prompt_tokens_total": "prompt_tokens",
-    "ai_completion_tokens_total": "completion_tokens",
-    "ai_total_tokens_total": "total_tokens",
-}
 
 
 class Clients:
@@ -167,16 +162,16 @@ def test_an_official_client_is_served_and_metered(
     entry = gateway.entry(clients.request_id)
     reply = providers.ledger[clients.request_id]
     assert bytes(clients.recorder.body) == reply.body
-    assert check_entry(entry, reply) == []
+    names = {"provider": llm, "model": model, "operation": operation, "streaming": streaming}
+    assert check_entry(entry, reply, names) == []
     assert entry["flags"] == "-"
     ai = entry["ai"]
     assert total == ai["total_tokens"] == entry["hits_addend"]
-    assert (ai["provider"], ai["model"], ai["operation"], ai["streaming"]) == (llm, model, operation, streaming)
     assert ("time_to_first_token_ms" in ai) is streaming
     after = gateway.metrics()
     labels = frozenset({("llm", llm), ("model", model)})
-    moved = {name: after[name, labels] - before.get((name, labels), 0) for name in COUNTERS}
-    assert moved == {name: getattr(reply.reported, field) for name, field in COUNTERS.items()}
+    moved = {name: after[name, labels] - before.get((name, labels), 0) for name in TOKEN_COUNTERS}
+    assert moved == {name: getattr(reply.reported, field) for name, field in TOKEN_COUNTERS.items()}
     assert after["ai_requests_total", labels] - before.get(("ai_requests_total", labels), 0) == 1
 
 

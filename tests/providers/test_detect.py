@@ -8,6 +8,7 @@ from extproc.providers.detect import (
     AUTHORITIES,
     PATHS,
     Target,
+    _detect_path,
     detect,
     detect_response,
     provider_at,
@@ -89,6 +90,15 @@ def test_an_authority_tells_the_provider(authority: str, provider: str | None) -
 def test_the_authority_is_stronger_than_the_path() -> None:
     """Who answers is known better by name than by the API it speaks."""
     assert detect("api.groq.com", "/openai/v1/chat/completions").provider == "groq"
+
+
+def test_what_clients_make_up_is_not_kept() -> None:
+    """Long paths and authorities are looked at, and forgotten."""
+    path = "/" + "x" * 5000 + "/v1/chat/completions"
+    before = _detect_path.cache_info().currsize
+    assert detect(HERE, path).flavour is openai_chat.CHAT
+    assert _detect_path.cache_info().currsize == before
+    assert provider_at("x" * 5000 + ".openai.azure.com") is None
 
 
 def test_the_tables_are_readable() -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import queue
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry
-from support.client import ExtProcClient
+from support.client import ExtProcClient, Feed
 from support.messages import exchange, metadata_of, protocol, request_body, request_headers, response_headers
 from support.waiting import wait_for
 
@@ -90,24 +89,6 @@ def _start() -> Iterator[Callable[[str], Running]]:
 def health_stub(client: ExtProcClient) -> Any:
     """Return the official client; its types do not say what it can do."""
     return health_pb2_grpc.HealthStub(client.channel)
-
-
-class Feed:
-    """Messages that are sent when the test says so, and an end when it says so."""
-
-    def __init__(self) -> None:
-        self._queue: queue.Queue[bytes | None] = queue.Queue()
-
-    def __iter__(self) -> Iterator[bytes]:
-        while (message := self._queue.get()) is not None:
-            yield message
-
-    def send(self, *messages: bytes) -> None:
-        for message in messages:
-            self._queue.put(message)
-
-    def end(self) -> None:
-        self._queue.put(None)
 
 
 def test_an_exchange_over_tcp_and_over_a_unix_socket(start: Callable[..., Running], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Self
 
@@ -35,3 +36,23 @@ class ExtProcClient:
         """Return the replies to the messages of one exchange."""
         replies: Iterator[bytes] = self.process(messages)
         return list(replies)
+
+
+class Feed:
+    """Messages that are sent when the test says so, and an end when it says so."""
+
+    def __init__(self) -> None:
+        self._queue: queue.Queue[bytes | None] = queue.Queue()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while (message := self._queue.get()) is not None:
+            yield message
+
+    def send(self, *messages: bytes) -> None:
+        """Send messages."""
+        for message in messages:
+            self._queue.put(message)
+
+    def end(self) -> None:
+        """End the sending side of the stream."""
+        self._queue.put(None)

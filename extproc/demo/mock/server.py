@@ -24,6 +24,9 @@ from extproc.demo.mock.reply import Reply, encode
 _LOOPBACK = "127.0.0.1"
 _BACKLOG = 1024
 
+# A demo that stays up must not grow with what is sent through it.
+_MAX_LEDGER_ENTRIES = 10_000
+
 PROVIDERS = ("openai", "anthropic", "gemini")
 
 Scope = dict[str, Any]
@@ -47,7 +50,7 @@ INSTANT = Pace()
 class MockProviders:
     """A context: inside it the mock providers answer at `addresses`.
 
-    `ledger` holds the reply given to each request, by its x-request-id.
+    `ledger` holds the reply given to each of the last requests, by its x-request-id.
     """
 
     def __init__(self, pace: Pace = INSTANT) -> None:
@@ -81,6 +84,8 @@ class MockProviders:
         reply = self._answer(self._names[scope["server"][1]], scope, body)
         headers = {name.decode(): value.decode("latin-1") for name, value in scope["headers"]}
         self.ledger[headers.get("x-request-id", "")] = reply
+        if len(self.ledger) > _MAX_LEDGER_ENTRIES:
+            del self.ledger[next(iter(self.ledger))]
         await self._send(reply, send)
 
     def _answer(self, provider: str, scope: Scope, body: bytes) -> Reply:
