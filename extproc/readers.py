@@ -12,11 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from extproc.codec.content import ContentDecoder, content_decoder
-from extproc.codec.document import WholeDocument, decode_document
+from extproc.codec.document import Members, WholeDocument, decode_document
 from extproc.codec.framing import SniffedBody, is_readable
 from extproc.codec.payload import Framing, Payload
 from extproc.errors import DecodeError, ExtractionError, Reason, Stage
-from extproc.providers.base import DocumentReader, JSONObject
+from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS, DocumentReader, JSONObject
+
+_REQUEST_MEMBERS = Members(REQUEST_MEMBERS, REQUEST_INPUTS)
 
 # OpenAI ends its streams with this data, and so does everybody who is compatible.
 _DONE = b"[DONE]"
@@ -30,7 +32,7 @@ class Limits:
     """Bounds of what one exchange may hold in memory, in bytes after decompression."""
 
     max_body_bytes: int = 16 * 1024 * 1024
-    max_event_bytes: int = 1024 * 1024
+    max_event_bytes: int = 16 * 1024 * 1024
 
 
 class ExtractionErrors:
@@ -107,15 +109,15 @@ class RequestReader:
             self._give_up(error.reason)
 
     def finish(self) -> JSONObject | None:
-        """Return the document, if the body was one and is an object."""
+        """Return what is of interest in the document, if the body was one and is an object."""
         body, self._body = self._body, None
-        document = None
+        document: JSONObject | None = None
         try:
             for payload in body.finish() if body else ():
-                document = decode_document(payload.data)
+                document = _REQUEST_MEMBERS.decode(payload.data)
         except DecodeError as error:
             self._give_up(error.reason)
-        return document if isinstance(document, dict) else None
+        return document
 
     def _give_up(self, reason: Reason) -> None:
         self._body = None
@@ -190,6 +192,8 @@ class ResponseReader:
 
     def _read_payload(self, payload: Payload, now: float) -> bool:
         documents = self._documents
+        if payload.lost is not None:
+            return self._lose(payload, payload.lost)
         if payload.data == _DONE:
             told = not documents.is_complete
             documents.is_complete = True
@@ -212,7 +216,7 @@ class ResponseReader:
         return self._name_error(payload) or told
 
     def _lose(self, payload: Payload, reason: Reason) -> bool:
-        """Take note of an event that is no JSON. The framing is intact, so only this one is lost."""
+        """Take note of an event that is no JSON, or too large. The framing is intact, so only this one is lost."""
         if payload.event == _ERROR_EVENT:
             return self._name_error(payload)  # a message for people, and nothing that was to be read
         self._errors.add(Stage.RESPONSE_BODY, reason)

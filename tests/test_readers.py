@@ -30,9 +30,9 @@ def test_a_request_document_that_is_no_object_is_no_document() -> None:
 def test_a_request_is_finished_once() -> None:
     """Nothing is read behind its end."""
     reader = RequestReader({}, Limits(), ExtractionErrors())
-    reader.feed(b'{"a": 1}')
-    assert reader.finish() == {"a": 1}
-    reader.feed(b'{"a": 2}')
+    reader.feed(b'{"model": "a"}')
+    assert reader.finish() == {"model": "a"}
+    reader.feed(b'{"model": "b"}')
     assert reader.finish() is None
 
 
@@ -81,6 +81,8 @@ DONE = b"data: [DONE]\n\n"
         (USAGE + b"data: pong\n\n" + USAGE, False),
         (USAGE + DONE + b"data: pong\n\n", False),  # the answer was over
         (USAGE + b"data: " + b"x" * 2000, True),
+        (USAGE + b"data: " + b"x" * 2000 + b"\n\n" + DONE, True),
+        (b"data: " + b"x" * 2000 + b"\n\n" + USAGE + DONE, False),
         (USAGE + DONE + b"data: " + b"x" * 2000, False),
     ],
 )

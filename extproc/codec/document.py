@@ -6,10 +6,12 @@ Owns: finding where a document ends and what JSON is. Must not know what a docum
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import msgspec
 import orjson
+from msgspec import Raw
 
 from extproc.codec.payload import BOM, Payload
 from extproc.errors import DecodeError, Reason
@@ -35,6 +37,53 @@ def _is_cut_off(data: bytes, error: orjson.JSONDecodeError) -> bool:
     except UnicodeDecodeError as utf8_error:
         return utf8_error.reason == "unexpected end of data"
     return error.pos == len(error.doc)
+
+
+_ABSENT = Raw()
+
+
+class Members:
+    """Decodes some members of a JSON object. The others are checked to be JSON and never become values.
+
+    What a client asks can hold millions of values, each a few bytes on the wire and dozens in memory, and next to none
+    of them is of interest. Of the `present` members only the presence is told, as `True`.
+    """
+
+    def __init__(self, decoded: Sequence[str], present: Sequence[str]) -> None:
+        names = (*decoded, *present)
+        self._decoded = frozenset(decoded)
+        self._decoder = msgspec.json.Decoder(msgspec.defstruct("_Members", [(name, Raw, _ABSENT) for name in names]))
+        self._names = names
+
+    def decode(self, data: bytes) -> dict[str, Any] | None:
+        """Return the members that are there; None for a document that is no object.
+
+        Raises DecodeError as `decode_document` does.
+        """
+        try:
+            members = self._decoder.decode(data)
+        except msgspec.ValidationError:
+            return None
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise DecodeError(_reason_of(error, data)) from None
+        values = ((name, getattr(members, name)) for name in self._names)
+        return {
+            name: decode_document(bytes(raw)) if name in self._decoded else True
+            for name, raw in values
+            if raw is not _ABSENT
+        }
+
+
+_CUT_NUMBER = re.compile(r"invalid number \(byte (\d+)\)$")
+
+
+def _reason_of(error: Exception, data: bytes) -> Reason:
+    if not data.strip():
+        return Reason.EMPTY
+    # A number that is cut off, "1." for example, is an invalid number at the end of the data to this decoder.
+    number = _CUT_NUMBER.search(str(error))
+    is_cut = str(error) == "Input data was truncated" or (number is not None and int(number[1]) >= len(data))
+    return Reason.TRUNCATED if is_cut else Reason.NOT_JSON
 
 
 class WholeDocument:

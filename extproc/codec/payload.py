@@ -9,15 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
+from extproc.errors import Reason
+
 # The byte order mark of UTF-8. It may stand at the start of a body, and says nothing.
 BOM: Final = b"\xef\xbb\xbf"
 
 
 class Payload(NamedTuple):
-    """The bytes of one document, and the SSE event name they came under ("" where there is none)."""
+    """The bytes of one document, and the SSE event name they came under ("" where there is none).
+
+    `lost` is why there are no bytes, where one of many was passed over.
+    """
 
     data: bytes
     event: str = ""
+    lost: Reason | None = None
 
 
 class Framing(Protocol):

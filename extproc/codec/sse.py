@@ -13,13 +13,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from extproc.codec.payload import BOM, Payload
-from extproc.errors import DecodeError, Reason
+from extproc.errors import Reason
 
 
 class SSEDecoder:
     """Bytes of one event stream in, events out.
 
-    `max_event_bytes` bounds what is held back of one event: its data and the line that is being received.
+    `max_event_bytes` bounds what is held back of one event: its data and the line that is being received. Of an event
+    beyond it nothing is kept but that it was lost; with its blank line the next one begins.
     """
 
     def __init__(self, max_event_bytes: int) -> None:
@@ -28,6 +29,7 @@ class SSEDecoder:
         self._data: list[bytes] = []
         self._data_bytes = 0
         self._event = ""
+        self._is_lost = False
         self._cr_at_end = False
         self._at_start = True
 
@@ -54,9 +56,12 @@ class SSEDecoder:
         yield from self._dispatch()
 
     def _hold(self, part: bytes) -> None:
-        if len(self._line) + len(part) + self._data_bytes > self._max_event_bytes:
-            raise DecodeError(Reason.TOO_LARGE)
-        self._line += part
+        if not self._is_lost and len(self._line) + len(part) + self._data_bytes > self._max_event_bytes:
+            self._is_lost = True
+            self._data, self._data_bytes = [], 0
+            del self._line[1:]
+        # Of a line that is lost one byte is kept: that it is not the blank one.
+        self._line += part[: 1 - len(self._line)] if self._is_lost else part
 
     def _end_line(self) -> Iterator[Payload]:
         line = bytes(self._line)
@@ -64,10 +69,10 @@ class SSEDecoder:
         if self._at_start:
             self._at_start = False
             line = line.removeprefix(BOM)
-        if line:
-            self._field(line)
-        else:
+        if not line:
             yield from self._dispatch()
+        elif not self._is_lost:
+            self._field(line)
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
@@ -79,7 +84,9 @@ class SSEDecoder:
             self._event = value.decode("utf-8", "replace")
 
     def _dispatch(self) -> Iterator[Payload]:
-        data, event = self._data, self._event
-        self._data, self._data_bytes, self._event = [], 0, ""
-        if data:
+        data, event, is_lost = self._data, self._event, self._is_lost
+        self._data, self._data_bytes, self._event, self._is_lost = [], 0, "", False
+        if is_lost:
+            yield Payload(b"", event, Reason.TOO_LARGE)
+        elif data:
             yield Payload(b"\n".join(data), event)

@@ -83,9 +83,9 @@ class Settings(BaseModel):
         description="The largest JSON body that is read, decompressed. A larger one passes unread and is counted.",
     )
     max_event_bytes: int = Field(
-        default=_MIB,
+        default=16 * _MIB,
         ge=_KIB,
-        description="The largest server-sent event that is read. At a larger one the rest of the stream passes unread.",
+        description="The largest server-sent event that is read. A larger one passes unread and is counted.",
     )
     max_message_bytes: int = Field(
         default=64 * _MIB,

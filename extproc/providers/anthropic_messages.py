@@ -20,6 +20,7 @@ from extproc.providers.base import (
     object_at,
     optional_object,
     read_request,
+    word_at,
 )
 from extproc.usage import TokenUsage
 
@@ -40,7 +41,7 @@ def read_response(document: JSONObject) -> ResponseFacts:
         case "message_delta":
             return ResponseFacts(
                 usage=optional_object(document, "usage"),
-                finish_reason=name_at(object_at(document, "delta"), "stop_reason"),
+                finish_reason=word_at(object_at(document, "delta"), "stop_reason"),
             )
         case "message_stop":
             return ResponseFacts(is_last=True)
@@ -52,7 +53,7 @@ def _read_message(message: JSONObject) -> ResponseFacts:
     return ResponseFacts(
         model=name_at(message, "model"),
         usage=optional_object(message, "usage"),
-        finish_reason=name_at(message, "stop_reason"),
+        finish_reason=word_at(message, "stop_reason"),
         has_content=bool(message.get("content")),
     )
 

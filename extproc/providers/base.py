@@ -27,6 +27,11 @@ MAX_USAGE_FIELDS = 64
 MAX_NAME_CHARACTERS = 256
 
 
+# All that is read of a request document: these members, and which of these it has to give to a model.
+REQUEST_MEMBERS = ("model", "stream")
+REQUEST_INPUTS = ("messages", "input", "prompt", "contents")
+
+
 @dataclass(frozen=True, slots=True)
 class RequestFacts:
     """What a request says of itself."""
@@ -223,6 +228,12 @@ def name_at(document: JSONObject, key: str) -> str | None:
     return clean_name(value) if isinstance(value, str) else None
 
 
+def word_at(document: JSONObject, key: str) -> str | None:
+    """Return the word under `key`, of an API's own vocabulary."""
+    value = document.get(key)
+    return value if isinstance(value, str) and is_word(value) else None
+
+
 def clean_name(value: str) -> str | None:
     """Return a name that is safe in a log line and a label: printable, one line, of bounded length; None if empty."""
     name = value[:MAX_NAME_CHARACTERS].strip()
@@ -243,18 +254,18 @@ def error_type_of(document: JSONObject) -> str | None:
         value = error.get(key)
         if isinstance(value, int) and not isinstance(value, bool):
             return str(value)
-        if isinstance(value, str) and is_error_word(value):
+        if isinstance(value, str) and is_word(value):
             return value
     return "error"
 
 
-MAX_ERROR_WORD_CHARACTERS = 64
+MAX_WORD_CHARACTERS = 64
 
 
-def is_error_word(value: str) -> bool:
+def is_word(value: str) -> bool:
     """Say whether `value` is a word of an API's vocabulary rather than a sentence."""
     return (
-        0 < len(value) <= MAX_ERROR_WORD_CHARACTERS
+        0 < len(value) <= MAX_WORD_CHARACTERS
         and value.isascii()
         and value.replace("_", "").replace(".", "").replace("-", "").isalnum()
     )

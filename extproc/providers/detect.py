@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from extproc import semconv
 from extproc.providers import anthropic_messages, gemini_generate, openai_chat, openai_responses, uncounted
-from extproc.providers.base import Flavour, JSONObject, RequestFacts, clean_name, read_request
+from extproc.providers.base import REQUEST_INPUTS, Flavour, JSONObject, RequestFacts, clean_name, read_request
 
 # authority (without its port) -> provider. The first glob that fits wins.
 AUTHORITIES: tuple[tuple[str, str], ...] = (
@@ -139,7 +139,7 @@ def read_llm_request(document: JSONObject) -> RequestFacts | None:
     Such a question names a model and gives it something.
     """
     facts = read_request(document)
-    has_input = any(key in document for key in ("messages", "input", "prompt", "contents"))
+    has_input = any(name in document for name in REQUEST_INPUTS)
     return facts if facts.model and has_input else None
 
 

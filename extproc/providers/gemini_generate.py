@@ -23,6 +23,7 @@ from extproc.providers.base import (
     objects_at,
     optional_object,
     read_request,
+    word_at,
 )
 from extproc.usage import TokenUsage
 
@@ -38,7 +39,7 @@ def read_generate_response(document: JSONObject) -> ResponseFacts:
     return ResponseFacts(
         model=name_at(document, "modelVersion"),
         usage=optional_object(document, "usageMetadata"),
-        finish_reason=next(filter(None, (name_at(candidate, "finishReason") for candidate in candidates)), None),
+        finish_reason=next(filter(None, (word_at(candidate, "finishReason") for candidate in candidates)), None),
         error_type=error_type_of(document),
         has_content=any(_has_content(candidate) for candidate in candidates),
     )

@@ -22,6 +22,7 @@ from extproc.providers.base import (
     objects_at,
     optional_object,
     read_request,
+    word_at,
 )
 from extproc.usage import TokenUsage
 
@@ -35,7 +36,7 @@ def read_response(document: JSONObject) -> ResponseFacts:
     return ResponseFacts(
         model=name_at(document, "model"),
         usage=_reported_usage(document),
-        finish_reason=next(filter(None, (name_at(choice, "finish_reason") for choice in choices)), None),
+        finish_reason=next(filter(None, (word_at(choice, "finish_reason") for choice in choices)), None),
         error_type=error_type_of(document),
         has_content=any(_has_content(choice) for choice in choices),
     )

@@ -15,11 +15,12 @@ from extproc.providers.base import (
     JSONObject,
     ResponseFacts,
     error_type_of,
-    is_error_word,
+    is_word,
     name_at,
     object_at,
     optional_object,
     read_request,
+    word_at,
 )
 from extproc.usage import TokenUsage
 
@@ -55,14 +56,14 @@ def _finish_reason(response: JSONObject) -> str | None:
     """Return why the response ended: the reason it is incomplete, else its final status."""
     status = response.get("status")
     if status == "incomplete":
-        return name_at(object_at(response, "incomplete_details"), "reason") or "incomplete"
+        return word_at(object_at(response, "incomplete_details"), "reason") or "incomplete"
     return status if status in ("completed", "failed", "cancelled") else None
 
 
 def _event_error_type(event: JSONObject) -> str:
     """Return the code of an `error` event, which has it at its top and not in an `error` object."""
     code = event.get("code")
-    return code if isinstance(code, str) and is_error_word(code) else error_type_of(event) or "error"
+    return code if isinstance(code, str) and is_word(code) else error_type_of(event) or "error"
 
 
 def count(counts: Counts) -> TokenUsage:

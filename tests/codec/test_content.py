@@ -126,3 +126,27 @@ def test_what_stands_in_front_of_a_wrong_byte_comes_out_in_any_chunks(data: st.D
     whole = run([bytes(body)])
     assert run(byte_by_byte(bytes(body))) == whole
     assert run(data.draw(splits(bytes(body)))) == whole
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_members_are_bounded(whole: bool) -> None:
+    """Empty ones cost far more than their bytes; nobody sends so many."""
+    body = gzip.compress(b"x") + gzip.compress(b"") * 2000
+    decoder = content_decoder("gzip")
+    pieces: list[bytes] = []
+
+    def read() -> None:
+        for chunk in [body] if whole else byte_by_byte(body):
+            pieces.extend(decoder.feed(chunk))
+
+    with pytest.raises(DecodeError) as raised:
+        read()
+    assert (pieces, raised.value.reason) == ([b"x"], Reason.TOO_LARGE)
+
+
+def test_a_body_of_several_large_members_is_read() -> None:
+    """Whatever their sizes are to those of the slices."""
+    parts = [bytes([number]) * (number * 9000) for number in range(1, 20)]
+    decoder = content_decoder("gzip")
+    assert decode(decoder, [b"".join(gzip.compress(part) for part in parts)]) == b"".join(parts)
+    decoder.finish()

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.chunks import byte_by_byte, splits
 
-from extproc.codec.document import DocumentArray, WholeDocument, decode_document
+from extproc.codec.document import DocumentArray, Members, WholeDocument, decode_document
 from extproc.codec.payload import Payload
 from extproc.errors import DecodeError, Reason
 
@@ -60,6 +61,75 @@ def test_an_error_does_not_repeat_the_document() -> None:
         decode_document(b'{"secret": x}')
     assert "secret" not in str(raised.value)
     assert raised.value.__cause__ is None
+
+
+MEMBERS = Members(["model", "stream"], ["messages"])
+
+
+def reason_of_members(data: bytes) -> Reason:
+    with pytest.raises(DecodeError) as raised:
+        MEMBERS.decode(data)
+    return raised.value.reason
+
+
+def test_only_the_named_members_become_values() -> None:
+    """Of some only the presence is told; what is not there is absent; the last of two counts, as in any JSON."""
+    data = b'{"model": "a", "other": [{}], "messages": [1, 2], "model": {"b": null}}'
+    assert MEMBERS.decode(data) == {"model": {"b": None}, "messages": True}
+    assert MEMBERS.decode(b" {} ") == {}
+
+
+@pytest.mark.parametrize("data", [b"[1]", b'"text"', b"1", b"null", b"true"])
+def test_a_document_that_is_no_object_has_no_members(data: bytes) -> None:
+    """That is no error."""
+    assert MEMBERS.decode(data) is None
+
+
+@given(JSON.filter(lambda value: isinstance(value, dict)))
+def test_members_are_what_the_whole_document_says(document: dict[str, object]) -> None:
+    """Read apart from the rest."""
+    whole = document | {"model": document, "messages": [document]}
+    assert MEMBERS.decode(json.dumps(whole).encode()) == {
+        name: True if name == "messages" else whole[name] for name in ("model", "stream", "messages") if name in whole
+    }
+
+
+@given(st.data(), st.dictionaries(st.text(max_size=4), JSON, min_size=1, max_size=4))
+def test_an_object_that_stops_in_the_middle_is_truncated_for_its_members_too(
+    data: st.DataObject, document: dict[str, object]
+) -> None:
+    """However far it goes."""
+    text = json.dumps(document, ensure_ascii=False).encode()
+    assert reason_of_members(text[: data.draw(st.integers(1, len(text) - 1))]) is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", Reason.EMPTY),
+        (b" \n", Reason.EMPTY),
+        (b"<html>", Reason.NOT_JSON),
+        (b'{"a": 1} x', Reason.NOT_JSON),
+        (b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}", Reason.NOT_JSON),
+        (b'{"model": ' + b"[" * 900 + b"]" * 900 + b"}", None),
+    ],
+)
+def test_what_has_no_members_says_why(data: bytes, reason: Reason | None) -> None:
+    """As a whole document does, however deep it is."""
+    if reason is None:
+        assert MEMBERS.decode(data) is not None
+    else:
+        assert reason_of_members(data) is reason
+
+
+def test_millions_of_values_take_no_memory() -> None:
+    """They are bytes on the wire, and would be objects of dozens of bytes each."""
+    data = b'{"messages": [' + b"{}," * 1_000_000 + b'{}], "model": "a"}'
+    tracemalloc.start()
+    assert MEMBERS.decode(data) == {"model": "a", "messages": True}
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 1_000_000
 
 
 def test_a_whole_document_is_known_at_its_end() -> None:

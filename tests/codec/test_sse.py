@@ -7,7 +7,7 @@ from support.chunks import byte_by_byte, splits
 
 from extproc.codec.payload import Payload
 from extproc.codec.sse import SSEDecoder
-from extproc.errors import DecodeError, Reason
+from extproc.errors import Reason
 
 
 def decode(chunks: list[bytes], max_event_bytes: int = 10_000) -> list[Payload]:
@@ -119,35 +119,36 @@ def test_the_events_do_not_depend_on_the_chunks(data: st.DataObject, lines: list
     assert decode(data.draw(splits(body))) == whole
 
 
-def bounded(chunks: list[bytes], max_event_bytes: int) -> tuple[list[Payload], Reason | None]:
-    decoder = SSEDecoder(max_event_bytes)
-    events: list[Payload] = []
-    try:
-        for chunk in chunks:
-            events.extend(decoder.feed(chunk))
-    except DecodeError as error:
-        return events, error.reason
-    return events, None
+LOST = Payload(b"", "", Reason.TOO_LARGE)
 
 
 @given(st.data(), st.integers(0, 40), st.integers(0, 40))
 def test_the_bound_does_not_depend_on_the_chunks(data: st.DataObject, first: int, second: int) -> None:
-    """What is too large is so in any chunks, and the events in front of it come out in any."""
-    body = b"data: ok\n\ndata: " + b"x" * first + b"\ndata: " + b"y" * second + b"\n\n: " + b"z" * second + b"\n\n"
-    whole = bounded([body], 40)
-    assert whole[0][0] == Payload(b"ok")
-    assert bounded(byte_by_byte(body), 40) == whole
-    assert bounded(data.draw(splits(body)), 40) == whole
+    """What is too large is so in any chunks, and the events around it come out in any."""
+    body = (
+        b"data: ok\n\ndata: " + b"x" * first + b"\ndata: " + b"y" * second + b"\n\n: " + b"z" * second + b"\n\ndata: 2"
+    )
+    whole = decode([body], 40)
+    assert (whole[0], whole[-1]) == (Payload(b"ok"), Payload(b"2"))
+    assert (LOST in whole) is (first + 1 + second + 6 > 40 or first + 6 > 40 or second + 2 > 40)
+    assert decode(byte_by_byte(body), 40) == whole
+    assert decode(data.draw(splits(body)), 40) == whole
 
 
-def test_a_line_without_end_is_held_back_up_to_the_bound() -> None:
-    """The bound is on what is kept, so memory stays small."""
+def test_an_event_that_is_too_large_is_lost_alone() -> None:
+    """With its name, if that came in front; the next one begins with the blank line."""
+    body = b"event: image\ndata: " + b"x" * 200 + b"\ndata: more\n\ndata: next\n\n"
+    for chunks in ([body], byte_by_byte(body)):
+        assert decode(chunks, 100) == [Payload(b"", "image", Reason.TOO_LARGE), Payload(b"next")]
+
+
+def test_a_line_without_end_takes_no_more_memory_than_the_bound() -> None:
+    """However long it goes on."""
     decoder = SSEDecoder(1000)
-    for _ in range(1000):
-        list(decoder.feed(b"x"))
-    with pytest.raises(DecodeError) as raised:
-        list(decoder.feed(b"x"))
-    assert raised.value.reason is Reason.TOO_LARGE
+    for _ in range(10_000):
+        assert list(decoder.feed(b"x" * 100)) == []
+    assert len(decoder._line) == 1
+    assert list(decoder.finish()) == [LOST]
 
 
 def test_a_long_stream_of_comments_is_never_too_large() -> None:
@@ -157,5 +158,5 @@ def test_a_long_stream_of_comments_is_never_too_large() -> None:
 
 def test_empty_data_lines_are_held_back_up_to_the_bound_too() -> None:
     """Each adds a line feed to the event, and a line to memory."""
-    assert bounded([b"data:\n" * 101], 100) == ([], Reason.TOO_LARGE)
-    assert bounded([b"data:\n" * 90 + b"\n"], 100) == ([Payload(b"\n" * 89)], None)
+    assert decode([b"data:\n" * 101 + b"\n"], 100) == [LOST]
+    assert decode([b"data:\n" * 90 + b"\n"], 100) == [Payload(b"\n" * 89)]
