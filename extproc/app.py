@@ -10,6 +10,7 @@ import asyncio
 import logging
 import signal
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
@@ -33,7 +34,11 @@ def build_processor(settings: Settings, registry: CollectorRegistry) -> Processo
     """Return what all sessions share, with its metrics in `registry`."""
     server_metrics = ServerMetrics(registry, version=__version__)
     return Processor(
-        limits=Limits(max_body_bytes=settings.max_body_bytes, max_event_bytes=settings.max_event_bytes),
+        limits=Limits(
+            max_body_bytes=settings.max_body_bytes,
+            max_event_bytes=settings.max_event_bytes,
+            max_whole_response_bytes=settings.max_whole_response_bytes,
+        ),
         build_metadata=DynamicMetadata(settings.metadata_namespaces).build,
         sinks=(TokenMetrics(registry, max_label_values=settings.max_label_values), server_metrics),
         observer=server_metrics,
@@ -55,7 +60,7 @@ async def serve(settings: Settings) -> None:
     GCCollector(registry=registry)
     health = Health()
     server = AioServer(build_processor(settings, registry), health, max_message_bytes=settings.max_message_bytes)
-    stop = _stop_event()
+    stop, stop_at_once = _stop_events()
     admin = AdminServer(
         parse_host_port(settings.admin_listen), registry, lambda: health.is_serving, version=__version__
     )
@@ -68,15 +73,35 @@ async def serve(settings: Settings) -> None:
         log.info("ready: ext_proc on %s, admin on http://%s, version %s", listen, admin.address, __version__)
         await stop.wait()
         log.info("draining: running streams have %g s to finish", settings.drain_seconds)
-        await server.drain(settings.drain_seconds)
+        await _drain(server, settings.drain_seconds, stop_at_once)
         log.info("stopped")
     finally:
         admin.close()
 
 
-def _stop_event() -> asyncio.Event:
-    stop = asyncio.Event()
+def _stop_events() -> tuple[asyncio.Event, asyncio.Event]:
+    """Return two events: the first signal sets the first, the second the second."""
+    stop, stop_at_once = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    return stop
+        # Who starts us with a signal ignored means it: a supervisor that shares our terminal, nohup.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, _advance, (stop, stop_at_once))
+    return stop, stop_at_once
+
+
+def _advance(steps: Sequence[asyncio.Event]) -> None:
+    """Set the first event that is not set yet."""
+    next((step for step in steps if not step.is_set()), steps[-1]).set()
+
+
+async def _drain(server: AioServer, grace_seconds: float, stop_at_once: asyncio.Event) -> None:
+    """Drain, and cut it short if a second signal comes."""
+    draining = asyncio.ensure_future(server.drain(grace_seconds))
+    impatience = asyncio.ensure_future(stop_at_once.wait())
+    await asyncio.wait({draining, impatience}, return_when=asyncio.FIRST_COMPLETED)
+    impatience.cancel()
+    if not draining.done():
+        log.warning("stopping at once: running streams are cut off")
+        await server.drain(0)
+    await draining

@@ -93,8 +93,9 @@ def serve(
         "log_level": log_level,
     }
     settings = load_settings(flags, os.environ, config)
+    logging.getLogger("extproc").setLevel(settings.log_level.upper())
     logging.basicConfig(
-        level=settings.log_level.upper(),
+        level=logging.WARNING,  # of the libraries
         format="%(asctime)s %(levelname)s %(message)s",
         stream=sys.stderr,
     )

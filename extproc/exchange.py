@@ -18,10 +18,6 @@ from extproc.usage import Completion, UsageRecord, UsageSource
 
 _FIRST_ERROR_STATUS = 400
 
-# A response up to this size is better had in one piece. It is the smallest buffer that Envoy's own advice for edge
-# proxies gives a connection, and what is larger than the buffer would only be shown in part.
-_MAX_WHOLE_RESPONSE_BYTES = 32 * 1024
-
 # All that is ever read of the headers; the code that takes them out of a message takes no others.
 REQUEST_HEADERS = frozenset({":method", ":authority", ":path", "content-type", "content-encoding", "upgrade"})
 RESPONSE_HEADERS = frozenset({":status", "content-type", "content-encoding", "content-length"})
@@ -45,10 +41,12 @@ class Exchange:
         "_request_facts",
         "_response",
         "_response_bytes_left",
+        "_response_chunks",
         "_response_headers_seen",
         "_started_at",
         "_status_code",
         "_target",
+        "_wanted_whole",
         "is_detachable",
         "record",
         "revision",
@@ -68,6 +66,8 @@ class Exchange:
         self._response: ResponseReader | None = None
         self._response_headers_seen = False
         self._response_bytes_left: int | None = None
+        self._response_chunks = 0
+        self._wanted_whole = False
         self._status_code: int | None = None
         self.is_detachable = False
         self.record: UsageRecord | None = None
@@ -115,6 +115,7 @@ class Exchange:
             self.is_detachable = True
         elif not self._has_error_status:
             self._errors.add(Stage.RESPONSE_BODY, Reason.CONTENT_TYPE)
+        self._wanted_whole = self.wants_whole_response
         if end_of_stream:
             self._end_response(now)
 
@@ -123,6 +124,7 @@ class Exchange:
         if not self._response_headers_seen:
             self._response_headers_seen = True  # Envoy was told to skip them
             self._response = ResponseReader({}, self._documents, self._limits, self._errors)
+        self._response_chunks += 1
         if self._response is not None and self._response.feed(chunk, now):
             self.revision += 1
         if self._response_bytes_left is not None:
@@ -146,6 +148,8 @@ class Exchange:
             return
         if self._response is not None:
             self._response.cut_off(now)
+            if self._was_shown_in_part:
+                self._errors.add(Stage.RESPONSE_BODY, Reason.TRUNCATED)
         if self._documents.is_complete:
             completion = self._outcome
         self._settle(completion, now)
@@ -158,7 +162,9 @@ class Exchange:
         that a client can't hang up between the two.
         """
         expected = self._response_bytes_left
-        return self._response is not None and expected is not None and 0 < expected <= _MAX_WHOLE_RESPONSE_BYTES
+        if self._response is None or self._response.is_event_stream or expected is None:
+            return False
+        return 0 < expected <= self._limits.max_whole_response_bytes
 
     def snapshot(self, now: float) -> UsageRecord:
         """Return the record: the final one, or what it would be if the exchange were cut off now."""
@@ -185,6 +191,14 @@ class Exchange:
         if self._response is not None:
             self._response.finish(now)
         self._settle(self._outcome, now)
+
+    @property
+    def _was_shown_in_part(self) -> bool:
+        """Whether a body that was asked for in one message came in one, and was not all of it.
+
+        Envoy shows no more than its buffer holds, and says nothing of it.
+        """
+        return self._wanted_whole and self._response_chunks == 1 and (self._response_bytes_left or 0) > 0
 
     def _settle(self, completion: Completion, now: float) -> None:
         self.record = self._build_record(completion, now)

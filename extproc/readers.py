@@ -29,10 +29,16 @@ _ERROR_EVENT = "error"
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of what one exchange may hold in memory, in bytes after decompression."""
+    """Bounds of what one exchange may hold in memory, in bytes after decompression.
+
+    `max_whole_response_bytes` bounds, as it is on the wire, what is asked for in one message. Its default is the
+    smallest buffer that Envoy's own advice for edge proxies gives a connection: of a larger body than the buffer Envoy
+    shows only the start.
+    """
 
     max_body_bytes: int = 16 * 1024 * 1024
     max_event_bytes: int = 16 * 1024 * 1024
+    max_whole_response_bytes: int = 32 * 1024
 
 
 class ExtractionErrors:
@@ -150,6 +156,11 @@ class ResponseReader:
             self._body = _Body(content_decoder(headers.get("content-encoding", "")), self._framing)
         except DecodeError as error:
             self._give_up(error.reason)
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether the response calls itself one, which is known before its first byte."""
+        return self._framing.is_event_stream
 
     @property
     def is_stream(self) -> bool:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
@@ -58,9 +59,18 @@ class _Server(ThreadingMixIn, WSGIServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        self._free = threading.BoundedSemaphore(_MAX_CONNECTIONS)
-        super().__init__(*arguments, **options)
+    def __init__(self, address: tuple[str, int], app: WSGIApplication, max_connections: int) -> None:
+        self._free = threading.BoundedSemaphore(max_connections)
+        super().__init__(address, _Handler)
+        self.set_app(app)
+
+    def get_request(self) -> Any:
+        """Accept a connection; where none can be had, for want of descriptors, wait before the next try."""
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(_POLL_SECONDS)
+            raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread of its own, or hang up where there are too many."""
@@ -97,13 +107,19 @@ class AdminServer:
     """Serves the admin endpoints from a thread, from the moment it is made until `close`."""
 
     def __init__(
-        self, address: HostPort, registry: CollectorRegistry, is_ready: Callable[[], bool], *, version: str
+        self,
+        address: HostPort,
+        registry: CollectorRegistry,
+        is_ready: Callable[[], bool],
+        *,
+        version: str,
+        max_connections: int = _MAX_CONNECTIONS,
     ) -> None:
         """Listen on `address`. Raises SettingsError if it can't be had."""
         app = _application(make_wsgi_app(registry), is_ready, _INDEX.format(version=version))
         server_class = _ServerV6 if ":" in address.host else _Server
         try:
-            self._server = make_server(address.host, address.port, app, server_class, _Handler)
+            self._server = server_class((address.host, address.port), app, max_connections)
         except OSError as error:
             raise SettingsError(f"cannot listen on {address}: {error.strerror}") from None
         self.address = HostPort(address.host, self._server.server_port)

@@ -74,13 +74,13 @@ class Members:
         }
 
 
-_CUT_NUMBER = re.compile(r"invalid number \(byte (\d+)\)$")
+_CUT_NUMBER = re.compile(r"invalid (?:number|character) \(byte (\d+)\)$")
 
 
 def _reason_of(error: Exception, data: bytes) -> Reason:
     if not data.strip():
         return Reason.EMPTY
-    # A number that is cut off, "1." for example, is an invalid number at the end of the data to this decoder.
+    # A number that is cut off, "1." or "-", is to this decoder an invalid number or character at the end of the data.
     number = _CUT_NUMBER.search(str(error))
     is_cut = str(error) == "Input data was truncated" or (number is not None and int(number[1]) >= len(data))
     return Reason.TRUNCATED if is_cut else Reason.NOT_JSON

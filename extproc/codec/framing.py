@@ -45,7 +45,7 @@ class SniffedBody:
     """
 
     def __init__(self, content_type: str, *, max_document_bytes: int, max_event_bytes: int) -> None:
-        self._is_event_stream = media_type(content_type) == EVENT_STREAM
+        self.is_event_stream = media_type(content_type) == EVENT_STREAM
         self._max_document_bytes = max_document_bytes
         self._max_event_bytes = max_event_bytes
         self._lead = b""
@@ -78,7 +78,7 @@ class SniffedBody:
         for payload in self._framing.finish() if self._framing else ():
             self._payloads_seen = True
             yield payload
-        if self.shape is None or (self.shape is Shape.EVENTS and self._is_event_stream and not self._payloads_seen):
+        if self.shape is None or (self.shape is Shape.EVENTS and self.is_event_stream and not self._payloads_seen):
             raise DecodeError(Reason.EMPTY)
         if self.shape is Shape.EVENTS and not self._payloads_seen:
             raise DecodeError(Reason.NOT_JSON)

@@ -87,6 +87,12 @@ class Settings(BaseModel):
         ge=_KIB,
         description="The largest server-sent event that is read. A larger one passes unread and is counted.",
     )
+    max_whole_response_bytes: int = Field(
+        default=32 * _KIB,
+        ge=0,
+        description="Responses of known length up to this are asked for in one message; 0 asks for none. "
+        "It must not be more than Envoy's per_connection_buffer_limit_bytes.",
+    )
     max_message_bytes: int = Field(
         default=64 * _MIB,
         ge=64 * _KIB,
@@ -116,7 +122,9 @@ def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], config_f
     try:
         return Settings.model_validate(values)
     except ValidationError as error:
-        raise SettingsError("\n".join(_line(problem, sources) for problem in error.errors())) from None
+        # One line a setting: what pydantic finds after its first problem is often a consequence of it.
+        problems = {str(problem["loc"][0]): problem for problem in reversed(error.errors())}
+        raise SettingsError("\n".join(_line(problem, sources) for problem in problems.values())) from None
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
@@ -135,7 +143,8 @@ def _read_file(config_file: Path | None) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise SettingsError(f"--config: cannot read {config_file}: {reason}") from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        # The last two are how the parser says that a date or a number is none, and that it is nested too deep.
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise SettingsError(f"--config: {config_file}{where} is not YAML or JSON") from None

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from extproc.config.address import HostPort
@@ -25,20 +25,30 @@ _POLL_SECONDS = 0.02
 
 
 class Child:
-    """One child process. `log` takes its standard error, and its standard output if `on_line` does not."""
+    """One child process. `log` takes its standard error, and its standard output if `on_line` does not.
+
+    Start it from the main thread: it ends with the thread that started it.
+    """
 
     def __init__(
-        self, name: str, command: Sequence[str], log: Path, *, on_line: Callable[[str], None] | None = None
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        *,
+        on_line: Callable[[str], None] | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self._log = log
-        leash = [sys.executable, "-m", "extproc.demo.leash", str(os.getpid())]
+        leash = [sys.executable, "-P", "-m", "extproc.demo.leash", str(os.getpid())]
         with log.open("ab") as stderr:
             self._process = subprocess.Popen(
                 [*leash, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE if on_line else stderr,
                 stderr=stderr,
+                env=environ,
             )
         self._reader: threading.Thread | None = None
         if on_line is not None:
@@ -95,7 +105,8 @@ class Child:
 
     def _last_words(self) -> str:
         lines = [line for line in self._log.read_text(errors="replace").splitlines() if line.strip()]
-        return lines[-1].removeprefix("extproc: ") if lines else "it said nothing"
+        grave = [line for line in lines if line.startswith("extproc: ") or "[critical]" in line or "[error]" in line]
+        return (grave or lines or ["it said nothing"])[-1].removeprefix("extproc: ")
 
 
 def claim_port(address: HostPort, flag: str) -> HostPort:

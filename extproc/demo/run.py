@@ -16,7 +16,7 @@ from rich.text import Text
 from extproc.demo.bootstrap import Bootstrap, Upstream
 from extproc.demo.check import REQUEST_COUNTER, TOKEN_COUNTERS, read_counters
 from extproc.demo.stack import Ports, Stack
-from extproc.demo.terminal import build_console, stay, stop_on_signals
+from extproc.demo.terminal import build_console, stay, stop_on_signals, unless_stopping
 from extproc.demo.upstreams import find_trust_store, parse_upstreams
 
 
@@ -31,7 +31,10 @@ def run(upstream_texts: Sequence[str], ports: Ports) -> int:
     bootstrap.use_upstreams(upstreams, trust_store)
     console = build_console()
     stop = stop_on_signals()
-    with Stack(bootstrap, ports, on_log_line=lambda line: _print_exchange(console, line)) as stack:
+    with (
+        unless_stopping(stop),
+        Stack(bootstrap, ports, on_log_line=lambda line: _print_exchange(console, line)) as stack,
+    ):
         _print_addresses(console, stack, upstreams)
         stay(stack, stop)
         _print_totals(console, stack.scrape())

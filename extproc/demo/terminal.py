@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
 
 from extproc.demo.stack import Stack
+from extproc.errors import ExtprocError
 
 # What a shell expects of a command that Ctrl-C has ended.
 EXIT_INTERRUPTED = 130
@@ -33,7 +36,7 @@ def build_console() -> Console:
 def stop_on_signals() -> threading.Event:
     """Return an event that Ctrl-C and SIGTERM set, in the place of ending the process where it stands."""
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
     return stop
 
@@ -41,4 +44,18 @@ def stop_on_signals() -> threading.Event:
 def stay(stack: Stack, stop: threading.Event) -> None:
     """Wait until it is time to stop. Raises StackError if a process of the stack ends before."""
     while not stop.wait(_CHECK_SECONDS):
-        stack.check()
+        with unless_stopping(stop):
+            stack.check()
+
+
+@contextmanager
+def unless_stopping(stop: threading.Event) -> Iterator[None]:
+    """Pass over what fails because everything is being stopped; raise the rest.
+
+    Ctrl-C reaches Envoy as well, which may be gone before our own handler has run.
+    """
+    try:
+        yield
+    except (ExtprocError, OSError):
+        if not stop.wait(_CHECK_SECONDS):
+            raise

@@ -17,6 +17,8 @@ from extproc.errors import SettingsError
 from extproc.providers.detect import provider_at
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", re.ASCII)
+_BASE_PATH = re.compile(r"[A-Za-z0-9._~%/@:+=-]*", re.ASCII)
 _FORM = "use URL or NAME=URL, such as https://api.openai.com or anthropic=https://api.anthropic.com"
 
 # Where Linux distributions and macOS keep their bundles, where Python does not know it.
@@ -43,7 +45,7 @@ def parse_upstream(text: str) -> Upstream:
         raise SettingsError(f"--upstream: {name!r} is no name: up to 32 of a-z, 0-9, '_', '.' and '-'")
     try:
         parts = urlsplit(url)
-        port = parts.port
+        host, port = parts.hostname or "", parts.port
     except ValueError:
         raise SettingsError(f"--upstream: the URL has no valid host and port; {_FORM}") from None
     if "@" in parts.netloc:
@@ -51,17 +53,20 @@ def parse_upstream(text: str) -> Upstream:
         raise SettingsError(
             "--upstream: a URL with credentials; leave them out, clients send their own with each request"
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise SettingsError(f"--upstream: {text!r} is no http or https URL; {_FORM}")
     if parts.query or parts.fragment:
-        raise SettingsError(f"--upstream: {text!r} must end with its path; {_FORM}")
+        # Not repeated either: keys stand in queries.
+        raise SettingsError(f"--upstream: a URL with a query; it must end with its path; {_FORM}")
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host) or port == 0:
+        raise SettingsError(f"--upstream: {text!r} is no http or https URL; {_FORM}")
+    if not _BASE_PATH.fullmatch(parts.path):
+        raise SettingsError(f"--upstream: {text!r} has a path that is none; escape what is not of a-z, 0-9 and -._~")
     return Upstream(
         name=name,
-        host=parts.hostname,
+        host=host,
         port=port or (443 if parts.scheme == "https" else 80),
         is_tls=parts.scheme == "https",
         base_path=parts.path.rstrip("/"),
-        provider=provider_at(parts.hostname) or name or None,
+        provider=provider_at(host) or name or None,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -19,6 +20,9 @@ from extproc.server.health import Health
 from extproc.server.session import Processor, Session
 from extproc.usage import Completion
 from extproc.wire import envoy
+
+# How long streams that were cut off may take to settle.
+_SETTLE_SECONDS = 2.0
 
 _OPTIONS = (
     ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a share of the traffic
@@ -37,6 +41,9 @@ class AioServer:
         self._processor = processor
         self._health = health
         self._drain_deadline: float | None = None
+        self._open_streams = 0
+        self._all_closed = asyncio.Event()
+        self._all_closed.set()
         self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)])
         self._server.add_generic_rpc_handlers((self._ext_proc_handler(), self._health_handler()))
 
@@ -58,6 +65,9 @@ class AioServer:
         self._drain_deadline = time.monotonic() + grace_seconds
         self._health.set_serving(False)
         await self._server.stop(grace_seconds)
+        # Streams that were cut off settle a moment later, and are counted only then.
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._all_closed.wait(), _SETTLE_SECONDS)
 
     def _ext_proc_handler(self) -> grpc.GenericRpcHandler:
         return grpc.method_handlers_generic_handler(
@@ -75,13 +85,23 @@ class AioServer:
 
     async def _process(self, _requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         session = self._processor.open_session(context.invocation_metadata() or (), time.monotonic())
+        self._open_streams += 1
+        self._all_closed.clear()
         try:
             await self._carry(session, context)
+        except asyncio.CancelledError:
+            pass  # Envoy reset the stream, or a drain is over: its end, and nothing to report
         finally:
-            now = time.monotonic()
-            # What is still open when the grace of a drain is over was ended by us, and else by Envoy.
-            is_our_doing = self._drain_deadline is not None and now >= self._drain_deadline
-            session.closed(Completion.TRUNCATED if is_our_doing else Completion.CANCELLED, now)
+            self._close(session)
+
+    def _close(self, session: Session) -> None:
+        now = time.monotonic()
+        # What is still open when the grace of a drain is over was ended by us, and else by Envoy.
+        is_our_doing = self._drain_deadline is not None and now >= self._drain_deadline
+        session.closed(Completion.TRUNCATED if is_our_doing else Completion.CANCELLED, now)
+        self._open_streams -= 1
+        if self._open_streams == 0:
+            self._all_closed.set()
 
     async def _carry(self, session: Session, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         while True:

@@ -43,7 +43,7 @@ class ServerObserver(Protocol):
         ...
 
     def stream_closed(self, messages: Mapping[str, int]) -> None:
-        """A gRPC stream ended after so many messages of each phase."""
+        """A gRPC stream ended after so many messages of each phase; none, if Envoy gave it up before one was read."""
         ...
 
     def message_failed(self, stage: Stage, reason: Reason) -> None:
@@ -114,7 +114,8 @@ class Session:
         if self._is_broken:
             # What was known before the bug still counts; what came behind it was not watched.
             self._is_broken, completion = False, Completion.TRUNCATED
-        self._guarded(lambda: self._close(completion, now))
+        if self._messages:
+            self._guarded(lambda: self._close(completion, now))
         self._processor.observer.stream_closed(self._messages)
 
     def _advance(self, phase: Phase, request: ProcessingRequest, now: float) -> bytes:

@@ -18,8 +18,9 @@ class BoundedLabels:
     """At most `max_values` distinct pairs of llm and model, first come first served; then the model is `other`.
 
     A series lives as long as the process, and a client can put any name into a request, so without a bound anyone who
-    may ask a question may also fill the memory of this process and of Prometheus. The llm is bounded by the same number
-    by itself, so there are at most twice as many pairs. `on_overflow` hears the name of the label that overflowed.
+    may ask a question may also fill the memory of this process and of Prometheus. Half of the places are kept for
+    models that have answered with usage, so that names that do not exist can't take them all. The llm is bounded by the
+    same number by itself, so there are at most twice as many pairs. `on_overflow` hears the name of a label that is.
     """
 
     def __init__(self, max_values: int, on_overflow: Callable[[str], None]) -> None:
@@ -28,21 +29,23 @@ class BoundedLabels:
         self._llms: set[str] = set()
         self._pairs: set[tuple[str, str]] = set()
 
-    def values(self, llm: str | None, model: str | None) -> tuple[str, str]:
-        """Return the label values for a provider and a model."""
+    def values(self, llm: str | None, model: str | None, *, is_proven: bool) -> tuple[str, str]:
+        """Return the label values for a provider and a model; `is_proven` says that the model answered with usage."""
         pair = (llm or UNKNOWN, model or UNKNOWN)
         if pair in self._pairs:
             return pair
-        if not self._admit(self._llms, pair[0]):
+        if not self._admit(self._llms, pair[0], self._max_values):
             self._on_overflow("llm")
             return (OTHER, OTHER)
-        if not self._admit(self._pairs, pair):
+        places = self._max_values if is_proven else (self._max_values + 1) // 2
+        if not self._admit(self._pairs, pair, places):
             self._on_overflow("model")
             return (pair[0], OTHER)
         return pair
 
-    def _admit(self, known: set[T], value: T) -> bool:
-        if value not in known and len(known) >= self._max_values:
+    @staticmethod
+    def _admit(known: set[T], value: T, places: int) -> bool:
+        if value not in known and len(known) >= places:
             return False
         known.add(value)
         return True

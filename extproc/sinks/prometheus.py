@@ -72,7 +72,7 @@ class TokenMetrics:
         """Count one exchange."""
         if not record.is_llm:
             return
-        labels = self._labels.values(record.provider, record.request_model)
+        labels = self._labels.values(record.provider, record.request_model, is_proven=record.usage is not None)
         self._requests.labels(*labels).inc()
         self._duration.labels(*labels).observe(record.duration_seconds)
         if record.time_to_first_token_seconds is not None:
@@ -93,6 +93,11 @@ class ServerMetrics:
         self._streams = Gauge("extproc_streams_active", "gRPC streams open now", registry=registry)
         self._messages = Counter(
             "extproc_messages", "ext_proc messages received, by phase", ["phase"], registry=registry
+        )
+        self._empty = Counter(
+            "extproc_streams_without_message",
+            "gRPC streams given up before a message was read: exchanges that went on unmetered",
+            registry=registry,
         )
         self._exchanges = Counter(
             "extproc_exchanges", "LLM exchanges settled, by how they ended", ["completion"], registry=registry
@@ -122,6 +127,8 @@ class ServerMetrics:
     def stream_closed(self, messages: Mapping[str, int]) -> None:
         """Count a gRPC stream out, with the messages it carried by phase."""
         self._streams.dec()
+        if not messages:
+            self._empty.inc()
         for phase, count in messages.items():
             self._messages.labels(phase).inc(count)
 

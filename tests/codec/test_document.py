@@ -4,7 +4,7 @@ import json
 import tracemalloc
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.chunks import byte_by_byte, splits
 
@@ -94,13 +94,26 @@ def test_members_are_what_the_whole_document_says(document: dict[str, object]) -
     }
 
 
-@given(st.data(), st.dictionaries(st.text(max_size=4), JSON, min_size=1, max_size=4))
-def test_an_object_that_stops_in_the_middle_is_truncated_for_its_members_too(
-    data: st.DataObject, document: dict[str, object]
-) -> None:
-    """However far it goes."""
-    text = json.dumps(document, ensure_ascii=False).encode()
-    assert reason_of_members(text[: data.draw(st.integers(1, len(text) - 1))]) is Reason.TRUNCATED
+VALUES_TO_CUT: list[object] = [
+    -1,
+    -0.5e-10,
+    1e20,
+    True,
+    False,
+    None,
+    'a\u00e9\U0001f600\n"',
+    [1, -2, {"b": -3}],
+    {"c": []},
+    {},
+]
+
+
+@given(st.dictionaries(st.sampled_from(["x", "model", "messages"]), JSON | st.sampled_from(VALUES_TO_CUT), min_size=1))
+@example({"x": VALUES_TO_CUT, "model": VALUES_TO_CUT, "messages": VALUES_TO_CUT})
+def test_an_object_that_stops_in_the_middle_is_truncated_for_its_members_too(document: dict[str, object]) -> None:
+    """However far it goes, and whoever writes it."""
+    for text in (json.dumps(document).encode(), json.dumps(document, ensure_ascii=False).encode()):
+        assert {reason_of_members(text[:length]) for length in range(1, len(text))} == {Reason.TRUNCATED}
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,12 @@ def test_an_upstream_is_read(text: str, upstream: Upstream) -> None:
         ("https://x:port", "no valid host and port"),
         ("https://[::1", "no valid host and port"),
         ("https://x/?a=b", "must end with its path"),
+        ("http://h h", "is no http or https URL"),
+        ("http://*", "is no http or https URL"),
+        ("http://[::1%lo]:80", "is no http or https URL"),
+        ("http://x:0", "is no http or https URL"),
+        ("http://x/a b", "has a path that is none"),
+        ("http://x/ä", "has a path that is none"),
         ("https://x/#a", "must end with its path"),
     ],
 )
@@ -53,9 +59,10 @@ def test_what_is_no_upstream_is_refused_in_one_line(text: str, said: str) -> Non
 
 def test_credentials_in_a_url_are_refused_and_not_repeated() -> None:
     """An error message is no place for them."""
-    with pytest.raises(SettingsError) as raised:
-        parse_upstream("https://me:sk-secret@api.openai.com")
-    assert "sk-secret" not in str(raised.value)
+    for url in ("https://me:sk-secret@api.openai.com", "https://api.openai.com/?key=sk-secret"):
+        with pytest.raises(SettingsError) as raised:
+            parse_upstream(url)
+        assert "sk-secret" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -382,7 +382,7 @@ MESSAGES = st.sampled_from(
 
 @given(st.lists(MESSAGES, max_size=12))
 def test_any_order_of_messages_is_answered_and_settles_once(messages: list[bytes]) -> None:
-    """Repeated, missing or turned round: each phase gets its reply, and one record comes out."""
+    """Repeated, missing or turned round: each phase gets its reply, and one record comes out where there was any."""
     heard = Everything()
     session = open_session(heard)
     for message in messages:
@@ -390,6 +390,6 @@ def test_any_order_of_messages_is_answered_and_settles_once(messages: list[bytes
         if reply is not None:
             assert parse(reply).WhichOneof("response") is not None
     session.closed(Completion.CANCELLED, 2.0)
-    assert len(heard.records) == 1
+    assert len(heard.records) == (0 if set(messages) <= {b"\x01garbage", b""} else 1)
     assert heard.bugs == []
     assert (heard.opened, len(heard.closed)) == (1, 1)

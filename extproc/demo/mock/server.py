@@ -100,9 +100,13 @@ class MockProviders:
             return Reply(
                 {"error": {"message": "the body is no JSON object", "type": "invalid_request_error"}}, status=400
             )
-        if provider == "openai":
-            return openai.answer(path, ask)
-        return anthropic.answer(path, ask) if provider == "anthropic" else gemini.answer(path, query, ask)
+        try:
+            if provider == "openai":
+                return openai.answer(path, ask)
+            return anthropic.answer(path, ask) if provider == "anthropic" else gemini.answer(path, query, ask)
+        except (AttributeError, TypeError, ValueError):
+            # A parameter of another type than the API has; providers say so, each in its own words.
+            return Reply({"error": {"message": "invalid parameter", "type": "invalid_request_error"}}, status=400)
 
     async def _send(self, reply: Reply, send: Send) -> None:
         headers = [(b"content-type", reply.content_type.encode())]
