@@ -4,6 +4,7 @@ import logging
 import signal
 import socket
 import stat
+import sys
 import time
 from pathlib import Path
 
@@ -82,6 +83,36 @@ def test_what_does_not_finish_in_time_is_cut_off(tmp_path: Path) -> None:
         assert sidecar.stop() == 0
         assert time.monotonic() - started < 10
         feed.end()
+        assert sidecar.log.rstrip().endswith("stopped")
+        assert "Traceback" not in sidecar.log
+
+
+def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
+    """Who sends two is in a hurry; what was known of the running exchanges has been counted by then."""
+    with Sidecar(tmp_path, "--drain-seconds", "3600") as sidecar, ExtProcClient(sidecar.address) as client:
+        feed = Feed()
+        call = client.process(feed)
+        feed.send(request_headers(config=protocol()), request_body())
+        next(call)
+        next(call)
+        sidecar.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: "draining" in sidecar.log)
+        assert sidecar.stop() == 0
+        feed.end()
+        assert "stopping at once" in sidecar.log
+        assert "Traceback" not in sidecar.log
+
+
+def test_a_signal_that_was_ignored_before_stays_ignored(tmp_path: Path) -> None:
+    """Ctrl-C in a terminal reaches all that run in it; who shares one and supervises us ends us in its own time."""
+    ignoring = (
+        "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_IGN); os.execv(sys.argv[1], sys.argv[1:])"
+    )
+    with Sidecar(tmp_path, launcher=[sys.executable, "-c", ignoring]) as sidecar:
+        sidecar.process.send_signal(signal.SIGINT)
+        assert sidecar.stop() == 0
+        assert sidecar.log.count("draining") == 1
+        assert "at once" not in sidecar.log
 
 
 def test_a_socket_that_was_left_behind_is_replaced(tmp_path: Path) -> None:

@@ -69,3 +69,33 @@ def test_a_port_that_is_taken_is_named_with_its_flag(flag: str, tmp_path: Path) 
         f"extproc: port {port} on 127.0.0.1 cannot be had (Address already in use): choose another with {flag}\n"
     )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_two_flags_cannot_share_a_port() -> None:
+    """Envoy would open one listener and fail at the other."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    ended = run("demo", "--once", "--port", port, "--envoy-admin-port", port, "--metrics-port", "0")
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        f"extproc: --port and --envoy-admin-port are both {port}: choose two\n",
+    )
+
+
+def test_a_folder_too_deep_for_a_socket_is_said_so(tmp_path: Path) -> None:
+    """A socket's name is bounded by the system; a temporary folder's is not."""
+    folder = tmp_path / ("deep" * 30)
+    folder.mkdir()
+    ended = run("run", "--upstream", "http://127.0.0.1:1", environ={"TMPDIR": str(folder)})
+    assert ended.returncode == 2
+    assert ended.stderr == f"extproc: {folder} is too long a path for a socket: set TMPDIR to a shorter one\n"
+
+
+def test_a_demo_that_is_not_installed_is_said_so(tmp_path: Path) -> None:
+    """With how to install it."""
+    (tmp_path / "uvicorn.py").write_text("raise ModuleNotFoundError(name='uvicorn')")
+    ended = run("demo", "--once", environ={"PYTHONPATH": str(tmp_path)})
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "extproc: the demo needs uvicorn: `pip install 'ai-gateway-extproc[demo]'` brings it\n",
+    )

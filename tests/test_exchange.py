@@ -181,6 +181,7 @@ def test_the_last_byte_of_a_known_length_ends_it(gzipped: bool) -> None:
         ({"content-length": "many"}, False),
         ({}, False),
         ({"content-length": "100", "content-type": "audio/mpeg"}, False),
+        ({"content-length": "100", "content-type": "text/event-stream"}, False),
     ],
 )
 def test_only_short_answers_of_known_length_are_wanted_in_one_piece(headers: dict[str, str], wanted: bool) -> None:
@@ -190,6 +191,29 @@ def test_only_short_answers_of_known_length_are_wanted_in_one_piece(headers: dic
     response = {":status": "200", "content-type": "application/json"} | headers
     exchange.response_headers(response, end_of_stream=False, now=1.0)
     assert exchange.wants_whole_response is wanted
+
+
+@pytest.mark.parametrize(("bound", "wanted"), [(0, False), (99, False), (100, True)])
+def test_how_much_is_wanted_in_one_piece_is_a_setting(bound: int, wanted: bool) -> None:
+    """And 0 asks for nothing."""
+    exchange = Exchange(Limits(max_whole_response_bytes=bound), provider=None, now=0.0)
+    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.response_headers({":status": "200", "content-length": "100"}, end_of_stream=False, now=1.0)
+    assert exchange.wants_whole_response is wanted
+
+
+def test_a_whole_answer_that_envoys_buffer_did_not_hold_is_said_to_be_cut() -> None:
+    """Envoy shows what it held as if it were all, passes on the rest, and ends the stream."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    headers = Case().response_headers | {"content-length": str(len(ANSWER))}
+    exchange.response_headers(headers, end_of_stream=False, now=1.0)
+    assert exchange.wants_whole_response
+    exchange.response_body(ANSWER[:50], end_of_stream=False, now=2.0)
+    exchange.close(Completion.CANCELLED, 3.0)
+    assert exchange.record is not None
+    assert errors_of(exchange.record) == [(Stage.RESPONSE_BODY, Reason.TRUNCATED)]
+    assert exchange.record.usage is None
 
 
 def test_it_settles_once() -> None:

@@ -60,7 +60,7 @@ class Bootstrap:
     def listen(self, gateway: HostPort, admin: HostPort) -> None:
         """Serve traffic and Envoy's admin interface there; port 0 takes a free one."""
         self._document["admin"]["address"] = _socket_address(admin)
-        self._listener["address"] = _socket_address(gateway)
+        self.listener["address"] = _socket_address(gateway)
 
     def use_sidecar(self, socket_path: Path) -> None:
         """Reach the sidecar at a Unix socket."""
@@ -76,12 +76,12 @@ class Bootstrap:
         """Replace the providers of the file by these, each behind its own path prefix."""
         clusters = self._document["static_resources"]["clusters"]
         template = copy.deepcopy(self._cluster("openai"))
-        route_template = copy.deepcopy(self._virtual_host["routes"][0])
+        route_template = copy.deepcopy(self.virtual_host["routes"][0])
         clusters[:] = [cluster for cluster in clusters if cluster["name"] == "extproc"]
         clusters += [_build_cluster(template, upstream, trust_store) for upstream in upstreams]
         # The root takes whatever no prefix took, so it comes last.
         in_order = sorted(upstreams, key=lambda upstream: upstream.name == "")
-        self._virtual_host["routes"] = [_build_route(route_template, upstream) for upstream in in_order]
+        self.virtual_host["routes"] = [_build_route(route_template, upstream) for upstream in in_order]
 
     @property
     def ext_proc(self) -> dict[str, Any]:
@@ -90,17 +90,19 @@ class Bootstrap:
         return config
 
     @property
-    def _listener(self) -> dict[str, Any]:
+    def listener(self) -> dict[str, Any]:
+        """The configuration of the listener."""
         listener: dict[str, Any] = self._document["static_resources"]["listeners"][0]
         return listener
 
     @property
     def _connection_manager(self) -> dict[str, Any]:
-        manager: dict[str, Any] = self._listener["filter_chains"][0]["filters"][0]["typed_config"]
+        manager: dict[str, Any] = self.listener["filter_chains"][0]["filters"][0]["typed_config"]
         return manager
 
     @property
-    def _virtual_host(self) -> dict[str, Any]:
+    def virtual_host(self) -> dict[str, Any]:
+        """The configuration of the routes."""
         virtual_host: dict[str, Any] = self._connection_manager["route_config"]["virtual_hosts"][0]
         return virtual_host
 

@@ -77,7 +77,13 @@ def test_every_mistake_is_said_at_once_with_its_source_and_what_is_allowed(tmp_p
 
 @pytest.mark.parametrize(
     ("content", "said"),
-    [(b"a: [", "line 1 is not YAML or JSON"), (b"- a\n- b\n", "must be a mapping"), (b"\xff\xfe\x00", "not UTF-8")],
+    [
+        (b"listen: 2026-99-99", "is not YAML or JSON"),
+        (b"[" * 20_000, "is not YAML or JSON"),
+        (b"a: [", "line 1 is not YAML or JSON"),
+        (b"- a\n- b\n", "must be a mapping"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+    ],
 )
 def test_a_file_that_is_no_settings_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
     """In one line, which names it."""

@@ -10,6 +10,7 @@ import subprocess
 import threading
 import urllib.request
 from pathlib import Path
+from typing import Self
 
 import pytest
 from support.sidecar import command
@@ -22,22 +23,68 @@ pytestmark = pytest.mark.e2e
 FREE_PORTS = ("--port", "0", "--metrics-port", "0", "--envoy-admin-port", "0")
 
 
-def descendants_alive(folder: Path) -> list[str]:
-    """Return the command lines of processes that have the folder in them."""
-    found = []
+def descendants_alive(folder: Path) -> dict[int, str]:
+    """Return process id and command line of the processes that have the folder in theirs."""
+    found = {}
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
         if str(folder) in line:
-            found.append(line)
+            found[int(path.parent.name)] = line
     return found
+
+
+class Staying:
+    """A context: the demo, in a process group of its own as in a terminal, once it waits for Ctrl-C."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.process = subprocess.Popen(
+            command("demo", *FREE_PORTS),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=os.environ | {"TMPDIR": str(folder)},
+            start_new_session=True,
+        )
+        self._said: list[str] = []
+        self._reader = threading.Thread(target=self._read)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        self._said.extend(iter(self.process.stdout.readline, ""))
+
+    @property
+    def text(self) -> str:
+        """Everything it has said so far."""
+        return "".join(self._said)
+
+    def wait(self) -> int:
+        """Return its exit code, once it has ended and everything it said is known."""
+        code = self.process.wait(30)
+        self._reader.join()
+        return code
+
+    def __enter__(self) -> Self:
+        self._reader.start()
+        wait_for(lambda: "curl -s http" in self.text or self.process.poll() is not None, 60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        wait_for(lambda: descendants_alive(self._folder) == {})
 
 
 def test_once_shows_everything_and_leaves_nothing(tmp_path: Path) -> None:
     """Envoy's lines with their metadata, the counters, the verdict; exit code 0; no process, no file."""
-    environ = os.environ | {"TMPDIR": str(tmp_path)}
+    # A proxy for the rest of the world, and settings that are meant for another sidecar, are no matter to it.
+    elsewhere = {"http_proxy": "http://127.0.0.1:9", "EXTPROC_METADATA_NAMESPACES": "other", "LISTEN_ADDR": "nowhere"}
+    environ = os.environ | elsewhere | {"TMPDIR": str(tmp_path)}
     ended = subprocess.run(
         command("demo", "--once", *FREE_PORTS), capture_output=True, text=True, timeout=100, check=False, env=environ
     )
@@ -51,42 +98,39 @@ def test_once_shows_everything_and_leaves_nothing(tmp_path: Path) -> None:
     assert re.search(r'\nai_completion_tokens_total{llm="openai",model="gpt-3.5-turbo"} \d+\.0\n', ended.stdout)
     assert "Every number is right." in ended.stdout
     assert list(tmp_path.iterdir()) == []
-    assert descendants_alive(tmp_path) == []
+    assert descendants_alive(tmp_path) == {}
 
 
 def test_it_stays_up_to_be_tried_until_it_is_told_to_stop(tmp_path: Path) -> None:
-    """The commands it prints work; Ctrl-C ends all of it."""
-    environ = os.environ | {"TMPDIR": str(tmp_path)}
-    with subprocess.Popen(
-        command("demo", *FREE_PORTS), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=environ
-    ) as demo:
-        assert demo.stdout is not None
-        said: list[str] = []
-        reader = threading.Thread(target=lambda: said.extend(iter(demo.stdout.readline, "")))  # type: ignore[union-attr]
-        reader.start()
-        try:
-            wait_for(lambda: any(line.startswith("  curl -s http") for line in said), 60)
-            text = "".join(said)
-            url = re.search(r"curl (http://\S+/openai/v1/chat/completions)", text)
-            body = re.search(r"-d '(\{.*?\})'", text)
-            metrics = re.search(r"curl -s (http://\S+/metrics)", text)
-            assert url is not None
-            assert body is not None
-            assert metrics is not None
-            request = urllib.request.Request(
-                url[1], body[1].encode(), {"content-type": "application/json"}, method="POST"
-            )
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                total = json.load(answer)["usage"]["total_tokens"]
-            with urllib.request.urlopen(metrics[1], timeout=20) as answer:
-                assert f'ai_total_tokens_total{{llm="openai",model="gpt-4o-mini"}} {total}.0' in answer.read().decode()
-            demo.send_signal(signal.SIGINT)
-            assert demo.wait(30) == 0
-        finally:
-            demo.kill()
-            reader.join()
+    """The commands it prints work; Ctrl-C, which a terminal sends to every process of the group, ends all of it."""
+    with Staying(tmp_path) as demo:
+        url = re.search(r"curl (http://\S+/openai/v1/chat/completions)", demo.text)
+        body = re.search(r"-d '(\{.*?\})'", demo.text)
+        metrics = re.search(r"curl -s (http://\S+/metrics)", demo.text)
+        assert url is not None
+        assert body is not None
+        assert metrics is not None
+        request = urllib.request.Request(url[1], body[1].encode(), {"content-type": "application/json"}, method="POST")
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            total = json.load(answer)["usage"]["total_tokens"]
+        with urllib.request.urlopen(metrics[1], timeout=20) as answer:
+            assert f'ai_total_tokens_total{{llm="openai",model="gpt-4o-mini"}} {total}.0' in answer.read().decode()
+        os.killpg(demo.process.pid, signal.SIGINT)
+        assert demo.wait() == 0
+        assert demo.text.endswith("Stopping ...\n")
     assert list(tmp_path.iterdir()) == []
-    assert descendants_alive(tmp_path) == []
+
+
+@pytest.mark.parametrize(("part", "name"), [("--config-path", "Envoy"), ("extproc serve", "the sidecar")])
+def test_a_part_that_dies_is_named_and_ends_the_rest(tmp_path: Path, part: str, name: str) -> None:
+    """In one line, with exit code 1."""
+    with Staying(tmp_path) as demo:
+        (victim,) = (number for number, line in descendants_alive(tmp_path).items() if part in line)
+        os.kill(victim, signal.SIGKILL)
+        assert demo.wait() == 1
+        assert demo.text.splitlines()[-1].startswith(f"extproc: {name} ended")
+        assert "Traceback" not in demo.text
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc to see processes")
@@ -98,4 +142,4 @@ def test_killed_it_leaves_nothing_running(tmp_path: Path) -> None:
     ) as demo:
         wait_for(lambda: len(descendants_alive(tmp_path)) == 2, 60)
         demo.kill()
-    wait_for(lambda: descendants_alive(tmp_path) == [])
+    wait_for(lambda: descendants_alive(tmp_path) == {})

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -118,6 +120,34 @@ def test_a_short_answer_comes_in_one_message(answers: Upstream) -> None:
         gateway.post(PATH, QUESTION, {"x-kind": "document"})
         wait_for(lambda: gateway.value("extproc_messages_total", phase="response_body") == 1)
         assert gateway.value("extproc_messages_total", phase="response_headers") == 1
+
+
+def test_a_buffer_smaller_than_a_short_answer_is_said_so() -> None:
+    """Envoy then shows the start of it only. It passes unchanged, and is counted as cut off."""
+    content = b'{"text": "%s", "usage": {}}' % (b"a" * 32_000)
+    passed_on = threading.Event()
+
+    def script(reply: Reply) -> None:
+        """Send piece after piece, half of the answer at most, until the first of it is through."""
+        reply.send(b"", content_length=str(len(content)))
+        sent_bytes = 0
+        while sent_bytes < len(content) // 2 and not passed_on.wait(0.02):
+            reply.write(content[sent_bytes : sent_bytes + 500])
+            sent_bytes += 500
+        reply.write(content[sent_bytes:])
+
+    with (
+        Upstream(script) as upstream,
+        Gateway({"openai": upstream.address}, max_buffer_bytes=4096) as gateway,
+        closing(gateway.connect()) as connection,
+    ):
+        connection.request("POST", PATH, b'{"model": "gpt-4o", "messages": []}', {"content-type": "application/json"})
+        answer = connection.getresponse()
+        received = answer.read(1)
+        passed_on.set()
+        assert received + answer.read() == content
+        labels = {"stage": "response_body", "reason": "truncated"}
+        wait_for(lambda: gateway.value("extproc_extraction_errors_total", **labels) == 1)
 
 
 def test_a_configuration_that_allows_no_override_meters_the_same(answers: Upstream) -> None:

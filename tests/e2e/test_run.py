@@ -35,6 +35,7 @@ class Running:
             stderr=subprocess.STDOUT,
             text=True,
             env=os.environ | environ,
+            start_new_session=True,
         )
         self._lines: list[str] = []
         self._reader = threading.Thread(target=self._read)
@@ -63,9 +64,9 @@ class Running:
             connection.close()
 
     def stop(self) -> int:
-        """Press Ctrl-C; return the exit code."""
+        """Press Ctrl-C, which reaches every process of the group; return the exit code."""
         if self._process.poll() is None:
-            self._process.send_signal(signal.SIGINT)
+            os.killpg(self._process.pid, signal.SIGINT)
         code = self._process.wait(30)
         self._reader.join()
         assert self._process.stdout is not None
@@ -107,6 +108,7 @@ def test_upstreams_are_reached_by_their_prefixes_and_metered(start: Callable[...
         wait_for(lambda: "vllm gpt-4o  prompt 1200  completion 34  total 1234" in gateway.text)
         assert "openai gpt-4o  prompt 1200  completion 34  total 1234" in gateway.text
         assert gateway.stop() == 0
+    assert "Traceback" not in gateway.text
     assert re.search(r"vllm +gpt-4o +1 +1,200 +34 +1,234", gateway.text)
 
 

@@ -14,6 +14,7 @@ from google import genai
 from google.genai import types
 from support.gateway import Gateway
 from support.recorder import Recorder
+from support.upstream import Reply, Upstream
 
 from extproc.demo.check import TOKEN_COUNTERS, check_entry
 from extproc.demo.mock.server import MockProviders
@@ -235,6 +236,24 @@ def test_credentials_stay_out_of_everything_that_is_written(clients: Clients, ga
     written = "\n".join(str(entry) for entry in gateway.log.entries) + gateway.stack.scrape()
     for secret in ("sk-test", "AIza-test", "AIza-query", QUESTION):
         assert secret not in written
+
+
+def test_providers_learn_nothing_of_who_asks(scripted: Gateway, upstream: Upstream) -> None:
+    """Neither the client's address nor Envoy's own headers go along; what the client said does."""
+    seen: list[dict[str, str]] = []
+
+    def script(reply: Reply) -> None:
+        seen.append({name.lower(): value for name, value in reply.headers.items()})
+        reply.send(b"{}")
+
+    upstream.script = script
+    answer, _, _ = scripted.post(
+        "/openai/v1/chat/completions?key=q", b"{}", {"x-forwarded-for": "192.0.2.1", "x-mine": "1"}
+    )
+    (headers,) = seen
+    assert headers["x-mine"] == "1"
+    sent_by_envoy = {name for name in (*headers, *answer.headers.keys()) if name.startswith("x-envoy")}
+    assert sent_by_envoy | ({"x-forwarded-for"} & set(headers)) == set()
 
 
 def test_what_is_not_for_an_llm_passes_with_a_charge_of_nothing(clients: Clients, gateway: Gateway) -> None:

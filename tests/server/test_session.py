@@ -357,6 +357,13 @@ def test_a_sink_that_fails_hurts_nobody(heard: Everything) -> None:
     assert len(heard.bugs) == 1
 
 
+def test_a_stream_that_brought_no_message_is_no_exchange(heard: Everything) -> None:
+    """Envoy gave it up before one was read; nothing is known that could be counted."""
+    session = open_session(heard)
+    session.closed(Completion.CANCELLED, 1.0)
+    assert (heard.records, heard.closed) == ([], [{}])
+
+
 MESSAGES = st.sampled_from(
     [
         request_headers(config=protocol()),

@@ -118,3 +118,6 @@ def test_streams_and_their_messages(registry: CollectorRegistry) -> None:
     metrics.stream_closed({"request_headers": 1, "response_body": 40})
     assert registry.get_sample_value("extproc_streams_active") == 1
     assert registry.get_sample_value("extproc_messages_total", {"phase": "response_body"}) == 40
+    assert registry.get_sample_value("extproc_streams_without_message_total") == 0
+    metrics.stream_closed({})
+    assert registry.get_sample_value("extproc_streams_without_message_total") == 1

@@ -23,16 +23,24 @@ class Gateway:
     """A context: Envoy, configured by envoy/envoy.yaml, in front of servers of the test's.
 
     `upstreams` are put in the place of the file's clusters; `change` may change the ext_proc filter's configuration.
+    `max_buffer_bytes` bounds what Envoy holds of a body, in either direction.
     """
 
     def __init__(
-        self, upstreams: Mapping[str, HostPort], *, change: Callable[[dict[str, Any]], object] | None = None
+        self,
+        upstreams: Mapping[str, HostPort],
+        *,
+        change: Callable[[dict[str, Any]], object] | None = None,
+        max_buffer_bytes: int | None = None,
     ) -> None:
         bootstrap = Bootstrap()
         for cluster, address in upstreams.items():
             bootstrap.use_mock(cluster, address)
         if change is not None:
             change(bootstrap.ext_proc)
+        if max_buffer_bytes is not None:
+            bootstrap.listener["per_connection_buffer_limit_bytes"] = max_buffer_bytes
+            bootstrap.virtual_host["request_body_buffer_limit"] = max_buffer_bytes
         self.log = AccessLog()
         self.stack = Stack(bootstrap, Ports(), on_log_line=self.log.add)
         self._exit = ExitStack()

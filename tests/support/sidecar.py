@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -35,14 +36,22 @@ def run(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.Co
 
 
 class Sidecar:
-    """A context: a running sidecar on a socket in a folder of the test's."""
+    """A context: a running sidecar on a socket in a folder of the test's.
 
-    def __init__(self, folder: Path, *flags: str, environ: dict[str, str] | None = None) -> None:
+    `launcher` is a command that gets the sidecar's as its arguments and becomes it.
+    """
+
+    def __init__(
+        self, folder: Path, *flags: str, environ: dict[str, str] | None = None, launcher: Sequence[str] = ()
+    ) -> None:
         self._log = folder / "sidecar.log"
         listen = ("--listen", f"unix:{folder}/x.sock", "--admin-listen", "127.0.0.1:0")
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                command("serve", *listen, *flags), stdout=log, stderr=log, env=os.environ | (environ or {})
+                [*launcher, *command("serve", *listen, *flags)],
+                stdout=log,
+                stderr=log,
+                env=os.environ | (environ or {}),
             )
         self.address = self.admin = ""
 

@@ -27,8 +27,12 @@ class Reply:
     def send(
         self, body: bytes, content_type: str | None = "application/json", *, status: int = 200, **headers: str
     ) -> None:
-        """Send a whole answer with its length."""
-        self._start(status, content_type, headers | {"content-length": str(len(body))})
+        """Send a whole answer with its length, or a part of one whose length is given."""
+        self._start(status, content_type, {"content_length": str(len(body))} | headers)
+        self.write(body)
+
+    def write(self, body: bytes) -> None:
+        """Send more of an answer."""
         self._handler.wfile.write(body)
 
     def stream(self, content_type: str = "text/event-stream", **headers: str) -> None:
