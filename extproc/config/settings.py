@@ -102,7 +102,7 @@ class Settings(BaseModel):
     max_label_values: int = Field(
         default=200,
         ge=1,
-        description="Distinct values of each metric label. What comes after them is counted as 'other'.",
+        description="Pairs of llm and model that metrics tell apart. The model of what comes after them is 'other'.",
     )
 
 

@@ -1,0 +1,102 @@
+"""README.md says what there is: no setting, key, metric or header less, and none more."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry
+from support.sidecar import run
+
+from extproc import semconv
+from extproc.app import build_processor
+from extproc.config.settings import Settings
+from extproc.demo.requests import demo_requests
+from extproc.exchange import REQUEST_HEADERS, RESPONSE_HEADERS
+from extproc.providers.base import MAX_NAME_CHARACTERS
+from extproc.usage import Completion, UsageSource
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
+
+
+def section(title: str) -> str:
+    """Return what stands under a heading, up to the next."""
+    return re.split(r"^#+ ", README.partition(f"# {title}\n")[2], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def rows(text: str) -> list[list[str]]:
+    """Return the cells of the tables' rows, without their headings."""
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines() if line[:1] == "|"]
+    return [row for row, after in zip(cells, [*cells[1:], [""]], strict=True) if "---" not in row[0] + after[0]]
+
+
+def quoted(text: str) -> list[str]:
+    return re.findall(r"`([^`{]+)[^`]*`", text)
+
+
+def default(text: str) -> object:
+    """Return the value that a cell of the table of settings stands for."""
+    number, _, unit = text.partition(" ")
+    if number.isdigit():
+        return int(number) * UNITS.get(unit, 1)
+    words = tuple(quoted(text))
+    return words if len(words) > 1 else words[0]
+
+
+def test_every_setting_is_there_with_its_default() -> None:
+    """In the order of the settings."""
+    told = {quoted(row[0])[0]: default(row[1]) for row in rows(section("Settings"))}
+    assert told == {name: field.default for name, field in Settings.model_fields.items()}
+
+
+def test_the_flags_are_those_it_says() -> None:
+    """The first four settings."""
+    assert "the first four are flags as well" in section("Settings").replace("\n", " ")
+    flags = re.findall(r"--([a-z-]+)", run("serve", "--help").stdout)
+    assert flags == ["config", *(name.replace("_", "-") for name in list(Settings.model_fields)[:4]), "help"]
+
+
+def test_every_metadata_key_is_there() -> None:
+    """And what the closed sets of words are."""
+    table = rows(section("What it writes").partition("On `:9092/metrics`")[0])
+    keys = {value for name, value in vars(semconv).items() if name.startswith("KEY_")}
+    assert {key for row in table for key in quoted(row[0])} == keys - {semconv.KEY_HITS_ADDEND}
+    sources = next(row[1] for row in table if quoted(row[0]) == [semconv.KEY_USAGE_SOURCE])
+    assert set(quoted(sources)) == set(UsageSource)
+
+
+def test_every_metric_is_there() -> None:
+    """As a scrape names it."""
+    registry = CollectorRegistry()
+    build_processor(Settings(), registry)
+    there = {metric.name + {"counter": "_total", "info": "_info"}.get(metric.type, "") for metric in registry.collect()}
+    tables = rows(section("What it writes").partition("On `:9092/metrics`")[2])
+    assert {name for row in tables for name in quoted(row[0])} == there
+    completions = next(row[1] for row in tables if quoted(row[0]) == ["extproc_exchanges_total"])
+    assert quoted(completions) == list(Completion)
+
+
+def test_the_headers_that_are_read_are_those_it_says() -> None:
+    """And how many."""
+    trust = section("Trust")
+    headers = trust.partition("reads eight headers:")[2].partition(". ")[0]
+    assert set(quoted(headers)) == REQUEST_HEADERS | RESPONSE_HEADERS
+    assert len(REQUEST_HEADERS | RESPONSE_HEADERS) == 8
+    assert f"cut at {MAX_NAME_CHARACTERS} characters" in trust.replace("\n", " ")
+
+
+def test_the_demo_sends_as_many_requests_as_it_says() -> None:
+    """One of each kind."""
+    assert "sends eleven requests" in README
+    assert len(demo_requests()) == 11
+
+
+def test_the_settings_of_envoy_that_decide_are_in_the_file() -> None:
+    """Under the names it says."""
+    config = (ROOT / "envoy" / "envoy.yaml").read_text()
+    paths = [quoted(row[0])[0] for row in rows(section("Put it beside your Envoy"))]
+    assert "failure_mode_allow: true" in paths
+    for path in paths:
+        assert f"{path.partition(':')[0].rpartition('.')[2]}:" in config, path
