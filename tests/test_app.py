@@ -6,6 +6,8 @@ import socket
 import stat
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
@@ -25,6 +27,19 @@ def is_refused(client: ExtProcClient) -> bool:
     except grpc.RpcError:
         return True
     return False
+
+
+@contextmanager
+def unfinished(sidecar: Sidecar) -> Iterator[None]:
+    """An exchange whose answer does not come."""
+    feed = Feed()
+    with ExtProcClient(sidecar.address) as client:
+        call = client.process(feed)
+        feed.send(request_headers(config=protocol()), request_body())
+        next(call)
+        next(call)
+        yield
+        feed.end()
 
 
 def test_a_sidecar_meters_and_its_metrics_can_be_scraped(tmp_path: Path) -> None:
@@ -73,32 +88,20 @@ def test_a_signal_lets_running_exchanges_finish(tmp_path: Path) -> None:
 
 def test_what_does_not_finish_in_time_is_cut_off(tmp_path: Path) -> None:
     """The grace is a setting, and the exit code is still 0."""
-    with Sidecar(tmp_path, "--drain-seconds", "0.2") as sidecar, ExtProcClient(sidecar.address) as client:
-        feed = Feed()
-        call = client.process(feed)
-        feed.send(request_headers(config=protocol()), request_body())
-        next(call)
-        next(call)
+    with Sidecar(tmp_path, "--drain-seconds", "0.2") as sidecar, unfinished(sidecar):
         started = time.monotonic()
         assert sidecar.stop() == 0
         assert time.monotonic() - started < 10
-        feed.end()
         assert sidecar.log.rstrip().endswith("stopped")
         assert "Traceback" not in sidecar.log
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     """Who sends two is in a hurry; what was known of the running exchanges has been counted by then."""
-    with Sidecar(tmp_path, "--drain-seconds", "3600") as sidecar, ExtProcClient(sidecar.address) as client:
-        feed = Feed()
-        call = client.process(feed)
-        feed.send(request_headers(config=protocol()), request_body())
-        next(call)
-        next(call)
+    with Sidecar(tmp_path, "--drain-seconds", "3600") as sidecar, unfinished(sidecar):
         sidecar.process.send_signal(signal.SIGTERM)
         wait_for(lambda: "draining" in sidecar.log)
         assert sidecar.stop() == 0
-        feed.end()
         assert "stopping at once" in sidecar.log
         assert "Traceback" not in sidecar.log
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
-import threading
 import urllib.request
 from pathlib import Path
-from typing import Self
 
 import pytest
+from support.embedded import FREE_PORTS, Embedded, descendants_alive
 from support.sidecar import command
 from support.waiting import wait_for
 
@@ -20,64 +18,7 @@ from extproc.demo.requests import demo_requests
 
 pytestmark = pytest.mark.e2e
 
-FREE_PORTS = ("--port", "0", "--metrics-port", "0", "--envoy-admin-port", "0")
-
-
-def descendants_alive(folder: Path) -> dict[int, str]:
-    """Return process id and command line of the processes that have the folder in theirs."""
-    found = {}
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if str(folder) in line:
-            found[int(path.parent.name)] = line
-    return found
-
-
-class Staying:
-    """A context: the demo, in a process group of its own as in a terminal, once it waits for Ctrl-C."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.process = subprocess.Popen(
-            command("demo", *FREE_PORTS),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=os.environ | {"TMPDIR": str(folder)},
-            start_new_session=True,
-        )
-        self._said: list[str] = []
-        self._reader = threading.Thread(target=self._read)
-
-    def _read(self) -> None:
-        assert self.process.stdout is not None
-        self._said.extend(iter(self.process.stdout.readline, ""))
-
-    @property
-    def text(self) -> str:
-        """Everything it has said so far."""
-        return "".join(self._said)
-
-    def wait(self) -> int:
-        """Return its exit code, once it has ended and everything it said is known."""
-        code = self.process.wait(30)
-        self._reader.join()
-        return code
-
-    def __enter__(self) -> Self:
-        self._reader.start()
-        wait_for(lambda: "curl -s http" in self.text or self.process.poll() is not None, 60)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.wait()
-        assert self.process.stdout is not None
-        self.process.stdout.close()
-        wait_for(lambda: descendants_alive(self._folder) == {})
+UNTIL = "curl -s http"
 
 
 def test_once_shows_everything_and_leaves_nothing(tmp_path: Path) -> None:
@@ -103,7 +44,7 @@ def test_once_shows_everything_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_it_stays_up_to_be_tried_until_it_is_told_to_stop(tmp_path: Path) -> None:
     """The commands it prints work; Ctrl-C, which a terminal sends to every process of the group, ends all of it."""
-    with Staying(tmp_path) as demo:
+    with Embedded(tmp_path, "demo", until=UNTIL) as demo:
         url = re.search(r"curl (http://\S+/openai/v1/chat/completions)", demo.text)
         body = re.search(r"-d '(\{.*?\})'", demo.text)
         metrics = re.search(r"curl -s (http://\S+/metrics)", demo.text)
@@ -115,21 +56,8 @@ def test_it_stays_up_to_be_tried_until_it_is_told_to_stop(tmp_path: Path) -> Non
             total = json.load(answer)["usage"]["total_tokens"]
         with urllib.request.urlopen(metrics[1], timeout=20) as answer:
             assert f'ai_total_tokens_total{{llm="openai",model="gpt-4o-mini"}} {total}.0' in answer.read().decode()
-        os.killpg(demo.process.pid, signal.SIGINT)
-        assert demo.wait() == 0
+        assert demo.press_ctrl_c() == 0
         assert demo.text.endswith("Stopping ...\n")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(("part", "name"), [("--config-path", "Envoy"), ("extproc serve", "the sidecar")])
-def test_a_part_that_dies_is_named_and_ends_the_rest(tmp_path: Path, part: str, name: str) -> None:
-    """In one line, with exit code 1."""
-    with Staying(tmp_path) as demo:
-        (victim,) = (number for number, line in descendants_alive(tmp_path).items() if part in line)
-        os.kill(victim, signal.SIGKILL)
-        assert demo.wait() == 1
-        assert demo.text.splitlines()[-1].startswith(f"extproc: {name} ended")
-        assert "Traceback" not in demo.text
     assert list(tmp_path.iterdir()) == []
 
 
