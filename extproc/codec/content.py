@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 from extproc.errors import DecodeError, Reason
@@ -100,18 +101,28 @@ class Gzip:
                 return
 
     def _inflate_up_to_the_error(self, member: Decompress, data: bytes) -> Iterator[bytes]:
-        """Yield what stands in front of the byte that is wrong: zlib drops it, and smaller chunks would have had it."""
-        try:
-            for position in range(len(data)):
-                piece = member.decompress(data[position : position + 1])
-                if piece:
-                    yield piece
-        except zlib.error:
-            pass
+        """Yield what stands in front of the error in `data`: zlib drops it, and smaller chunks would have had it."""
+        yield _good_output(member, data)
         if self._members_read == 0:
             raise DecodeError(Reason.CORRUPT_ENCODING)
         # What follows a whole member is padding more often than a broken member: gzip(1) skips it too.
         self._padding = True
+
+
+def _good_output(member: Decompress, data: bytes) -> bytes:
+    """Return what `member` yields for `data`, which it finds wrong, byte by byte in and byte by byte out.
+
+    So the same is lost however the body was cut: the last byte, where zlib finds the error in the same call.
+    """
+    good = bytearray()
+    with suppress(zlib.error):
+        # Nothing in to begin with: the member may hold output from before.
+        for position in range(-1, len(data)):  # pragma: no branch - the error comes before the end
+            rest = data[position : position + 1] if position >= 0 else b""
+            while piece := member.decompress(rest, 1):
+                good += piece
+                rest = member.unconsumed_tail
+    return bytes(good)
 
 
 _DECODERS: dict[str, type[Identity | Gzip]] = {"": Identity, "identity": Identity, "gzip": Gzip, "x-gzip": Gzip}

@@ -106,6 +106,18 @@ def test_an_unknown_coding_is_refused_by_name_of_the_reason(coding: str) -> None
     assert raised.value.reason is Reason.CONTENT_ENCODING
 
 
+def outcome(chunks: list[bytes]) -> tuple[bytes, Reason | None]:
+    """Return what comes out of gzip, and the reason why no more does."""
+    decoder = content_decoder("gzip")
+    pieces: list[bytes] = []
+    try:
+        for chunk in chunks:
+            pieces.extend(decoder.feed(chunk))
+    except DecodeError as error:
+        return b"".join(pieces), error.reason
+    return b"".join(pieces), None
+
+
 @given(st.data(), st.integers(1, 200))
 def test_what_stands_in_front_of_a_wrong_byte_comes_out_in_any_chunks(data: st.DataObject, position: int) -> None:
     """Whole, byte by byte or cut anywhere: the same bytes, and then the error, if there is one."""
@@ -113,19 +125,24 @@ def test_what_stands_in_front_of_a_wrong_byte_comes_out_in_any_chunks(data: st.D
     position = min(position, len(body) - 1)
     body[position] ^= data.draw(st.integers(1, 255))
 
-    def run(chunks: list[bytes]) -> tuple[bytes, Reason | None]:
-        decoder = content_decoder("gzip")
-        pieces: list[bytes] = []
-        try:
-            for chunk in chunks:
-                pieces.extend(decoder.feed(chunk))
-        except DecodeError as error:
-            return b"".join(pieces), error.reason
-        return b"".join(pieces), None
+    whole = outcome([bytes(body)])
+    assert outcome(byte_by_byte(bytes(body))) == whole
+    assert outcome(data.draw(splits(bytes(body)))) == whole
 
-    whole = run([bytes(body)])
-    assert run(byte_by_byte(bytes(body))) == whole
-    assert run(data.draw(splits(bytes(body)))) == whole
+
+@pytest.mark.parametrize("level", [0, 1, 9])
+@pytest.mark.parametrize("body", [b"\0" * 300, b"ab" * 150, bytes(range(256)) + b"\1\2\3"])
+def test_an_error_just_where_a_piece_ends_is_no_special_case(body: bytes, level: int) -> None:
+    """What comes out has the bound of a piece; what zlib still holds then is not lost either."""
+    for length in range(PIECE_BYTES - 300, PIECE_BYTES + 300, 37):
+        compressor = zlib.compressobj(level, wbits=31)
+        text = (body * (length // len(body) + 1))[:length]
+        good = compressor.compress(text) + compressor.flush(zlib.Z_SYNC_FLUSH)
+        wrong = good + b"\xff" * 4  # 0b111: a last block, of a type that does not exist
+        whole = outcome([wrong])
+        assert whole == (text, Reason.CORRUPT_ENCODING)
+        assert outcome([wrong[:-9], wrong[-9:]]) == whole
+        assert outcome([*byte_by_byte(wrong[:900]), wrong[900:-5], *byte_by_byte(wrong[-5:])]) == whole
 
 
 @pytest.mark.parametrize("whole", [True, False])
