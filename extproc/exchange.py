@@ -18,8 +18,11 @@ from extproc.usage import Completion, UsageRecord, UsageSource
 
 _FIRST_ERROR_STATUS = 400
 
+# More than any length or status has.
+_MAX_DIGITS = 18
+
 # All that is ever read of the headers; the code that takes them out of a message takes no others.
-REQUEST_HEADERS = frozenset({":method", ":authority", ":path", "content-type", "content-encoding", "upgrade"})
+REQUEST_HEADERS = frozenset({":method", ":authority", ":path", "content-type", "content-encoding"})
 RESPONSE_HEADERS = frozenset({":status", "content-type", "content-encoding", "content-length"})
 
 
@@ -76,8 +79,8 @@ class Exchange:
     def request_headers(self, headers: Mapping[str, str], *, end_of_stream: bool) -> None:
         """Take the request headers: lower-case names, one value each."""
         self.revision += 1
-        if headers.get(":method", "POST") != "POST" or "upgrade" in headers:
-            # Every API that counts tokens is asked with POST; what is upgraded is no longer HTTP.
+        if headers.get(":method", "POST") != "POST":
+            # Every API that counts tokens is asked with POST. An answer that is asked for again is no new one.
             self.is_detachable = True
             return
         # The query is left out: it may hold a key.
@@ -107,7 +110,9 @@ class Exchange:
         self._response_bytes_left = _number(headers.get("content-length"))
         self.revision += self._has_error_status
         self._response_headers_seen = True
-        if is_readable(headers.get("content-type", "")):
+        if self.is_detachable:
+            pass  # and yet shown, where Envoy has to get its chunks back
+        elif is_readable(headers.get("content-type", "")):
             # An error answer is read for its words; what can't be read of it is no loss of usage.
             errors = ExtractionErrors() if self._has_error_status else self._errors
             self._response = ResponseReader(headers, self._documents, self._limits, errors)
@@ -121,7 +126,7 @@ class Exchange:
 
     def response_body(self, chunk: bytes, *, end_of_stream: bool, now: float) -> None:
         """Take a chunk of the response body."""
-        if not self._response_headers_seen:
+        if not self._response_headers_seen and not self.is_detachable:
             self._response_headers_seen = True  # Envoy was told to skip them
             self._response = ResponseReader({}, self._documents, self._limits, self._errors)
         self._response_chunks += 1
@@ -182,8 +187,9 @@ class Exchange:
             facts = read_llm_request(document)
             self._is_llm = facts is not None
             self._request_facts = facts or self._request_facts
-        if not self._is_llm and self._provider is None and self._target.provider is None:
-            self.is_detachable = True
+        # What could not be read may have been a question to a model all the same: its answer tells.
+        is_known = self._is_llm or self._provider is not None or self._target.provider is not None
+        self.is_detachable = not is_known and not request.is_lost
 
     def _end_response(self, now: float) -> None:
         if self.record is not None:
@@ -246,7 +252,7 @@ class Exchange:
     def _usage_source(self, completion: Completion) -> UsageSource:
         if self._documents.usage is None:
             return UsageSource.NONE
-        if self._response is not None and self._response.may_lack_usage:
+        if self._documents.may_lack_usage:
             return UsageSource.PARTIAL
         if completion is Completion.COMPLETE or self._documents.is_complete:
             return UsageSource.REPORTED
@@ -255,4 +261,5 @@ class Exchange:
 
 def _number(value: str | None) -> int | None:
     """Return the whole number in a header's value, if it is one."""
-    return int(value) if value and value.isascii() and value.isdecimal() else None
+    is_number = value is not None and len(value) <= _MAX_DIGITS and value.isascii() and value.isdecimal()
+    return int(value) if value and is_number else None

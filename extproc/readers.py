@@ -14,11 +14,15 @@ from dataclasses import dataclass
 from extproc.codec.content import ContentDecoder, content_decoder
 from extproc.codec.document import Members, WholeDocument, decode_document
 from extproc.codec.framing import SniffedBody, is_readable
-from extproc.codec.payload import Framing, Payload
+from extproc.codec.payload import BOM, Framing, Payload
 from extproc.errors import DecodeError, ExtractionError, Reason, Stage
-from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS, DocumentReader, JSONObject
+from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS, DocumentReader
+from extproc.providers.counts import JSONObject
 
 _REQUEST_MEMBERS = Members(REQUEST_MEMBERS, REQUEST_INPUTS)
+
+# Of a JSON object: a brace, a byte order mark, or gzip's own mark.
+_FIRST_BYTES = (b"{", BOM[:1], b"\x1f")
 
 # OpenAI ends its streams with this data, and so does everybody who is compatible.
 _DONE = b"[DONE]"
@@ -77,19 +81,20 @@ class _Body:
 
 
 class RequestReader:
-    """Reads a request body to its document."""
+    """Reads a request body to its document. `is_lost` says that there may have been one, and it could not be read."""
 
-    __slots__ = ("_body", "_content_type", "_errors", "_started")
+    __slots__ = ("_body", "_content_type", "_errors", "_started", "is_lost")
 
     def __init__(self, headers: Mapping[str, str], limits: Limits, errors: ExtractionErrors) -> None:
         self._errors = errors
         self._content_type = headers.get("content-type", "")
         self._started = False
         self._body: _Body | None = None
+        self.is_lost = False
         try:
             decoder = content_decoder(headers.get("content-encoding", ""))
         except DecodeError as error:
-            errors.add(Stage.REQUEST_BODY, error.reason)
+            self._give_up(error.reason)
         else:
             self._body = _Body(decoder, WholeDocument(limits.max_body_bytes))
 
@@ -105,8 +110,8 @@ class RequestReader:
         first_byte = b"" if self._started else chunk.lstrip()[:1]
         if first_byte:
             self._started = True
-            if not is_readable(self._content_type) and first_byte not in (b"{", b"\x1f"):
-                # curl -d says "form" of a JSON body, so the first byte is asked too: a brace, or gzip's own mark.
+            if not is_readable(self._content_type) and first_byte not in _FIRST_BYTES:
+                # curl -d says "form" of a JSON body, so the first byte is asked too.
                 self._give_up(Reason.CONTENT_TYPE)
                 return
         try:
@@ -128,16 +133,16 @@ class RequestReader:
     def _give_up(self, reason: Reason) -> None:
         self._body = None
         self._errors.add(Stage.REQUEST_BODY, reason)
+        self.is_lost = reason not in (Reason.EMPTY, Reason.CONTENT_TYPE)
 
 
 class ResponseReader:
     """Reads a response body, and its documents into a DocumentReader.
 
-    `first_token_at` is when the first token of a stream came. `is_cut_off` says that the body stopped in the middle,
-    `may_lack_usage` that usage may have been reported in a part that could not be read.
+    `first_token_at` is when the first token of a stream came. `is_cut_off` says that the body stopped in the middle.
     """
 
-    __slots__ = ("_body", "_documents", "_errors", "_framing", "first_token_at", "is_cut_off", "may_lack_usage")
+    __slots__ = ("_body", "_documents", "_errors", "_framing", "first_token_at", "is_cut_off")
 
     def __init__(
         self, headers: Mapping[str, str], documents: DocumentReader, limits: Limits, errors: ExtractionErrors
@@ -151,7 +156,6 @@ class ResponseReader:
         self._body: _Body | None = None
         self.first_token_at: float | None = None
         self.is_cut_off = False
-        self.may_lack_usage = False
         try:
             self._body = _Body(content_decoder(headers.get("content-encoding", "")), self._framing)
         except DecodeError as error:
@@ -205,7 +209,7 @@ class ResponseReader:
         documents = self._documents
         if payload.lost is not None:
             return self._lose(payload, payload.lost)
-        if payload.data == _DONE:
+        if payload.data.strip() == _DONE:
             told = not documents.is_complete
             documents.is_complete = True
             return told
@@ -215,11 +219,8 @@ class ResponseReader:
             if not self.is_stream:
                 raise
             return self._lose(payload, error.reason)
-        reports = documents.usage_reports
         told = documents.read(document)
         documents.is_complete = documents.is_complete or not self.is_stream
-        if documents.usage_reports > reports:
-            self.may_lack_usage = False
         if documents.malformed:
             self._errors.add(Stage.RESPONSE_BODY, Reason.MALFORMED_COUNT)
         if self.first_token_at is None and documents.has_content and self.is_stream:
@@ -231,7 +232,7 @@ class ResponseReader:
         if payload.event == _ERROR_EVENT:
             return self._name_error(payload)  # a message for people, and nothing that was to be read
         self._errors.add(Stage.RESPONSE_BODY, reason)
-        self.may_lack_usage = not self._documents.is_complete
+        self._documents.lose()
         return False
 
     def _name_error(self, payload: Payload) -> bool:
@@ -244,4 +245,4 @@ class ResponseReader:
         self._body = None
         self._errors.add(Stage.RESPONSE_BODY, reason)
         self.is_cut_off = reason is Reason.TRUNCATED
-        self.may_lack_usage = self.may_lack_usage or not self._documents.is_complete
+        self._documents.lose()

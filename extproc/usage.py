@@ -54,9 +54,10 @@ class TokenUsage:
         Some servers leave tokens out of both sides and only count them in the total (Gemini's OpenAI-compatible
         endpoint does so with thoughts), and what was counted is what is billed: docs/adr/0002.
         """
-        if self.prompt_tokens is None or self.completion_tokens is None:
-            return self.provider_total_tokens
-        return max(self.prompt_tokens + self.completion_tokens, self.provider_total_tokens or 0)
+        known = (self.prompt_tokens or 0) + (self.completion_tokens or 0)
+        if self.provider_total_tokens is not None:
+            return max(known, self.provider_total_tokens)
+        return None if self.prompt_tokens is None or self.completion_tokens is None else known
 
     @property
     def charged_tokens(self) -> int:
@@ -87,3 +88,8 @@ class UsageRecord:
     error_type: str | None = None
     time_to_first_token_seconds: float | None = None
     extraction_errors: tuple[ExtractionError, ...] = ()
+
+    @property
+    def model(self) -> str | None:
+        """The model as asked for; where that is not known, as answered."""
+        return self.request_model or self.response_model

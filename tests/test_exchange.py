@@ -440,18 +440,60 @@ def test_only_posts_are_of_interest(method: str) -> None:
     assert not exchange.snapshot(1.0).is_llm
 
 
-def test_an_upgrade_is_not_of_interest() -> None:
-    """What follows is no longer HTTP."""
+def test_what_is_of_no_interest_stays_so_where_it_is_shown_all_the_same() -> None:
+    """Envoy may have to get its chunks back. An answer that is fetched again was counted when it was made."""
     exchange = Exchange(LIMITS, provider=None, now=0.0)
-    exchange.request_headers(Case().request_headers | {"upgrade": "websocket"}, end_of_stream=False)
-    assert exchange.is_detachable
+    exchange.request_headers(Case(method="GET", path="/v1/responses/resp_1").request_headers, end_of_stream=True)
+    exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
+    exchange.response_body(ANSWER, end_of_stream=True, now=2.0)
+    assert exchange.record is not None
+    assert (exchange.record.is_llm, exchange.record.usage) == (False, None)
+    skipped = Exchange(LIMITS, provider=None, now=0.0)
+    skipped.request_headers(Case(method="GET").request_headers, end_of_stream=True)
+    skipped.response_body(ANSWER, end_of_stream=True, now=2.0)  # whose headers were skipped
+    assert skipped.record is not None
+    assert not skipped.record.is_llm
 
 
-@pytest.mark.parametrize("request_body", [b'{"sku": 7}', b"[1]", b"not json", b""])
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [
+        ({"content-type": "application/json"}, b"{broken"),
+        ({"content-type": "application/json"}, b"not json"),
+        ({"content-type": "application/json"}, b'{"model": '),
+        ({"content-encoding": "zstd"}, b"\x28\xb5\x2f\xfd"),
+        ({"content-encoding": "gzip"}, b"no gzip"),
+        ({"content-type": "text/plain"}, b"\xef\xbb\xbf{broken"),
+    ],
+)
+@pytest.mark.parametrize("answer_is_of_a_model", [True, False])
+def test_a_request_that_cannot_be_read_may_have_been_a_question(
+    headers: dict[str, str], body: bytes, answer_is_of_a_model: bool
+) -> None:
+    """Nobody gets an answer for nothing by writing a question that only the provider can read: the answer tells."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    target = {":method": "POST", ":authority": "gateway.example", ":path": "/x"}
+    exchange.request_headers(target | headers, end_of_stream=False)
+    exchange.request_body(body, end_of_stream=True)
+    assert not exchange.is_detachable
+    exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
+    exchange.response_body(ANSWER if answer_is_of_a_model else b'{"a": 1}', end_of_stream=True, now=2.0)
+    record = exchange.record
+    assert record is not None
+    if answer_is_of_a_model:
+        assert (record.is_llm, record.usage, record.model) == (True, TokenUsage(3, 4, 7), "m")
+        assert [error.stage for error in record.extraction_errors] == [Stage.REQUEST_BODY]
+    else:
+        assert (record.is_llm, record.extraction_errors) == (False, ())
+
+
+@pytest.mark.parametrize("request_body", [b'{"sku": 7}', b"[1]", b'{"model": "T", "sku": 7}', b"sku=7", b""])
 def test_a_request_that_is_no_question_to_a_model_is_not_of_interest(request_body: bytes) -> None:
     """On a path that says nothing; and nothing is counted against its body."""
     exchange = Exchange(LIMITS, provider=None, now=0.0)
-    exchange.request_headers({":method": "POST", ":authority": "shop.example", ":path": "/cart"}, end_of_stream=False)
+    target = {":method": "POST", ":authority": "shop.example", ":path": "/cart"}
+    form = {"content-type": "application/x-www-form-urlencoded"}
+    exchange.request_headers(target | form, end_of_stream=False)
     exchange.request_body(request_body, end_of_stream=True)
     assert exchange.is_detachable
     assert exchange.snapshot(1.0).extraction_errors == ()
@@ -481,11 +523,92 @@ def test_a_path_with_a_key_in_its_query_is_read_without_it() -> None:
     assert "AIzaSecret" not in repr(record)
 
 
+def test_a_question_is_one_whatever_its_answer_is() -> None:
+    """On a path that says nothing the body of the request does."""
+    record = play(Case(path="/x", authority="gateway.example", response=b'{"a": 1}'))
+    assert (record.is_llm, record.request_model, record.usage) == (True, "gpt-4o", None)
+
+
+def test_a_known_authority_is_listened_to_on_any_path() -> None:
+    """It might have an API of which only the answers are known."""
+    exchange = started(Case(path="/v9/new", request=b'{"a": 1}'))
+    assert not exchange.is_detachable
+    exchange.response_body(ANSWER, end_of_stream=True, now=11.0)
+    assert exchange.record is not None
+    assert (exchange.record.provider, exchange.record.usage) == ("openai", TokenUsage(3, 4, 7))
+
+
+def test_on_a_known_path_a_request_may_lack_its_input() -> None:
+    """It is refused, and counted under the model it names."""
+    record = play(Case(request=b'{"model": "m"}', status=400, response=b'{"error": {"code": 7}}'))
+    assert (record.request_model, record.completion, record.error_type) == ("m", Completion.ERROR, "7")
+
+
+def test_a_path_may_say_that_the_answer_is_a_stream() -> None:
+    """Also where it is refused with a document."""
+    path = "/v1beta/models/g:streamGenerateContent"
+    record = play(Case(path=path, request=b'{"contents": []}', status=429, response=b'{"error": {}}'))
+    assert (record.streaming, record.error_type) == (True, "error")
+
+
+def test_a_status_of_400_is_an_error() -> None:
+    """The first of them."""
+    record = play(Case(status=400, response=b"{}"))
+    assert (record.completion, record.error_type) == (Completion.ERROR, "400")
+    assert play(Case(status=399, response=b"{}")).completion is Completion.COMPLETE
+
+
+def test_gzip_that_lacks_its_end_is_truncated() -> None:
+    """Though all of the document was in it."""
+    case = Case(response=ANSWER).gzipped()
+    record = play(replace(case, response=case.response[:-4]))
+    assert (record.completion, record.usage) == (Completion.TRUNCATED, TokenUsage(3, 4, 7))
+    assert errors_of(record) == [(Stage.RESPONSE_BODY, Reason.TRUNCATED)]
+
+
+def test_an_answer_in_an_unknown_coding_may_be_cut_off() -> None:
+    """It is not read, so nothing can be missing of it."""
+    exchange = started(Case(content_encoding="br"))
+    exchange.response_body(b"xx", end_of_stream=False, now=11.0)
+    exchange.close(Completion.CANCELLED, 12.0)
+    assert exchange.record is not None
+    assert exchange.record.completion is Completion.CANCELLED
+    assert errors_of(exchange.record) == [(Stage.RESPONSE_BODY, Reason.CONTENT_ENCODING)]
+
+
+def test_an_answer_that_was_wanted_whole_and_came_in_chunks_was_just_cut_off() -> None:
+    """Envoy did not follow the wish, so its buffer is not to blame."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    headers = Case().response_headers | {"content-length": str(len(ANSWER))}
+    exchange.response_headers(headers, end_of_stream=False, now=1.0)
+    for chunk in (ANSWER[:20], ANSWER[20:40]):
+        exchange.response_body(chunk, end_of_stream=False, now=2.0)
+    exchange.close(Completion.CANCELLED, 3.0)
+    assert exchange.record is not None
+    assert errors_of(exchange.record) == []
+
+
+def test_a_length_beyond_all_lengths_is_none() -> None:
+    """Python refuses to read a number of thousands of digits."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.response_headers({":status": "200", "content-length": "9" * 5000}, end_of_stream=False, now=1.0)
+    assert not exchange.wants_whole_response
+
+
+def test_an_answer_of_a_shape_nested_out_of_reason_is_of_no_shape() -> None:
+    """And no exception."""
+    deep = b'{"type": ' + b"[" * 900 + b"]" * 900 + b"}"
+    assert not play(Case(path="/x", authority="gateway.example", request=b"{broken", response=deep)).is_llm
+
+
 def test_an_answer_whose_headers_were_skipped_is_read_by_its_bytes() -> None:
     """Envoy may be told not to show them."""
     exchange = Exchange(LIMITS, provider=None, now=0.0)
     exchange.request_headers(Case().request_headers, end_of_stream=False)
-    exchange.response_body(STREAM, end_of_stream=True, now=1.0)
+    for chunk in (STREAM[:9], STREAM[9:]):
+        exchange.response_body(chunk, end_of_stream=False, now=1.0)
+    exchange.response_trailers(2.0)
     assert exchange.record is not None
     assert (exchange.record.usage, exchange.record.streaming) == (TokenUsage(3, 4), True)
 

@@ -50,7 +50,7 @@ def test_done_is_told_once_and_is_no_json_error() -> None:
     """It is the one data that is not JSON."""
     answer, errors = DocumentReader(None, detect_response), ExtractionErrors()
     reader = ResponseReader({"content-type": "text/event-stream"}, answer, Limits(), errors)
-    assert reader.feed(b"data: [DONE]\n\n", 1.0)
+    assert reader.feed(b"data:  [DONE] \n\n", 1.0)
     assert answer.is_complete
     assert not reader.feed(b"data: [DONE]\n\n", 1.0)
     assert errors.as_tuple() == ()
@@ -80,6 +80,7 @@ DONE = b"data: [DONE]\n\n"
         (USAGE + b"data: pong\n\n" + DONE, True),  # it may have held a later one
         (USAGE + b"data: pong\n\n" + USAGE, False),
         (USAGE + DONE + b"data: pong\n\n", False),  # the answer was over
+        (USAGE + b"data: pong\n\n" + DONE + b"data: pong\n\n", True),
         (USAGE + b"data: " + b"x" * 2000, True),
         (USAGE + b"data: " + b"x" * 2000 + b"\n\n" + DONE, True),
         (b"data: " + b"x" * 2000 + b"\n\n" + USAGE + DONE, False),
@@ -92,7 +93,7 @@ def test_it_knows_when_it_may_have_missed_usage(body: bytes, lacks: bool) -> Non
     reader = ResponseReader({}, documents, Limits(max_event_bytes=1000), ExtractionErrors())
     reader.feed(body, 1.0)
     reader.finish(2.0)
-    assert reader.may_lack_usage is lacks
+    assert documents.may_lack_usage is lacks
     assert not reader.is_cut_off
 
 

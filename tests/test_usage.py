@@ -18,6 +18,7 @@ from extproc.usage import TokenUsage
         (TokenUsage(3, None), None, 3),
         (TokenUsage(None, 4), None, 4),
         (TokenUsage(11, None, 11), 11, 11),
+        (TokenUsage(None, 50, 10), 50, 50),  # never less than what is known
         (TokenUsage(), None, 0),
     ],
 )

@@ -1,7 +1,7 @@
 """HTTP content codings, decoded as the bytes arrive.
 
-Owns: which codings are read and how. Each decoder takes chunks cut anywhere, does work in proportion to the bytes it
-is given (nothing is decoded twice), and hands out pieces of at most `PIECE_BYTES`, so that a small chunk that inflates
+Owns: which codings are read and how. Each decoder takes chunks cut anywhere, does work in proportion to the bytes that
+come out (nothing is decoded twice), and hands out pieces of at most `PIECE_BYTES`, so that a small chunk that inflates
 to gigabytes never stands in memory at once. Must not know what the bytes mean.
 """
 
@@ -125,15 +125,16 @@ def _good_output(member: Decompress, data: bytes) -> bytes:
     return bytes(good)
 
 
-_DECODERS: dict[str, type[Identity | Gzip]] = {"": Identity, "identity": Identity, "gzip": Gzip, "x-gzip": Gzip}
-
-
 def content_decoder(content_encoding: str) -> ContentDecoder:
     """Return the decoder for the value of a content-encoding header (empty: no coding).
 
-    Raises DecodeError(CONTENT_ENCODING) for a coding that is not read.
+    Raises DecodeError(CONTENT_ENCODING) for a coding that is not read, or more than one.
     """
-    try:
-        return _DECODERS[content_encoding.strip().lower()]()
-    except KeyError:
-        raise DecodeError(Reason.CONTENT_ENCODING) from None
+    named = [coding.strip().lower() for coding in content_encoding.split(",")]
+    match [coding for coding in named if coding not in ("", "identity")]:
+        case []:
+            return Identity()
+        case ["gzip" | "x-gzip"]:
+            return Gzip()
+        case _:
+            raise DecodeError(Reason.CONTENT_ENCODING)

@@ -5,6 +5,7 @@ Owns: finding where a document ends and what JSON is. Must not know what a docum
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,6 +21,9 @@ from extproc.errors import DecodeError, Reason
 def decode_document(data: bytes) -> Any:
     """Return the JSON document in `data`.
 
+    What other parsers take is taken: half of a surrogate pair, NaN, a number beyond any range, UTF-16. Documents repeat
+    what clients sent, and a value nobody reads must not cost the count of those that are.
+
     Raises DecodeError: EMPTY, TRUNCATED if the document is good as far as it goes, else NOT_JSON (RFC 8259).
     """
     try:
@@ -27,7 +31,20 @@ def decode_document(data: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         if not data.strip():
             raise DecodeError(Reason.EMPTY) from None
-        raise DecodeError(Reason.TRUNCATED if _is_cut_off(data, error) else Reason.NOT_JSON) from None
+        try:
+            return _decode_leniently(data)
+        except (ValueError, RecursionError):
+            raise DecodeError(Reason.TRUNCATED if _is_cut_off(data, error) else Reason.NOT_JSON) from None
+
+
+def _decode_leniently(data: bytes) -> Any:
+    text = data.decode(json.detect_encoding(data), "replace")
+    return json.loads(text, parse_int=_parse_int)
+
+
+def _parse_int(digits: str) -> int | float:
+    """Return a number; a float where it is longer than any count, because Python refuses the longest ones."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
 
 
 def _is_cut_off(data: bytes, error: orjson.JSONDecodeError) -> bool:
@@ -39,6 +56,12 @@ def _is_cut_off(data: bytes, error: orjson.JSONDecodeError) -> bool:
     return error.pos == len(error.doc)
 
 
+# More than any 64 bit integer has.
+_MAX_DIGITS = 20
+
+# What can't be decoded member by member is decoded whole, if it is no larger: its values would take much memory.
+_MAX_LENIENT_MEMBERS_BYTES = 1024 * 1024
+
 _ABSENT = Raw()
 
 
@@ -46,7 +69,8 @@ class Members:
     """Decodes some members of a JSON object. The others are checked to be JSON and never become values.
 
     What a client asks can hold millions of values, each a few bytes on the wire and dozens in memory, and next to none
-    of them is of interest. Of the `present` members only the presence is told, as `True`.
+    of them is of interest. Of the `present` members only the presence is told, as `True`; a decoded member that is an
+    object or an array is told as `None`.
     """
 
     def __init__(self, decoded: Sequence[str], present: Sequence[str]) -> None:
@@ -65,13 +89,27 @@ class Members:
         except msgspec.ValidationError:
             return None
         except (msgspec.DecodeError, RecursionError) as error:
-            raise DecodeError(_reason_of(error, data)) from None
+            reason = _reason_of(error, data)
+            if reason is not Reason.NOT_JSON or len(data) > _MAX_LENIENT_MEMBERS_BYTES:
+                raise DecodeError(reason) from None
+            return self._pick(decode_document(data))
         values = ((name, getattr(members, name)) for name in self._names)
         return {
-            name: decode_document(bytes(raw)) if name in self._decoded else True
-            for name, raw in values
-            if raw is not _ABSENT
+            name: _scalar(bytes(raw)) if name in self._decoded else True for name, raw in values if raw is not _ABSENT
         }
+
+    def _pick(self, document: Any) -> dict[str, Any] | None:
+        if not isinstance(document, dict):
+            return None
+        return {
+            name: True if name not in self._decoded else None if isinstance(value, dict | list) else value
+            for name, value in document.items()
+            if name in self._names
+        }
+
+
+def _scalar(raw: bytes) -> Any:
+    return None if raw[:1] in (b"{", b"[") else decode_document(raw)
 
 
 _CUT_NUMBER = re.compile(r"invalid (?:number|character) \(byte (\d+)\)$")

@@ -62,10 +62,13 @@ class SniffedBody:
         """Yield the payloads that `chunk` completes."""
         if self._framing is None:
             chunk = (self._lead + chunk).lstrip()
-            self._lead = chunk if chunk in (BOM[:1], BOM[:2], BOM) else b""
-            if not chunk or self._lead:
+            text = chunk.removeprefix(BOM).lstrip()
+            # Nothing but white space and a mark, or a part of it: more has to come.
+            self._lead = BOM if chunk.startswith(BOM) and not text else chunk if chunk in (BOM[:1], BOM[:2]) else b""
+            if not text or self._lead:
                 return
-            self._framing = self._choose(chunk.removeprefix(BOM)[:1])
+            self._framing = self._choose(text[:1])
+            chunk = text
         for payload in self._framing.feed(chunk):
             self._payloads_seen = True
             yield payload

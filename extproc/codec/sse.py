@@ -26,8 +26,7 @@ class SSEDecoder:
     def __init__(self, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
         self._line = bytearray()
-        self._data: list[bytes] = []
-        self._data_bytes = 0
+        self._data = bytearray()  # of each line, with the line feed that joins it to the next
         self._event = ""
         self._is_lost = False
         self._cr_at_end = False
@@ -56,9 +55,9 @@ class SSEDecoder:
         yield from self._dispatch()
 
     def _hold(self, part: bytes) -> None:
-        if not self._is_lost and len(self._line) + len(part) + self._data_bytes > self._max_event_bytes:
+        if not self._is_lost and len(self._line) + len(part) + len(self._data) > self._max_event_bytes:
             self._is_lost = True
-            self._data, self._data_bytes = [], 0
+            self._data.clear()
             del self._line[1:]
         # Of a line that is lost one byte is kept: that it is not the blank one.
         self._line += part[: 1 - len(self._line)] if self._is_lost else part
@@ -78,15 +77,16 @@ class SSEDecoder:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
-            self._data.append(value)
-            self._data_bytes += len(value) + 1  # the line feed that joins it to the next
+            self._data += value
+            self._data += b"\n"
         elif name == b"event":
             self._event = value.decode("utf-8", "replace")
 
     def _dispatch(self) -> Iterator[Payload]:
-        data, event, is_lost = self._data, self._event, self._is_lost
-        self._data, self._data_bytes, self._event, self._is_lost = [], 0, "", False
+        data, event, is_lost = bytes(self._data), self._event, self._is_lost
+        self._data.clear()
+        self._event, self._is_lost = "", False
         if is_lost:
             yield Payload(b"", event, Reason.TOO_LARGE)
         elif data:
-            yield Payload(b"\n".join(data), event)
+            yield Payload(data[:-1], event)

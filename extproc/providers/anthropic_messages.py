@@ -11,9 +11,7 @@ from __future__ import annotations
 
 from extproc import semconv
 from extproc.providers.base import (
-    Counts,
     Flavour,
-    JSONObject,
     ResponseFacts,
     error_type_of,
     name_at,
@@ -22,6 +20,7 @@ from extproc.providers.base import (
     read_request,
     word_at,
 )
+from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
 # What the deltas of a content block call the part that the model produced.

@@ -9,19 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
+from extproc.providers.counts import Counts, JSONObject, UsageFields
 from extproc.usage import TokenUsage
-
-JSONObject: TypeAlias = Mapping[str, Any]
 
 EMPTY_OBJECT: JSONObject = {}
 
-# Larger counts are not exact in the doubles of Struct and Prometheus, and no model has ever counted so far.
-MAX_TOKENS = 2**53 - 1
-
-# More fields than any API has in one object; a stream that makes up new ones must not make us keep them.
-MAX_USAGE_FIELDS = 64
+# No word of an API's own vocabulary is longer.
+MAX_WORD_CHARACTERS = 64
 
 # Longer names are cut: model names come from clients, and metadata is copied into every access log line.
 MAX_NAME_CHARACTERS = 256
@@ -52,69 +48,6 @@ class ResponseFacts:
     is_last: bool = False  # the API's own mark that the answer is complete
 
 
-def to_count(value: Any) -> int | None:
-    """Return the token count a JSON value is: a whole number >= 0, also as a float; None for anything else."""
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TOKENS:
-        return None
-    return value
-
-
-class Counts:
-    """The usage fields of a provider, read as token counts.
-
-    `malformed` turns true when a field holds what is no count: a boolean, a string, a fraction, a negative number.
-    """
-
-    def __init__(self, fields: JSONObject) -> None:
-        self._fields = fields
-        self.malformed = False
-
-    def get(self, *path: str) -> int | None:
-        """Return the count under nested keys; None where it is absent, null or malformed."""
-        value: Any = self._fields
-        for key in path:
-            value = value.get(key) if isinstance(value, Mapping) else None
-        count = to_count(value)
-        self.malformed = self.malformed or (count is None and value is not None)
-        return count
-
-
-class UsageFields:
-    """The usage fields of a stream, as they were last reported.
-
-    A value replaces the one before it, unless it is null, or no count where a count was: what was said of a field
-    stands until something better is. The details that providers nest one level deep are merged in the same way.
-    """
-
-    def __init__(self) -> None:
-        self.fields: dict[str, Any] = {}
-        self.malformed = False
-
-    def report(self, reported: JSONObject) -> None:
-        """Take one usage object into account."""
-        for name, value in reported.items():
-            if isinstance(value, Mapping):
-                details = self.fields.setdefault(name, {}) if self._has_room(self.fields, name) else None
-                for detail, count in value.items() if isinstance(details, dict) else ():
-                    self._replace(details, detail, count)
-            else:
-                self._replace(self.fields, name, value)
-
-    def _replace(self, fields: Any, name: str, value: Any) -> None:
-        if value is None or not self._has_room(fields, name):
-            return
-        if to_count(value) is None and to_count(fields.get(name)) is not None:
-            self.malformed = True
-            return
-        fields[name] = value
-
-    @staticmethod
-    def _has_room(fields: Any, name: str) -> bool:
-        return name in fields or len(fields) < MAX_USAGE_FIELDS
-
-
 @dataclass(frozen=True, slots=True)
 class Flavour:
     """One API's wire shape. `provider` is whose shape it is: the label where nothing else says who answered."""
@@ -137,6 +70,7 @@ class DocumentReader:
     __slots__ = (
         "_detect_shape",
         "_fields",
+        "_fields_since_loss",
         "error_type",
         "finish_reason",
         "flavour",
@@ -145,14 +79,12 @@ class DocumentReader:
         "malformed",
         "model",
         "usage",
-        "usage_reports",
     )
 
     def __init__(self, flavour: Flavour | None, detect_shape: Callable[[JSONObject], Flavour | None]) -> None:
         self.flavour = flavour
         self.model: str | None = None
         self.usage: TokenUsage | None = None
-        self.usage_reports = 0  # how often usage was reported, new or not
         self.finish_reason: str | None = None
         self.error_type: str | None = None
         self.has_content = False
@@ -160,6 +92,17 @@ class DocumentReader:
         self.malformed = False
         self._detect_shape = detect_shape
         self._fields = UsageFields()
+        self._fields_since_loss: UsageFields | None = None
+
+    @property
+    def may_lack_usage(self) -> bool:
+        """Whether usage may have been reported in a part that could not be read, and was not reported again since."""
+        return self._fields_since_loss is not None
+
+    def lose(self) -> None:
+        """Take note that a part of the answer could not be read."""
+        if not self.is_complete:
+            self._fields_since_loss = UsageFields()
 
     def read(self, document: Any) -> bool:
         """Take one document into account; say whether it told anything new.
@@ -196,7 +139,15 @@ class DocumentReader:
         self.malformed = self.malformed or self._fields.malformed or counts.malformed
         if usage != TokenUsage():
             self.usage = usage
-            self.usage_reports += 1
+            self._count_since_loss(flavour, reported)
+
+    def _count_since_loss(self, flavour: Flavour, reported: JSONObject) -> None:
+        """Once all that is known was reported behind the loss, nothing that was lost can matter."""
+        if self._fields_since_loss is None or self.usage is None:
+            return
+        self._fields_since_loss.report(reported)
+        if flavour.count(Counts(self._fields_since_loss.fields)) == self.usage and self.usage.total_tokens is not None:
+            self._fields_since_loss = None
 
 
 def read_request(document: JSONObject) -> RequestFacts:
@@ -257,9 +208,6 @@ def error_type_of(document: JSONObject) -> str | None:
         if isinstance(value, str) and is_word(value):
             return value
     return "error"
-
-
-MAX_WORD_CHARACTERS = 64
 
 
 def is_word(value: str) -> bool:

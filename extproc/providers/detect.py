@@ -15,7 +15,8 @@ from urllib.parse import unquote
 
 from extproc import semconv
 from extproc.providers import anthropic_messages, gemini_generate, openai_chat, openai_responses, uncounted
-from extproc.providers.base import REQUEST_INPUTS, Flavour, JSONObject, RequestFacts, clean_name, read_request
+from extproc.providers.base import REQUEST_INPUTS, Flavour, RequestFacts, clean_name, read_request
+from extproc.providers.counts import JSONObject
 
 # authority (without its port) -> provider. The first glob that fits wins.
 AUTHORITIES: tuple[tuple[str, str], ...] = (
@@ -38,7 +39,7 @@ AUTHORITIES: tuple[tuple[str, str], ...] = (
     ("api.z.ai", "z_ai"),
 )
 
-_VERTEX_MODEL = r"/projects/[^/]+/locations/[^/]+/publishers/[^/]+/models/(?P<model>[^/:]+)"
+_VERTEX_MODEL = r"/projects/[^/]+/locations/[^/]+/(?:publishers/[^/]+/models|endpoints)/(?P<model>[^/:]+)"
 _GEMINI_MODEL = r"/(?:models|tunedModels)/(?P<model>[^/:]+)"
 
 
@@ -143,12 +144,17 @@ def read_llm_request(document: JSONObject) -> RequestFacts | None:
     return facts if facts.model and has_input else None
 
 
+def _text_at(document: JSONObject, key: str) -> str:
+    value = document.get(key)
+    return value if isinstance(value, str) else ""
+
+
 # shape of an answer (whole, or its first event) -> flavour, for paths that say nothing. The first that fits wins.
 SHAPES: tuple[tuple[Callable[[JSONObject], bool], Flavour], ...] = (
     (lambda document: "usageMetadata" in document or "candidates" in document, gemini_generate.GENERATE),
     (lambda document: document.get("type") in ("message", "message_start"), anthropic_messages.MESSAGES),
     (lambda document: document.get("object") == "response", openai_responses.RESPONSES),
-    (lambda document: str(document.get("type")).startswith("response."), openai_responses.RESPONSES),
+    (lambda document: _text_at(document, "type").startswith("response."), openai_responses.RESPONSES),
     (lambda document: document.get("object") == "text_completion", openai_chat.COMPLETIONS),
     (lambda document: "choices" in document, openai_chat.CHAT),
     (lambda document: document.get("object") == "list" and "usage" in document, openai_chat.EMBEDDINGS),

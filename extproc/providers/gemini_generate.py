@@ -12,9 +12,7 @@ from typing import Any
 
 from extproc import semconv
 from extproc.providers.base import (
-    Counts,
     Flavour,
-    JSONObject,
     RequestFacts,
     ResponseFacts,
     error_type_of,
@@ -25,6 +23,7 @@ from extproc.providers.base import (
     read_request,
     word_at,
 )
+from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
 

@@ -12,9 +12,7 @@ from __future__ import annotations
 from extproc import semconv
 from extproc.providers.base import (
     EMPTY_OBJECT,
-    Counts,
     Flavour,
-    JSONObject,
     ResponseFacts,
     error_type_of,
     name_at,
@@ -24,6 +22,7 @@ from extproc.providers.base import (
     read_request,
     word_at,
 )
+from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
 # The parts of a delta (or of a whole message) that carry what the model produced.

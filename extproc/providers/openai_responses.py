@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from extproc import semconv
 from extproc.providers.base import (
-    Counts,
     Flavour,
-    JSONObject,
     ResponseFacts,
     error_type_of,
     is_word,
@@ -22,6 +20,7 @@ from extproc.providers.base import (
     read_request,
     word_at,
 )
+from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
 _LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})

@@ -5,7 +5,8 @@ Owns: saying nothing about tokens. Model and error are still read, so that these
 
 from __future__ import annotations
 
-from extproc.providers.base import Counts, Flavour, JSONObject, ResponseFacts, error_type_of, name_at, read_request
+from extproc.providers.base import Flavour, ResponseFacts, error_type_of, name_at, read_request
+from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
 

@@ -34,7 +34,7 @@ def build_fields(record: UsageRecord) -> Fields:
         return {}
     fields: dict[str, str | bool | int | float | None] = {
         semconv.KEY_PROVIDER: record.provider,
-        semconv.KEY_MODEL: record.request_model,
+        semconv.KEY_MODEL: record.model,
         semconv.KEY_PROVIDER_MODEL: record.response_model,
         semconv.KEY_OPERATION: record.operation,
         semconv.KEY_STREAMING: record.streaming,

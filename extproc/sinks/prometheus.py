@@ -72,7 +72,7 @@ class TokenMetrics:
         """Count one exchange."""
         if not record.is_llm:
             return
-        labels = self._labels.values(record.provider, record.request_model, is_proven=record.usage is not None)
+        labels = self._labels.values(record.provider, record.model, is_proven=record.usage is not None)
         self._requests.labels(*labels).inc()
         self._duration.labels(*labels).observe(record.duration_seconds)
         if record.time_to_first_token_seconds is not None:

@@ -39,6 +39,19 @@ def test_an_event_that_was_flushed_is_handed_out_before_the_next_arrives() -> No
     assert decode(decoder, [first]) == b"data: 1\n\n"
 
 
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "GZIP", "gzip, identity", "identity,gzip"])
+def test_gzip_has_several_names(coding: str) -> None:
+    """Identity beside it changes nothing."""
+    assert decode(content_decoder(coding), [gzip.compress(b"tokens")]) == b"tokens"
+
+
+def test_a_piece_that_is_full_does_not_hold_the_rest_back() -> None:
+    """What zlib can yield without another byte comes out with the chunk that brought it."""
+    body = gzip.compress(b"x" * (3 * PIECE_BYTES + 7))
+    decoder = content_decoder("gzip")
+    assert len(decode(decoder, [body[:-8]])) == 3 * PIECE_BYTES + 7
+
+
 def test_several_members_are_one_body() -> None:
     """Gzip files can be joined (RFC 1952 section 2.2), and so can bodies."""
     decoder = content_decoder("x-gzip")
@@ -90,7 +103,7 @@ def test_a_body_of_exactly_one_piece_is_whole() -> None:
     decoder.finish()
 
 
-@pytest.mark.parametrize("coding", ["", "identity", " IDENTITY "])
+@pytest.mark.parametrize("coding", ["", "identity", " IDENTITY ", "identity, identity"])
 def test_no_coding_changes_nothing(coding: str) -> None:
     """Identity hands chunks through, and any end is a good end."""
     decoder = content_decoder(coding)
@@ -98,7 +111,7 @@ def test_no_coding_changes_nothing(coding: str) -> None:
     decoder.finish()
 
 
-@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br", "rot13"])
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, br", "gzip, gzip", "rot13"])
 def test_an_unknown_coding_is_refused_by_name_of_the_reason(coding: str) -> None:
     """What can't be decoded is said before the first byte."""
     with pytest.raises(DecodeError) as raised:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import math
 import tracemalloc
 from collections.abc import Iterator
 
@@ -59,15 +60,49 @@ def test_a_document_that_stops_in_the_middle_is_truncated(document: dict[str, ob
     assert {reason_of(start) for start in starts(document)} == {Reason.TRUNCATED}
 
 
-@pytest.mark.parametrize("data", [b"<html>", b"{'a': 1}", b'{"a": 1}}', b'{"a": 1} {"b": 2}', b'{"a": NaN}', b"hello"])
+@pytest.mark.parametrize("data", [b"<html>", b"{'a': 1}", b'{"a": 1}}', b'{"a": 1} {"b": 2}', b'{"a": nan}', b"hello"])
 def test_what_is_no_json_is_said_to_be_none(data: bytes) -> None:
     """It is refused with that reason."""
     assert reason_of(data) is Reason.NOT_JSON
 
 
-def test_invalid_utf8_in_the_middle_is_no_json() -> None:
-    """Only at its end can a character be cut."""
-    assert reason_of(b'{"a": "\xff", "b": 1}') is Reason.NOT_JSON
+# Values that other parsers take and clients can have repeated to them.
+ODD_VALUES = [
+    b'"\\ud83d"',
+    b'"\xff"',
+    b"NaN",
+    b"-Infinity",
+    b"1e999",
+    b"-1e999",
+    b"9" * 5000,
+    b"123456789012345678901234567890",
+]
+
+
+@pytest.mark.parametrize("value", ODD_VALUES)
+def test_a_value_nobody_reads_does_not_cost_the_ones_that_are_read(value: bytes) -> None:
+    """In a whole document, and in one of which only some members are read."""
+    assert decode_document(b'{"x": [%s], "model": "a"}' % value)["model"] == "a"
+    assert MEMBERS.decode(b'{"x": [%s], "model": "a", "messages": 1, "stream": {}}' % value) == {
+        "model": "a",
+        "messages": True,
+        "stream": None,
+    }
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-32-be"])
+def test_other_unicode_encodings_are_read(coding: str) -> None:
+    """As Python's own servers do."""
+    data = '{"model": "a", "x": "\u00e9"}'.encode(coding)
+    assert decode_document(data) == {"model": "a", "x": "\u00e9"}
+    assert MEMBERS.decode(data) == {"model": "a"}
+    assert MEMBERS.decode("[1]".encode(coding)) is None
+
+
+def test_what_is_odd_and_large_is_not_made_into_values() -> None:
+    """They would take much more memory than their bytes; the reason is the one it has."""
+    data = b'{"model": "a", "x": NaN, "messages": "' + b"a" * 1024 * 1024 + b'"}'
+    assert reason_of_members(data) is Reason.NOT_JSON
 
 
 @pytest.mark.parametrize("data", [b"", b" \r\n"])
@@ -96,7 +131,8 @@ def reason_of_members(data: bytes) -> Reason:
 def test_only_the_named_members_become_values() -> None:
     """Of some only the presence is told; what is not there is absent; the last of two counts, as in any JSON."""
     data = b'{"model": "a", "other": [{}], "messages": [1, 2], "model": {"b": null}}'
-    assert MEMBERS.decode(data) == {"model": {"b": None}, "messages": True}
+    assert MEMBERS.decode(data) == {"model": None, "messages": True}
+    assert MEMBERS.decode(b'{"model": [1], "stream": 1.5}') == {"model": None, "stream": 1.5}
     assert MEMBERS.decode(b" {} ") == {}
 
 
@@ -106,13 +142,16 @@ def test_a_document_that_is_no_object_has_no_members(data: bytes) -> None:
     assert MEMBERS.decode(data) is None
 
 
-@given(st.dictionaries(st.text(max_size=4), JSON, max_size=4))
+@given(st.dictionaries(st.text(max_size=4) | st.sampled_from(["model", "stream"]), JSON, max_size=4))
 def test_members_are_what_the_whole_document_says(document: dict[str, object]) -> None:
     """Read apart from the rest."""
-    whole = document | {"model": document, "messages": [document]}
-    assert MEMBERS.decode(json.dumps(whole).encode()) == {
-        name: True if name == "messages" else whole[name] for name in ("model", "stream", "messages") if name in whole
+    whole = {"model": "a"} | document | {"messages": [document]}
+    told = {name: None if isinstance(value, list | dict) else value for name, value in whole.items()} | {
+        "messages": True
     }
+    expected = {name: told[name] for name in ("model", "stream", "messages") if name in told}
+    assert MEMBERS.decode(json.dumps(whole).encode()) == expected
+    assert MEMBERS.decode(json.dumps(whole | {"x": math.nan}).encode()) == expected
 
 
 @given(st.dictionaries(st.sampled_from(["x", "model", "messages"]), JSON | st.sampled_from(VALUES_TO_CUT), min_size=1))

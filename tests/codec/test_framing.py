@@ -15,6 +15,8 @@ BODIES = [
     (b'[{"a": 1},\n{"b": 2}]', "application/json", Shape.ARRAY, [b'{"a": 1}', b'{"b": 2}']),
     (b"data: 1\n\ndata: 2\n\n", "text/event-stream", Shape.EVENTS, [b"1", b"2"]),
     (b"\xef\xbb\xbfdata: 1\n\n", "text/event-stream", Shape.EVENTS, [b"1"]),
+    (b" \xef\xbb\xbf\n {}", "application/json", Shape.DOCUMENT, [b"{}"]),
+    (b"\xef\xbb\xbf\n\ndata: 1\n\n", "text/event-stream", Shape.EVENTS, [b"1"]),
     (b"\n\n: hello\n\ndata: 1\n\n", "text/event-stream", Shape.EVENTS, [b"1"]),
     # Labels that are wrong: the first byte says what it is.
     (b'{"error": 1}', "text/event-stream", Shape.DOCUMENT, [b'{"error": 1}']),

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -154,6 +156,28 @@ def test_a_line_without_end_takes_no_more_memory_than_the_bound() -> None:
 def test_a_long_stream_of_comments_is_never_too_large() -> None:
     """Heartbeats without a blank line between them hold nothing back."""
     assert decode([b": ping\n"] * 5000 + [b"data: 1\n\n"], max_event_bytes=100) == [Payload(b"1")]
+
+
+def test_an_event_of_just_the_bound_is_kept() -> None:
+    """One byte more is too much."""
+    assert decode([b"data:" + b"x" * 95 + b"\n\n"], 100) == [Payload(b"x" * 95)]
+    assert decode([b"data:" + b"x" * 96 + b"\n\n"], 100) == [LOST]
+
+
+def test_many_small_lines_take_no_more_memory_than_the_bound() -> None:
+    """Each is two bytes on the wire."""
+    chunk = b"data:x\n" * 100_000
+    decoder = SSEDecoder(1_000_000)
+    tracemalloc.start()
+    list(decoder.feed(chunk[:70_000]))
+    before, _ = tracemalloc.get_traced_memory()
+    for start in range(70_000, len(chunk), 7_000):
+        list(decoder.feed(chunk[start : start + 7_000]))
+    (event,) = decoder.finish()
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(event.data) == 199_999
+    assert peak_bytes - before < 1_000_000
 
 
 def test_empty_data_lines_are_held_back_up_to_the_bound_too() -> None:

@@ -84,7 +84,7 @@ REQUESTS = [
 def test_a_request_that_cannot_be_read_passes_unchanged(
     body: bytes, headers: dict[str, str], reason: str, gateway: Gateway, upstream: Upstream
 ) -> None:
-    """The provider gets every byte, the answer is metered, only the model is not known."""
+    """The provider gets every byte, the answer is metered, under the model that gave it."""
     received: list[tuple[bytes, str | None]] = []
 
     def script(reply: Reply) -> None:
@@ -98,12 +98,12 @@ def test_a_request_that_cannot_be_read_passes_unchanged(
     assert content == ANSWER
     assert received == [(body, str(len(body)))]
     assert (entry["hits_addend"], entry["ai"]["total_tokens"]) == (7, 7)
-    assert "model" not in entry["ai"]
+    assert entry["ai"]["model"] == entry["ai"]["provider_model"] == "m"
     assert gateway.value("extproc_extraction_errors_total", **counted) == before + 1
 
 
 def test_a_request_larger_than_envoys_buffer_passes_unchanged(gateway: Gateway, upstream: Upstream) -> None:
-    """Only its start is shown to the sidecar, so its model is not known; the provider gets all of it."""
+    """Only its start is shown to the sidecar, so its model is the one that answered; the provider gets all of it."""
     received: list[bytes] = []
 
     def script(reply: Reply) -> None:

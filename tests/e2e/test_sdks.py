@@ -256,6 +256,19 @@ def test_providers_learn_nothing_of_who_asks(scripted: Gateway, upstream: Upstre
     assert sent_by_envoy | ({"x-forwarded-for"} & set(headers)) == set()
 
 
+def test_providers_are_not_asked_for_codings_that_are_not_read(scripted: Gateway, upstream: Upstream) -> None:
+    """Whatever the client could read: an answer in br would pass uncounted."""
+    seen: list[str | None] = []
+
+    def script(reply: Reply) -> None:
+        seen.append(reply.headers["accept-encoding"])
+        reply.send(b"{}")
+
+    upstream.script = script
+    scripted.post("/openai/v1/chat/completions", b"{}", {"accept-encoding": "br, zstd, gzip"})
+    assert seen == [None]
+
+
 def test_what_is_not_for_an_llm_passes_with_a_charge_of_nothing(clients: Clients, gateway: Gateway) -> None:
     """GET requests are let go at once."""
     assert list(clients.openai.models.list()) == []

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from extproc.providers.anthropic_messages import MESSAGES, count, read_response
-from extproc.providers.base import Counts, DocumentReader, ResponseFacts
+from extproc.providers.base import DocumentReader, ResponseFacts
+from extproc.providers.counts import Counts
 from extproc.usage import TokenUsage
 
 

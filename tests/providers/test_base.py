@@ -1,50 +1,22 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.providers.base import (
     MAX_NAME_CHARACTERS,
-    MAX_TOKENS,
-    MAX_USAGE_FIELDS,
-    Counts,
     DocumentReader,
     Flavour,
     RequestFacts,
     ResponseFacts,
-    UsageFields,
     clean_name,
     error_type_of,
     objects_at,
     read_request,
+    word_at,
 )
 from extproc.usage import TokenUsage
-
-
-@pytest.mark.parametrize(("value", "expected"), [(0, 0), (28, 28), (28.0, 28), (MAX_TOKENS, MAX_TOKENS), (None, None)])
-def test_whole_numbers_are_counts(value: object, expected: int | None) -> None:
-    """Integers are, and floats that are whole; null is absent; none of them is malformed."""
-    counts = Counts({"n": value})
-    assert (counts.get("n"), counts.malformed) == (expected, False)
-
-
-@pytest.mark.parametrize("value", [True, False, -1, 1.5, math.nan, math.inf, "28", [], {}, MAX_TOKENS + 1, 1e30])
-def test_what_is_no_count_is_dropped_and_noticed(value: object) -> None:
-    """Booleans, negatives, fractions, strings and numbers beyond exactness are malformed."""
-    counts = Counts({"n": value})
-    assert counts.get("n") is None
-    assert counts.malformed
-
-
-def test_a_count_is_found_under_nested_keys_or_not_at_all() -> None:
-    """A path through something that is no object leads nowhere, which is no error."""
-    counts = Counts({"details": {"cached": 3}, "flat": 1, "none": None})
-    assert counts.get("details", "cached") == 3
-    assert [counts.get(*path) for path in (("flat", "cached"), ("none", "cached"), ("no", "such"))] == [None] * 3
-    assert not counts.malformed
 
 
 @pytest.mark.parametrize(
@@ -174,21 +146,56 @@ def test_what_is_no_count_does_not_take_a_count_back() -> None:
     assert (reader.usage, reader.malformed) == (TokenUsage(6), False)
 
 
-def test_details_are_merged_field_by_field() -> None:
-    """One that is not repeated is not taken back."""
-    details = UsageFields()
-    details.report({"in": 1, "details": {"cached": 4, "audio": 1}})
-    details.report({"details": {"audio": 2, "cached": None}})
-    details.report({"details": None, "in": {"nested": 1}})
-    assert details.fields == {"in": 1, "details": {"cached": 4, "audio": 2}}
+@pytest.mark.parametrize(
+    ("usages", "may_lack"),
+    [
+        ([{"in": 3, "out": 4}], True),
+        ([{"in": 3, "out": 4}, None, {"in": 3, "out": 9}], False),
+        ([{"in": 3, "out": 4}, None, {"out": 9}], True),  # the prompt may have been told anew in what was lost
+        ([None, {"out": 9}], True),
+        ([{"in": 3, "out": 4}, None, {"out": 9}, {"in": 5}], False),
+        ([None, {"in": 3}], True),  # and the completion as well
+    ],
+)
+def test_a_loss_matters_until_all_that_is_known_was_reported_again(
+    usages: list[dict[str, int] | None], may_lack: bool
+) -> None:
+    """`None` is the loss, which also stands at the end of the first."""
+    reader = DocumentReader(FLAVOUR, lambda _: None)
+    for usage in usages:
+        if usage is None:
+            reader.lose()
+        else:
+            reader.read({"usage": usage})
+    if None not in usages:
+        reader.lose()
+    assert reader.may_lack_usage is may_lack
 
 
-def test_a_stream_that_makes_up_fields_does_not_make_us_keep_them() -> None:
-    """There is a bound on how many there can be, also one level deep; known ones still move."""
-    fields = UsageFields()
-    fields.report({"in": 1, "details": {}})
-    for number in range(1000):
-        fields.report({f"made-up-{number}": number, f"nested-{number}": {}, "details": {f"made-up-{number}": number}})
-    fields.report({"in": 2})
-    assert fields.fields["in"] == 2
-    assert len(fields.fields) == len(fields.fields["details"]) == MAX_USAGE_FIELDS
+def test_what_is_lost_behind_the_end_does_not_matter() -> None:
+    """And does not make good what was lost before."""
+    reader = DocumentReader(FLAVOUR, lambda _: None)
+    reader.read({"usage": {"in": 3, "out": 4}, "last": True})
+    reader.lose()
+    assert not reader.may_lack_usage
+    reader = DocumentReader(FLAVOUR, lambda _: None)
+    reader.lose()
+    reader.read({"last": True})
+    reader.lose()
+    assert reader.may_lack_usage
+
+
+def test_a_name_is_one_line() -> None:
+    """What can't be printed is replaced, what is too long is cut."""
+    assert clean_name(" a\nb\x7f ") == "a\ufffdb\ufffd"
+    assert clean_name("x" * 300) == "x" * MAX_NAME_CHARACTERS
+    assert clean_name(" \t") is None
+
+
+@pytest.mark.parametrize(
+    "value", ["Because the user said so.", "", "x" * 65, {"reason": "stop"}, 7, None, "naïve", "-"]
+)
+def test_what_is_no_word_of_an_api_is_none(value: object) -> None:
+    """A sentence might repeat what a client sent."""
+    assert word_at({"finish_reason": value}, "finish_reason") is None
+    assert word_at({"finish_reason": "content_filter"}, "finish_reason") == "content_filter"

@@ -45,6 +45,12 @@ HERE = "gateway.example"
             gemini_generate.GENERATE,
             "gemini-2.5-pro",
         ),
+        (
+            "/v1/projects/p/locations/l/endpoints/123:generateContent",
+            "gcp.vertex_ai",
+            gemini_generate.GENERATE,
+            "123",
+        ),
     ],
 )
 def test_a_path_tells_flavour_and_provider(path: str, provider: str, flavour: Flavour, model: str | None) -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from extproc.providers.base import Counts, RequestFacts, ResponseFacts
+from extproc.providers.base import RequestFacts, ResponseFacts
+from extproc.providers.counts import Counts
 from extproc.providers.gemini_generate import (
     count_embeddings,
     count_generate,

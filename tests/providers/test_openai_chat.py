@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from extproc.providers.base import Counts, ResponseFacts
+from extproc.providers.base import ResponseFacts
+from extproc.providers.counts import Counts
 from extproc.providers.openai_chat import count, count_embeddings, read_response
 from extproc.usage import TokenUsage
 
@@ -82,6 +83,12 @@ def test_reasoning_beside_the_completion_belongs_to_it() -> None:
     assert count(Counts(fields | {"total_tokens": 22})).completion_tokens == 12
     assert count(Counts(fields | {"total_tokens": 15})).completion_tokens == 5
     assert count(Counts(fields)).completion_tokens == 5
+
+
+def test_reasoning_without_a_completion_is_kept_beside_nothing() -> None:
+    """There is nothing it could belong to."""
+    fields = {"prompt_tokens": 1, "total_tokens": 9, "completion_tokens_details": {"reasoning_tokens": 2}}
+    assert count(Counts(fields)) == TokenUsage(1, None, 9, reasoning_tokens=2)
 
 
 def test_deepseek_has_its_own_word_for_cached() -> None:

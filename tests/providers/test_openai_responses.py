@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from extproc.providers.base import Counts, ResponseFacts
+from extproc.providers.base import ResponseFacts
+from extproc.providers.counts import Counts
 from extproc.providers.openai_responses import count, read_response
 from extproc.usage import TokenUsage
 

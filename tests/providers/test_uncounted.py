@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from extproc.providers.base import Counts, ResponseFacts
+from extproc.providers.base import ResponseFacts
+from extproc.providers.counts import Counts
 from extproc.providers.uncounted import count, read_response
 from extproc.usage import TokenUsage
 

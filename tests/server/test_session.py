@@ -187,13 +187,29 @@ def test_a_record_is_handed_out_once_and_at_once(heard: Everything) -> None:
     assert heard.records[0].completion is Completion.COMPLETE
 
 
-def test_an_exchange_that_was_cut_off_is_handed_out_when_the_stream_closes(heard: Everything) -> None:
+@pytest.mark.parametrize("completion", [Completion.TRUNCATED, Completion.CANCELLED])
+def test_an_exchange_that_was_cut_off_is_handed_out_when_the_stream_closes(
+    heard: Everything, completion: Completion
+) -> None:
     """With what was known, and why it ended."""
     session = open_session(heard)
     for message in exchange()[:2]:
         session.receive(message, 1.0)
-    session.closed(Completion.TRUNCATED, 3.0)
-    assert [(record.completion, record.request_model) for record in heard.records] == [(Completion.TRUNCATED, "gpt-4o")]
+    session.closed(completion, 3.0)
+    assert [(record.completion, record.request_model) for record in heard.records] == [(completion, "gpt-4o")]
+
+
+def test_trailers_end_what_they_stand_behind(heard: Everything) -> None:
+    """The request's tell what was asked, the response's settle the exchange, each on its own reply."""
+    session = open_session(heard)
+    session.receive(request_headers(config=protocol()), 0.0)
+    session.receive(request_body(QUESTION, end=False), 0.0)
+    assert metadata_of(session.receive(request_trailers(), 0.0))["ai.gateway"] == {"model": "gpt-4o"}
+    session.receive(response_headers(), 0.0)
+    session.receive(response_body(ANSWER, end=False), 0.0)
+    assert heard.records == []
+    assert metadata_of(session.receive(response_trailers(), 1.0))["ai.gateway"]["total_tokens"] == 7
+    assert [record.completion for record in heard.records] == [Completion.COMPLETE]
 
 
 @pytest.mark.parametrize("mode", ["FULL_DUPLEX_STREAMED", "GRPC"])

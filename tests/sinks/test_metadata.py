@@ -58,6 +58,24 @@ def test_the_providers_own_total_is_kept_where_it_differs() -> None:
         assert build_fields(record).get("provider_total_tokens") == expected
 
 
+def test_a_total_that_still_moves_is_not_compared() -> None:
+    """A key that was written can't be taken back."""
+    record = UsageRecord(
+        is_llm=True,
+        completion=Completion.CANCELLED,
+        duration_seconds=1.0,
+        usage=TokenUsage(35, 12, 40),
+        usage_source=UsageSource.PARTIAL,
+    )
+    assert "provider_total_tokens" not in build_fields(record)
+
+
+def test_a_model_that_was_not_asked_for_by_name_is_called_as_it_answered() -> None:
+    """The request may not have been shown, or not been readable."""
+    record = UsageRecord(is_llm=True, completion=Completion.COMPLETE, duration_seconds=1.0, response_model="m-1")
+    assert (build_fields(record)["model"], build_fields(record)["provider_model"]) == ("m-1", "m-1")
+
+
 def test_the_charge_is_always_a_number() -> None:
     """Envoy charges nothing at all where it finds none."""
     assert build_ratelimit_fields(LLM) == {"hits_addend": 0}

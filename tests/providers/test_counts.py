@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from extproc.providers.counts import (
+    MAX_TOKENS,
+    MAX_USAGE_FIELD_CHARACTERS,
+    MAX_USAGE_FIELDS,
+    Counts,
+    UsageFields,
+)
+
+
+@pytest.mark.parametrize(("value", "expected"), [(0, 0), (28, 28), (28.0, 28), (MAX_TOKENS, MAX_TOKENS), (None, None)])
+def test_whole_numbers_are_counts(value: object, expected: int | None) -> None:
+    """Integers are, and floats that are whole; null is absent; none of them is malformed."""
+    counts = Counts({"n": value})
+    assert (counts.get("n"), counts.malformed) == (expected, False)
+
+
+@pytest.mark.parametrize("value", [True, False, -1, 1.5, math.nan, math.inf, "28", [], {}, MAX_TOKENS + 1, 1e30])
+def test_what_is_no_count_is_dropped_and_noticed(value: object) -> None:
+    """Booleans, negatives, fractions, strings and numbers beyond exactness are malformed."""
+    counts = Counts({"n": value})
+    assert counts.get("n") is None
+    assert counts.malformed
+
+
+def test_a_count_is_found_under_nested_keys_or_not_at_all() -> None:
+    """A path through something that is no object leads nowhere, which is no error."""
+    counts = Counts({"details": {"cached": 3}, "flat": 1, "none": None})
+    assert counts.get("details", "cached") == 3
+    assert [counts.get(*path) for path in (("flat", "cached"), ("none", "cached"), ("no", "such"))] == [None] * 3
+    assert not counts.malformed
+
+
+def fields_of(*reports: dict[str, object]) -> UsageFields:
+    fields = UsageFields()
+    for reported in reports:
+        fields.report(reported)
+    return fields
+
+
+def test_details_are_merged_field_by_field() -> None:
+    """One that is not repeated is not taken back."""
+    fields = fields_of({"in": 1, "details": {"cached": 4, "audio": 1}}, {"details": {"audio": 2, "cached": None}})
+    assert fields.fields == {"in": 1, "details": {"cached": 4, "audio": 2}}
+    assert not fields.malformed
+
+
+@pytest.mark.parametrize("nothing", [None, 0, [], "", False])
+def test_nothing_does_not_take_the_place_of_details(nothing: object) -> None:
+    """Nor does it keep details out that come later."""
+    fields = fields_of({"details": {"cached": 4}}, {"details": nothing}, {"details": {"cached": 5}})
+    assert (fields.fields, fields.malformed) == ({"details": {"cached": 5}}, False)
+    fields = fields_of({"details": nothing}, {"details": {"cached": 5}})
+    assert (fields.fields, fields.malformed) == ({"details": {"cached": 5}}, False)
+
+
+def test_a_count_and_details_do_not_take_each_others_place() -> None:
+    """One of the two is wrong; what was said first stands, and it is noticed."""
+    fields = fields_of({"in": 1}, {"in": {"nested": 2}})
+    assert (fields.fields, fields.malformed) == ({"in": 1}, True)
+    fields = fields_of({"in": {"nested": 2}}, {"in": 1})
+    assert (fields.fields, fields.malformed) == ({"in": {"nested": 2}}, True)
+
+
+def test_what_is_no_count_does_not_replace_one() -> None:
+    """It is noticed; where there was no count, only that there was something is kept."""
+    fields = fields_of({"in": 3}, {"in": "x"})
+    assert (fields.fields, fields.malformed) == ({"in": 3}, True)
+    fields = fields_of({"tier": "standard" * 1000, "list": [{}] * 1000}, {"tier": "batch"})
+    assert (fields.fields, fields.malformed) == ({"tier": False, "list": False}, False)
+    counts = Counts(fields.fields)
+    assert (counts.get("tier"), counts.malformed) == (None, True)
+
+
+def test_a_stream_that_makes_up_fields_does_not_make_us_keep_them() -> None:
+    """There is a bound on how many there can be, also one level deep; known ones still move."""
+    fields = fields_of({"in": 1, "details": {}})
+    for number in range(1000):
+        fields.report({f"made-up-{number}": number, f"nested-{number}": {}, "details": {f"made-up-{number}": number}})
+    fields.report({"in": 2})
+    details = fields.fields["details"]
+    assert isinstance(details, dict)
+    assert (fields.fields["in"], len(fields.fields), len(details)) == (2, MAX_USAGE_FIELDS, MAX_USAGE_FIELDS)
+    assert fields.malformed
+
+
+def test_names_of_fields_are_bounded() -> None:
+    """What is longer is no field of any API; it is noticed."""
+    longest = "x" * MAX_USAGE_FIELD_CHARACTERS
+    assert fields_of({longest: 1}).fields == {longest: 1}
+    fields = fields_of({longest + "x": 1, longest + "y": {"in": 1}})
+    assert (fields.fields, fields.malformed) == ({}, True)
