@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import urllib.request
@@ -11,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from support.embedded import FREE_PORTS, Embedded, descendants_alive
-from support.sidecar import command
+from support.sidecar import command, inherited_environ
 from support.waiting import wait_for
 
 from extproc.demo.requests import demo_requests
@@ -25,7 +24,7 @@ def test_once_shows_everything_and_leaves_nothing(tmp_path: Path) -> None:
     """Envoy's lines with their metadata, the counters, the verdict; exit code 0; no process, no file."""
     # A proxy for the rest of the world, and settings that are meant for another sidecar, are no matter to it.
     elsewhere = {"http_proxy": "http://127.0.0.1:9", "EXTPROC_METADATA_NAMESPACES": "other", "LISTEN_ADDR": "nowhere"}
-    environ = os.environ | elsewhere | {"TMPDIR": str(tmp_path)}
+    environ = inherited_environ(TMPDIR=str(tmp_path), **elsewhere)
     ended = subprocess.run(
         command("demo", "--once", *FREE_PORTS), capture_output=True, text=True, timeout=100, check=False, env=environ
     )
@@ -64,7 +63,7 @@ def test_it_stays_up_to_be_tried_until_it_is_told_to_stop(tmp_path: Path) -> Non
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="needs /proc to see processes")
 def test_killed_it_leaves_nothing_running(tmp_path: Path) -> None:
     """Even with kill -9, which lets it say nothing."""
-    environ = os.environ | {"TMPDIR": str(tmp_path)}
+    environ = inherited_environ(TMPDIR=str(tmp_path))
     with subprocess.Popen(
         command("demo", *FREE_PORTS), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ
     ) as demo:

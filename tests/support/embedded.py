@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
 
-from support.sidecar import command
+from support.sidecar import command, inherited_environ
 from support.waiting import wait_for
 
 FREE_PORTS = ("--port", "0", "--metrics-port", "0", "--envoy-admin-port", "0")
@@ -47,7 +47,7 @@ class Embedded:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=os.environ | {"TMPDIR": str(folder)} | dict(environ or {}),
+            env=inherited_environ(TMPDIR=str(folder), **environ or {}),
             start_new_session=True,
         )
         self._said: list[str] = []

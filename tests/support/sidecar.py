@@ -18,6 +18,15 @@ from support.waiting import wait_for
 READY = re.compile(r"ready: ext_proc on (?P<listen>\S+), admin on http://(?P<admin>\S+), ")
 
 
+# What tells a sidecar its settings: those of whoever runs the tests are not theirs.
+_SETTINGS = re.compile(r"EXTPROC_|LISTEN_ADDR$|LOG_LEVEL$")
+
+
+def inherited_environ(**changes: str) -> dict[str, str]:
+    """Return the environment of a process of the tests."""
+    return {name: value for name, value in os.environ.items() if not _SETTINGS.match(name)} | changes
+
+
 def command(*arguments: str) -> list[str]:
     """Return the command line of `extproc`."""
     return [sys.executable, "-m", "extproc", *arguments]
@@ -31,7 +40,7 @@ def run(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.Co
         text=True,
         timeout=60,
         check=False,
-        env=os.environ | (environ or {}),
+        env=inherited_environ(**environ or {}),
     )
 
 
@@ -51,7 +60,7 @@ class Sidecar:
                 [*launcher, *command("serve", *listen, *flags)],
                 stdout=log,
                 stderr=log,
-                env=os.environ | (environ or {}),
+                env=inherited_environ(**environ or {}),
             )
         self.address = self.admin = ""
 
