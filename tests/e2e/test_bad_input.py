@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.gateway import Gateway
 from support.upstream import Reply, Upstream
+from support.waiting import wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -68,7 +69,7 @@ def test_an_answer_that_cannot_be_read_passes_unchanged(
     assert answer.headers.get("content-encoding") == headers.get("content_encoding")
     assert entry["hits_addend"] == 0
     assert (entry["ai"]["model"], entry["ai"]["usage_source"]) == ("gpt-4o", "none")
-    assert gateway.value("extproc_extraction_errors_total", **counted) == before + 1
+    wait_for(lambda: gateway.value("extproc_extraction_errors_total", **counted) == before + 1)
 
 
 REQUESTS = [
@@ -99,7 +100,7 @@ def test_a_request_that_cannot_be_read_passes_unchanged(
     assert received == [(body, str(len(body)))]
     assert (entry["hits_addend"], entry["ai"]["total_tokens"]) == (7, 7)
     assert entry["ai"]["model"] == entry["ai"]["provider_model"] == "m"
-    assert gateway.value("extproc_extraction_errors_total", **counted) == before + 1
+    wait_for(lambda: gateway.value("extproc_extraction_errors_total", **counted) == before + 1)
 
 
 def test_a_request_larger_than_envoys_buffer_passes_unchanged(gateway: Gateway, upstream: Upstream) -> None:
@@ -125,7 +126,11 @@ def test_an_answer_larger_than_the_bound_passes_unchanged(gateway: Gateway, upst
     _, content, entry = gateway.post(PATH, QUESTION)
     assert content == body
     assert entry["hits_addend"] == 0
-    assert gateway.value("extproc_extraction_errors_total", stage="response_body", reason="too_large") == before + 1
+    wait_for(
+        lambda: (
+            gateway.value("extproc_extraction_errors_total", stage="response_body", reason="too_large") == before + 1
+        )
+    )
 
 
 def test_envoys_own_error_is_told_as_one(gateway: Gateway, upstream: Upstream) -> None:

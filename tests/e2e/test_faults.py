@@ -54,9 +54,9 @@ def test_a_client_that_hangs_up_is_charged_for_what_was_reported(scripted: Gatew
     hung_up.set()
     assert entry["flags"] == "DC"
     assert (entry["ai"]["total_tokens"], entry["ai"]["usage_source"], entry["hits_addend"]) == (12, "partial", 12)
-    wait_for(lambda: scripted.value("ai_total_tokens_total", **LABELS) == 12)
+    wait_for(lambda: scripted.value("extproc_exchanges_total", completion="cancelled") == 1)
+    assert scripted.value("ai_total_tokens_total", **LABELS) == 12
     assert scripted.value("ai_requests_total", **LABELS) == 1
-    assert scripted.value("extproc_exchanges_total", completion="cancelled") == 1
 
 
 def test_an_upstream_that_resets_is_charged_for_what_it_reported(scripted: Gateway, upstream: Upstream) -> None:

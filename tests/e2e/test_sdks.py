@@ -15,6 +15,7 @@ from google.genai import types
 from support.gateway import Gateway
 from support.recorder import Recorder
 from support.upstream import Reply, Upstream
+from support.waiting import wait_for
 
 from extproc.demo.check import TOKEN_COUNTERS, check_entry
 from extproc.demo.mock.server import MockProviders
@@ -165,15 +166,18 @@ def test_an_official_client_is_served_and_metered(
     assert bytes(clients.recorder.body) == reply.body
     names = {"provider": llm, "model": model, "operation": operation, "streaming": streaming}
     assert check_entry(entry, reply, names) == []
-    assert entry["flags"] == "-"
+    # A client that knows the last event of its API may hang up behind it, before the end of the stream is through.
+    assert entry["flags"] in (("-", "DC") if streaming else ("-",))
     ai = entry["ai"]
     assert total == ai["total_tokens"] == entry["hits_addend"]
     assert ("time_to_first_token_ms" in ai) is streaming
-    after = gateway.metrics()
     labels = frozenset({("llm", llm), ("model", model)})
+    requests = ("ai_requests_total", labels)
+    wait_for(lambda: gateway.metrics().get(requests, 0) > before.get(requests, 0))
+    after = gateway.metrics()
     moved = {name: after[name, labels] - before.get((name, labels), 0) for name in TOKEN_COUNTERS}
     assert moved == {name: getattr(reply.reported, field) for name, field in TOKEN_COUNTERS.items()}
-    assert after["ai_requests_total", labels] - before.get(("ai_requests_total", labels), 0) == 1
+    assert after[requests] - before.get(requests, 0) == 1
 
 
 def test_a_stream_without_usage_is_said_to_have_none(
