@@ -49,7 +49,7 @@ class Exchange:
         "_started_at",
         "_status_code",
         "_target",
-        "_wanted_whole",
+        "asked_for_whole_response",
         "is_detachable",
         "record",
         "revision",
@@ -70,7 +70,7 @@ class Exchange:
         self._response_headers_seen = False
         self._response_bytes_left: int | None = None
         self._response_chunks = 0
-        self._wanted_whole = False
+        self.asked_for_whole_response = False  # set by who asked
         self._status_code: int | None = None
         self.is_detachable = False
         self.record: UsageRecord | None = None
@@ -120,7 +120,6 @@ class Exchange:
             self.is_detachable = True
         elif not self._has_error_status:
             self._errors.add(Stage.RESPONSE_BODY, Reason.CONTENT_TYPE)
-        self._wanted_whole = self.wants_whole_response
         if end_of_stream:
             self._end_response(now)
 
@@ -204,7 +203,7 @@ class Exchange:
 
         Envoy shows no more than its buffer holds, and says nothing of it.
         """
-        return self._wanted_whole and self._response_chunks == 1 and (self._response_bytes_left or 0) > 0
+        return self.asked_for_whole_response and self._response_chunks == 1 and (self._response_bytes_left or 0) > 0
 
     def _settle(self, completion: Completion, now: float) -> None:
         self.record = self._build_record(completion, now)

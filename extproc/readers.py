@@ -27,6 +27,9 @@ _FIRST_BYTES = (b"{", BOM[:1], b"\x1f")
 # OpenAI ends its streams with this data, and so does everybody who is compatible.
 _DONE = b"[DONE]"
 
+# Of a stream of events that can't be read nothing is to be hoped for, and each costs a look.
+_MAX_LOST_EVENTS = 1000
+
 # Servers that have no error object of their own put what went wrong under this event name.
 _ERROR_EVENT = "error"
 
@@ -142,7 +145,7 @@ class ResponseReader:
     `first_token_at` is when the first token of a stream came. `is_cut_off` says that the body stopped in the middle.
     """
 
-    __slots__ = ("_body", "_documents", "_errors", "_framing", "first_token_at", "is_cut_off")
+    __slots__ = ("_body", "_documents", "_errors", "_events_lost", "_framing", "first_token_at", "is_cut_off")
 
     def __init__(
         self, headers: Mapping[str, str], documents: DocumentReader, limits: Limits, errors: ExtractionErrors
@@ -154,6 +157,7 @@ class ResponseReader:
             content_type, max_document_bytes=limits.max_body_bytes, max_event_bytes=limits.max_event_bytes
         )
         self._body: _Body | None = None
+        self._events_lost = 0
         self.first_token_at: float | None = None
         self.is_cut_off = False
         try:
@@ -232,7 +236,10 @@ class ResponseReader:
         if payload.event == _ERROR_EVENT:
             return self._name_error(payload)  # a message for people, and nothing that was to be read
         self._errors.add(Stage.RESPONSE_BODY, reason)
-        self._documents.lose()
+        self._documents.lose(payload.event)
+        self._events_lost += 1
+        if self._events_lost > _MAX_LOST_EVENTS:
+            raise DecodeError(Reason.NOT_JSON)
         return False
 
     def _name_error(self, payload: Payload) -> bool:

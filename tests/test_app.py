@@ -30,16 +30,18 @@ def is_refused(client: ExtProcClient) -> bool:
 
 
 @contextmanager
-def unfinished(sidecar: Sidecar) -> Iterator[None]:
-    """An exchange whose answer does not come."""
-    feed = Feed()
+def unfinished(sidecar: Sidecar, count: int = 40) -> Iterator[None]:
+    """Exchanges whose answers do not come."""
+    feeds = [Feed() for _ in range(count)]
     with ExtProcClient(sidecar.address) as client:
-        call = client.process(feed)
-        feed.send(request_headers(config=protocol()), request_body())
-        next(call)
-        next(call)
+        calls = [client.process(feed) for feed in feeds]  # kept: one that is dropped is cancelled
+        for feed, call in zip(feeds, calls, strict=True):
+            feed.send(request_headers(config=protocol()), request_body())
+            next(call)
+            next(call)
         yield
-        feed.end()
+        for feed in feeds:
+            feed.end()
 
 
 def test_a_sidecar_meters_and_its_metrics_can_be_scraped(tmp_path: Path) -> None:

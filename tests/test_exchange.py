@@ -202,17 +202,22 @@ def test_how_much_is_wanted_in_one_piece_is_a_setting(bound: int, wanted: bool) 
     assert exchange.wants_whole_response is wanted
 
 
-def test_a_whole_answer_that_envoys_buffer_did_not_hold_is_said_to_be_cut() -> None:
-    """Envoy shows what it held as if it were all, passes on the rest, and ends the stream."""
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_whole_answer_that_envoys_buffer_did_not_hold_is_said_to_be_cut(asked: bool) -> None:
+    """Envoy shows what it held as if it were all, passes on the rest, and ends the stream.
+
+    If nobody asked for it in one message, it is a chunk like any other, and the client has hung up.
+    """
     exchange = Exchange(LIMITS, provider=None, now=0.0)
     exchange.request_headers(Case().request_headers, end_of_stream=False)
     headers = Case().response_headers | {"content-length": str(len(ANSWER))}
     exchange.response_headers(headers, end_of_stream=False, now=1.0)
     assert exchange.wants_whole_response
+    exchange.asked_for_whole_response = asked
     exchange.response_body(ANSWER[:50], end_of_stream=False, now=2.0)
     exchange.close(Completion.CANCELLED, 3.0)
     assert exchange.record is not None
-    assert errors_of(exchange.record) == [(Stage.RESPONSE_BODY, Reason.TRUNCATED)]
+    assert errors_of(exchange.record) == ([(Stage.RESPONSE_BODY, Reason.TRUNCATED)] if asked else [])
     assert exchange.record.usage is None
 
 
@@ -582,6 +587,7 @@ def test_an_answer_that_was_wanted_whole_and_came_in_chunks_was_just_cut_off() -
     exchange.request_headers(Case().request_headers, end_of_stream=False)
     headers = Case().response_headers | {"content-length": str(len(ANSWER))}
     exchange.response_headers(headers, end_of_stream=False, now=1.0)
+    exchange.asked_for_whole_response = True
     for chunk in (ANSWER[:20], ANSWER[20:40]):
         exchange.response_body(chunk, end_of_stream=False, now=2.0)
     exchange.close(Completion.CANCELLED, 3.0)

@@ -61,7 +61,6 @@ TESTED_ELSEWHERE = {
     "extproc.demo.run": "tests/e2e/test_run.py",
     "extproc.demo.show": "tests/e2e/test_demo.py",
     "extproc.demo.stack": "tests/e2e/test_faults.py",
-    "extproc.demo.terminal": "tests/e2e/test_demo.py",
     "extproc.errors": "tests/test_exchange.py",
     "extproc.sinks.base": "tests/server/test_session.py",
 }

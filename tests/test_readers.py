@@ -97,6 +97,18 @@ def test_it_knows_when_it_may_have_missed_usage(body: bytes, lacks: bool) -> Non
     assert not reader.is_cut_off
 
 
+@pytest.mark.parametrize(("count", "is_read"), [(1000, True), (1001, False)])
+def test_a_stream_of_what_cannot_be_read_is_given_up(count: int, is_read: bool) -> None:
+    """Each event costs a look, and a compressed one may hold millions."""
+    documents, errors = DocumentReader(None, detect_response), ExtractionErrors()
+    reader = ResponseReader({}, documents, Limits(), errors)
+    reader.feed(b"data: pong\n\n" * count + USAGE, 1.0)
+    assert (documents.usage is not None) is is_read
+    assert [error.reason for error in errors.as_tuple()] == [Reason.NOT_JSON]
+    assert documents.may_lack_usage is not is_read
+    assert not reader.is_cut_off
+
+
 @pytest.mark.parametrize(
     ("body", "error_type"),
     [

@@ -29,22 +29,19 @@ def decode_document(data: bytes) -> Any:
     try:
         return orjson.loads(data)
     except orjson.JSONDecodeError as error:
-        if not data.strip():
-            raise DecodeError(Reason.EMPTY) from None
+        is_cut_off = _is_cut_off(data, error)
+    start = data.lstrip()[:1]
+    if not start:
+        raise DecodeError(Reason.EMPTY)
+    if start in _LENIENT_STARTS:
+        text = data.decode(json.detect_encoding(data), "replace")
         try:
-            return _decode_leniently(data)
-        except (ValueError, RecursionError):
-            raise DecodeError(Reason.TRUNCATED if _is_cut_off(data, error) else Reason.NOT_JSON) from None
-
-
-def _decode_leniently(data: bytes) -> Any:
-    text = data.decode(json.detect_encoding(data), "replace")
-    return json.loads(text, parse_int=_parse_int)
-
-
-def _parse_int(digits: str) -> int | float:
-    """Return a number; a float where it is longer than any count, because Python refuses the longest ones."""
-    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
+            return json.loads(text, parse_int=_parse_int, strict=False)
+        except json.JSONDecodeError as error:
+            is_cut_off = is_cut_off or error.pos >= len(text) or error.msg.startswith("Unterminated string")
+        except RecursionError:
+            is_cut_off = False
+    raise DecodeError(Reason.TRUNCATED if is_cut_off else Reason.NOT_JSON)
 
 
 def _is_cut_off(data: bytes, error: orjson.JSONDecodeError) -> bool:
@@ -56,11 +53,21 @@ def _is_cut_off(data: bytes, error: orjson.JSONDecodeError) -> bool:
     return error.pos == len(error.doc)
 
 
+def _parse_int(digits: str) -> int | float:
+    """Return a number; a float where it is longer than any count, because Python refuses the longest ones."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else float(digits)
+
+
+# Of an object or an array, in UTF-8, UTF-16 or UTF-32, marked or not. Anything else is not worth a second try.
+_LENIENT_STARTS = (b"{", b"[", b"\0", b"\xff", b"\xfe")
+
 # More than any 64 bit integer has.
 _MAX_DIGITS = 20
 
 # What can't be decoded member by member is decoded whole, if it is no larger: its values would take much memory.
 _MAX_LENIENT_MEMBERS_BYTES = 1024 * 1024
+
+_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 _ABSENT = Raw()
 
@@ -85,18 +92,29 @@ class Members:
         Raises DecodeError as `decode_document` does.
         """
         try:
-            members = self._decoder.decode(data)
+            members = self._decode(data)
         except msgspec.ValidationError:
             return None
         except (msgspec.DecodeError, RecursionError) as error:
-            reason = _reason_of(error, data)
-            if reason is not Reason.NOT_JSON or len(data) > _MAX_LENIENT_MEMBERS_BYTES:
-                raise DecodeError(reason) from None
+            if len(data) > _MAX_LENIENT_MEMBERS_BYTES:
+                raise DecodeError(_reason_of(error, data)) from None
             return self._pick(decode_document(data))
         values = ((name, getattr(members, name)) for name in self._names)
         return {
             name: _scalar(bytes(raw)) if name in self._decoded else True for name, raw in values if raw is not _ABSENT
         }
+
+    def _decode(self, data: bytes) -> Any:
+        try:
+            return self._decoder.decode(data)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError:
+            # Half of a surrogate pair is refused, and a client that cuts a text in the middle of an emoji writes one.
+            # No pair is in a word that matters.
+            if _SURROGATE_ESCAPE.search(data) is None:
+                raise
+        return self._decoder.decode(_SURROGATE_ESCAPE.sub(rb"\\ufffd", data))
 
     def _pick(self, document: Any) -> dict[str, Any] | None:
         if not isinstance(document, dict):

@@ -37,7 +37,9 @@ def stop_on_signals() -> threading.Event:
     """Return an event that Ctrl-C and SIGTERM set, in the place of ending the process where it stands."""
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: stop.set())
+        # Who starts us with a signal ignored means it: nohup does.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: stop.set())
     return stop
 
 

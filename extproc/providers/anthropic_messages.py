@@ -70,4 +70,13 @@ def count(counts: Counts) -> TokenUsage:
     )
 
 
-MESSAGES = Flavour("anthropic_messages", semconv.ANTHROPIC, semconv.CHAT, read_request, read_response, count)
+MESSAGES = Flavour(
+    "anthropic_messages",
+    semconv.ANTHROPIC,
+    semconv.CHAT,
+    read_request,
+    read_response,
+    count,
+    restates_usage=False,
+    usage_events=frozenset({"message_start", "message_delta"}),
+)

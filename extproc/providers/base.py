@@ -50,7 +50,11 @@ class ResponseFacts:
 
 @dataclass(frozen=True, slots=True)
 class Flavour:
-    """One API's wire shape. `provider` is whose shape it is: the label where nothing else says who answered."""
+    """One API's wire shape. `provider` is whose shape it is: the label where nothing else says who answered.
+
+    `restates_usage` says that each report of usage in a stream holds all of it, `usage_events` which SSE events have
+    any, by name; none named: any may. Both matter where an event is lost.
+    """
 
     name: str
     provider: str | None
@@ -58,25 +62,28 @@ class Flavour:
     read_request: Callable[[JSONObject], RequestFacts]
     read_response: Callable[[JSONObject], ResponseFacts]
     count: Callable[[Counts], TokenUsage]
+    restates_usage: bool = True
+    usage_events: frozenset[str] = frozenset()
 
 
 class DocumentReader:
     """Reads the documents of one response in turn and keeps what is known so far.
 
     The last reported value of each usage field wins; fields are never summed over documents. Without a flavour the
-    first document that has the shape of one decides.
+    first document that has the shape of one decides. `may_lack_usage` says that usage may have been reported in a part
+    that could not be read, and was not stated again since.
     """
 
     __slots__ = (
         "_detect_shape",
         "_fields",
-        "_fields_since_loss",
         "error_type",
         "finish_reason",
         "flavour",
         "has_content",
         "is_complete",
         "malformed",
+        "may_lack_usage",
         "model",
         "usage",
     )
@@ -90,19 +97,15 @@ class DocumentReader:
         self.has_content = False
         self.is_complete = False
         self.malformed = False
+        self.may_lack_usage = False
         self._detect_shape = detect_shape
         self._fields = UsageFields()
-        self._fields_since_loss: UsageFields | None = None
 
-    @property
-    def may_lack_usage(self) -> bool:
-        """Whether usage may have been reported in a part that could not be read, and was not reported again since."""
-        return self._fields_since_loss is not None
-
-    def lose(self) -> None:
-        """Take note that a part of the answer could not be read."""
-        if not self.is_complete:
-            self._fields_since_loss = UsageFields()
+    def lose(self, event: str = "") -> None:
+        """Take note that a part of the answer could not be read: an event of that name, or who knows what."""
+        names = self.flavour.usage_events if self.flavour else ()
+        can_have_usage = not event or not names or event in names
+        self.may_lack_usage = self.may_lack_usage or (can_have_usage and not self.is_complete)
 
     def read(self, document: Any) -> bool:
         """Take one document into account; say whether it told anything new.
@@ -134,20 +137,13 @@ class DocumentReader:
 
     def _count(self, flavour: Flavour, reported: JSONObject) -> None:
         self._fields.report(reported)
-        counts = Counts(self._fields.fields)
+        counts = Counts(self._fields.fields, self._fields.refused)
         usage = flavour.count(counts)
-        self.malformed = self.malformed or self._fields.malformed or counts.malformed
+        self.malformed = self.malformed or self._fields.is_full or counts.malformed
         if usage != TokenUsage():
             self.usage = usage
-            self._count_since_loss(flavour, reported)
-
-    def _count_since_loss(self, flavour: Flavour, reported: JSONObject) -> None:
-        """Once all that is known was reported behind the loss, nothing that was lost can matter."""
-        if self._fields_since_loss is None or self.usage is None:
-            return
-        self._fields_since_loss.report(reported)
-        if flavour.count(Counts(self._fields_since_loss.fields)) == self.usage and self.usage.total_tokens is not None:
-            self._fields_since_loss = None
+        if self.may_lack_usage and flavour.restates_usage:
+            self.may_lack_usage = flavour.count(Counts(reported)) == TokenUsage()
 
 
 def read_request(document: JSONObject) -> RequestFacts:

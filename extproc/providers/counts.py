@@ -7,6 +7,7 @@ are, or what they mean.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from typing import Any, TypeAlias
 
 JSONObject: TypeAlias = Mapping[str, Any]
@@ -32,11 +33,13 @@ def to_count(value: Any) -> int | None:
 class Counts:
     """The usage fields of a provider, read as token counts.
 
-    `malformed` turns true when a field holds what is no count: a boolean, a string, a fraction, a negative number.
+    `malformed` turns true when a field that is asked for holds what is no count: a boolean, a string, a fraction, a
+    negative number; or when something of the kind was refused for it, as `refused` says by the keys that lead there.
     """
 
-    def __init__(self, fields: JSONObject) -> None:
+    def __init__(self, fields: JSONObject, refused: AbstractSet[tuple[str, ...]] = frozenset()) -> None:
         self._fields = fields
+        self._refused = refused
         self.malformed = False
 
     def get(self, *path: str) -> int | None:
@@ -45,7 +48,7 @@ class Counts:
         for key in path:
             value = value.get(key) if isinstance(value, Mapping) else None
         count = to_count(value)
-        self.malformed = self.malformed or (count is None and value is not None)
+        self.malformed = self.malformed or (count is None and value is not None) or path in self._refused
         return count
 
 
@@ -53,47 +56,50 @@ class UsageFields:
     """The usage fields of a stream, as they were last reported: counts, and details one level deep.
 
     What was said of a field stands until something better is: a count replaces a count, details are merged in the same
-    way, null and what is no count replace nothing. Of a value that is no count only that is kept, as `False`.
+    way, null and what is no count replace nothing. Of a value that is no count only that is kept, as `False`. `refused`
+    names the fields for which something came that could not stand, `is_full` says that there were too many.
     """
 
     def __init__(self) -> None:
         self.fields: dict[str, int | dict[str, int]] = {}
-        self.malformed = False
+        self.refused: set[tuple[str, ...]] = set()
+        self.is_full = False
 
     def report(self, reported: JSONObject) -> None:
         """Take one usage object into account."""
         for name, value in reported.items():
+            if not self._has_room(self.fields, name):
+                continue
             if isinstance(value, Mapping):
                 self._report_details(name, value)
-            elif isinstance(self.fields.get(name), dict):
-                self.malformed = self.malformed or bool(value)  # nothing, in the place of details, says nothing
+            elif self.fields.get(name) and isinstance(self.fields[name], dict):
+                if value:  # null and the like, in the place of details, say nothing
+                    self.refused.add((name,))
             else:
-                self._replace(self.fields, name, value)
+                self._replace(self.fields, (name,), value)
 
     def _report_details(self, name: str, reported: JSONObject) -> None:
-        if not self._has_room(self.fields, name):
-            return
         details = self.fields.get(name)
+        if details and not isinstance(details, dict):
+            self.refused.add((name,))  # a count stands there
+            return
         if not isinstance(details, dict):
-            if details:
-                self.malformed = True  # a count stands there
-                return
             details = self.fields[name] = {}
         for detail, value in reported.items():
-            self._replace(details, detail, value)
+            if self._has_room(details, detail):
+                self._replace(details, (name, detail), value)
 
-    def _replace(self, fields: dict[str, Any], name: str, value: Any) -> None:
-        if value is None or not self._has_room(fields, name):
-            return
-        count = to_count(value)
+    def _replace(self, fields: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+        name, count = path[-1], to_count(value)
         if count is not None:
             fields[name] = count
-        elif to_count(fields.get(name)) is None:
+        elif value is not None and to_count(fields.get(name)) is not None:
+            self.refused.add(path)
+        elif value is not None:
             fields[name] = False
-        else:
-            self.malformed = True
 
     def _has_room(self, fields: Mapping[str, Any], name: str) -> bool:
-        has_room = name in fields or (len(fields) < MAX_USAGE_FIELDS and len(name) <= MAX_USAGE_FIELD_CHARACTERS)
-        self.malformed = self.malformed or not has_room
-        return has_room
+        if name in fields:
+            return True
+        self.is_full = self.is_full or len(fields) >= MAX_USAGE_FIELDS
+        return len(fields) < MAX_USAGE_FIELDS and len(name) <= MAX_USAGE_FIELD_CHARACTERS

@@ -127,7 +127,8 @@ class Session:
             self._exchange.close(Completion.COMPLETE, now)
         self._settle()
         news = self._news(now)
-        if phase is Phase.RESPONSE_HEADERS and self._exchange.wants_whole_response:
+        if phase is Phase.RESPONSE_HEADERS and self._modes.whole_response and self._exchange.wants_whole_response:
+            self._exchange.asked_for_whole_response = True
             return news + self._modes.whole_response
         return news
 

@@ -80,6 +80,29 @@ ODD_VALUES = [
 
 
 @pytest.mark.parametrize("value", ODD_VALUES)
+def test_a_document_may_end_or_be_cut_off_behind_such_a_value(value: bytes) -> None:
+    """The reason is the end, and not the value."""
+    data = b'{"model": "a", "x": [%s]}' % value
+    assert decode_document(data)["model"] == "a"
+    assert MEMBERS.decode(data) == {"model": "a"}
+    cut_in_a_string = b'{"x": [%s], "model": "a' % value
+    assert (reason_of(cut_in_a_string), reason_of_members(cut_in_a_string)) == (Reason.TRUNCATED, Reason.TRUNCATED)
+    assert reason_of(b'{"x": [%s], "model":' % value) is Reason.TRUNCATED
+    assert reason_of(b'{"x": [%s], model}' % value) is Reason.NOT_JSON
+
+
+def test_half_a_pair_is_read_over_however_large_the_document_is() -> None:
+    """Texts are cut in the middle of an emoji, and images stand beside them."""
+    data = b'{"model": "a\\ud83d\\ude00", "x": "\\\\ud83d \\uD83D", "messages": "' + b"a" * 2_000_000 + b'"}'
+    assert MEMBERS.decode(data) == {"model": "a\ufffd\ufffd", "messages": True}
+
+
+def test_a_raw_tab_in_a_string_is_read_over() -> None:
+    """Other parsers take it."""
+    assert decode_document(b'{"x": "a\tb"}') == {"x": "a\tb"}
+
+
+@pytest.mark.parametrize("value", ODD_VALUES)
 def test_a_value_nobody_reads_does_not_cost_the_ones_that_are_read(value: bytes) -> None:
     """In a whole document, and in one of which only some members are read."""
     assert decode_document(b'{"x": [%s], "model": "a"}' % value)["model"] == "a"

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -146,30 +148,45 @@ def test_what_is_no_count_does_not_take_a_count_back() -> None:
     assert (reader.usage, reader.malformed) == (TokenUsage(6), False)
 
 
+LOST = {"lost": True}
+
+
 @pytest.mark.parametrize(
-    ("usages", "may_lack"),
+    ("reports", "restates", "may_lack"),
     [
-        ([{"in": 3, "out": 4}], True),
-        ([{"in": 3, "out": 4}, None, {"in": 3, "out": 9}], False),
-        ([{"in": 3, "out": 4}, None, {"out": 9}], True),  # the prompt may have been told anew in what was lost
-        ([None, {"out": 9}], True),
-        ([{"in": 3, "out": 4}, None, {"out": 9}, {"in": 5}], False),
-        ([None, {"in": 3}], True),  # and the completion as well
+        ([{"in": 3, "out": 4}, LOST], True, True),
+        ([{"in": 3, "out": 4}, LOST, {"in": 3, "out": 9}], True, False),
+        ([{"in": 3, "out": 4}, LOST, {}], True, True),
+        ([LOST, {"in": 3, "out": 4}], True, False),
+        ([LOST, {"in": 3, "out": 4}, LOST], True, True),
+        # Where reports are parts of the whole, nobody knows what the lost one held.
+        ([{"in": 3}, LOST, {"out": 9}], False, True),
+        ([LOST, {"in": 3, "out": 4}], False, True),
     ],
 )
-def test_a_loss_matters_until_all_that_is_known_was_reported_again(
-    usages: list[dict[str, int] | None], may_lack: bool
+def test_a_loss_matters_until_usage_is_stated_anew(
+    reports: list[dict[str, int]], restates: bool, may_lack: bool
 ) -> None:
-    """`None` is the loss, which also stands at the end of the first."""
-    reader = DocumentReader(FLAVOUR, lambda _: None)
-    for usage in usages:
-        if usage is None:
+    """All of it, as most APIs do with each report."""
+    reader = DocumentReader(replace(FLAVOUR, restates_usage=restates), lambda _: None)
+    for usage in reports:
+        if usage is LOST:
             reader.lose()
         else:
             reader.read({"usage": usage})
-    if None not in usages:
-        reader.lose()
     assert reader.may_lack_usage is may_lack
+
+
+@pytest.mark.parametrize(("event", "may_lack"), [("usage", True), ("", True), ("content", False)])
+def test_only_events_that_can_have_usage_matter(event: str, may_lack: bool) -> None:
+    """By their names, where the API has names."""
+    reader = DocumentReader(replace(FLAVOUR, usage_events=frozenset({"usage"})), lambda _: None)
+    reader.lose(event)
+    assert reader.may_lack_usage is may_lack
+    for flavour in (FLAVOUR, None):
+        reader = DocumentReader(flavour, lambda _: None)
+        reader.lose(event)
+        assert reader.may_lack_usage
 
 
 def test_what_is_lost_behind_the_end_does_not_matter() -> None:

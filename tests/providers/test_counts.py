@@ -47,32 +47,39 @@ def test_details_are_merged_field_by_field() -> None:
     """One that is not repeated is not taken back."""
     fields = fields_of({"in": 1, "details": {"cached": 4, "audio": 1}}, {"details": {"audio": 2, "cached": None}})
     assert fields.fields == {"in": 1, "details": {"cached": 4, "audio": 2}}
-    assert not fields.malformed
+    assert fields.refused == set()
 
 
 @pytest.mark.parametrize("nothing", [None, 0, [], "", False])
 def test_nothing_does_not_take_the_place_of_details(nothing: object) -> None:
     """Nor does it keep details out that come later."""
     fields = fields_of({"details": {"cached": 4}}, {"details": nothing}, {"details": {"cached": 5}})
-    assert (fields.fields, fields.malformed) == ({"details": {"cached": 5}}, False)
+    assert (fields.fields, fields.refused) == ({"details": {"cached": 5}}, set())
     fields = fields_of({"details": nothing}, {"details": {"cached": 5}})
-    assert (fields.fields, fields.malformed) == ({"details": {"cached": 5}}, False)
+    assert (fields.fields, fields.refused) == ({"details": {"cached": 5}}, set())
 
 
 def test_a_count_and_details_do_not_take_each_others_place() -> None:
     """One of the two is wrong; what was said first stands, and it is noticed."""
     fields = fields_of({"in": 1}, {"in": {"nested": 2}})
-    assert (fields.fields, fields.malformed) == ({"in": 1}, True)
+    assert (fields.fields, fields.refused) == ({"in": 1}, {("in",)})
     fields = fields_of({"in": {"nested": 2}}, {"in": 1})
-    assert (fields.fields, fields.malformed) == ({"in": {"nested": 2}}, True)
+    assert (fields.fields, fields.refused) == ({"in": {"nested": 2}}, {("in",)})
+    assert fields_of({"in": {}}, {"in": 5}).fields == {"in": 5}
 
 
 def test_what_is_no_count_does_not_replace_one() -> None:
     """It is noticed; where there was no count, only that there was something is kept."""
     fields = fields_of({"in": 3}, {"in": "x"})
-    assert (fields.fields, fields.malformed) == ({"in": 3}, True)
+    assert (fields.fields, fields.refused) == ({"in": 3}, {("in",)})
+    fields = fields_of({"details": {"cached": 3}, "cost": 0}, {"details": {"cached": "x"}, "cost": 0.001})
+    assert fields.refused == {("details", "cached"), ("cost",)}
+    for path, malformed in ((("details", "cached"), True), (("details",), True), (("in",), False)):
+        counts = Counts(fields.fields, fields.refused)
+        counts.get(*path)
+        assert counts.malformed is malformed
     fields = fields_of({"tier": "standard" * 1000, "list": [{}] * 1000}, {"tier": "batch"})
-    assert (fields.fields, fields.malformed) == ({"tier": False, "list": False}, False)
+    assert (fields.fields, fields.refused) == ({"tier": False, "list": False}, set())
     counts = Counts(fields.fields)
     assert (counts.get("tier"), counts.malformed) == (None, True)
 
@@ -86,12 +93,12 @@ def test_a_stream_that_makes_up_fields_does_not_make_us_keep_them() -> None:
     details = fields.fields["details"]
     assert isinstance(details, dict)
     assert (fields.fields["in"], len(fields.fields), len(details)) == (2, MAX_USAGE_FIELDS, MAX_USAGE_FIELDS)
-    assert fields.malformed
+    assert fields.is_full
 
 
 def test_names_of_fields_are_bounded() -> None:
-    """What is longer is no field of any API; it is noticed."""
+    """What is longer is no field of any API."""
     longest = "x" * MAX_USAGE_FIELD_CHARACTERS
     assert fields_of({longest: 1}).fields == {longest: 1}
     fields = fields_of({longest + "x": 1, longest + "y": {"in": 1}})
-    assert (fields.fields, fields.malformed) == ({}, True)
+    assert (fields.fields, fields.is_full) == ({}, False)

@@ -253,6 +253,21 @@ def test_a_whole_answer_is_asked_for_where_that_makes_sense(heard: Everything) -
     assert override.request_body_mode == ProcessingMode.BUFFERED_PARTIAL
 
 
+@pytest.mark.parametrize(("mode", "errors"), [("STREAMED", 1), ("FULL_DUPLEX_STREAMED", 0)])
+def test_half_of_an_answer_is_an_error_only_where_all_of_it_was_asked_for(
+    heard: Everything, mode: str, errors: int
+) -> None:
+    """Elsewhere a client has hung up."""
+    session = open_session(heard)
+    session.receive(request_headers(config=protocol("BUFFERED_PARTIAL", mode)), 0.0)
+    session.receive(request_body(), 0.0)
+    headers = {":status": "200", "content-type": "application/json", "content-length": str(len(ANSWER))}
+    session.receive(response_headers(headers), 0.0)
+    session.receive(response_body(ANSWER[:20], end=False), 0.0)
+    session.closed(Completion.CANCELLED, 1.0)
+    assert [len(record.extraction_errors) for record in heard.records] == [errors]
+
+
 def test_nothing_is_asked_for_of_a_live_stream(heard: Everything) -> None:
     """It has no length."""
     session = open_session(heard)
