@@ -203,6 +203,23 @@ def test_what_has_no_members_says_why(data: bytes, reason: Reason | None) -> Non
         assert reason_of_members(data) is reason
 
 
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (b'"x": 1.', Reason.TRUNCATED),
+        (b'"x": -', Reason.TRUNCATED),
+        (b'"x": "a', Reason.TRUNCATED),
+        (b'"x": 1', Reason.TRUNCATED),
+        (b'"x": a}', Reason.NOT_JSON),
+        (b'"x": 1.}', Reason.NOT_JSON),
+    ],
+)
+def test_what_is_large_says_why_too(end: bytes, reason: Reason) -> None:
+    """Without becoming values."""
+    assert reason_of_members(b'{"messages": "' + b"a" * 1024 * 1024 + b'", ' + end) is reason
+    assert reason_of_members(b" " * 1024 * 1025) is Reason.EMPTY
+
+
 def test_millions_of_values_take_no_memory() -> None:
     """They are bytes on the wire, and would be objects of dozens of bytes each."""
     data = b'{"messages": [' + b"{}," * 1_000_000 + b'{}], "model": "a"}'
