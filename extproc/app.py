@@ -29,9 +29,6 @@ from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
 
 log = logging.getLogger("extproc")
 
-# How long the last tasks may take once no stream is left.
-_END_SECONDS = 2.0
-
 
 def build_processor(settings: Settings, registry: CollectorRegistry) -> Processor:
     """Return what all sessions share, with its metrics in `registry`."""
@@ -77,17 +74,9 @@ async def serve(settings: Settings) -> None:
         await stop.wait()
         log.info("draining: running streams have %g s to finish", settings.drain_seconds)
         await _drain(server, settings.drain_seconds, stop_at_once)
-        await _let_tasks_end()
         log.info("stopped")
     finally:
         admin.close()
-
-
-async def _let_tasks_end() -> None:
-    """Wait for the tasks of gRPC's own, which outlive their streams by a moment and complain if they are cancelled."""
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    if tasks:
-        await asyncio.wait(tasks, timeout=_END_SECONDS)
 
 
 def _stop_events() -> tuple[asyncio.Event, asyncio.Event]:

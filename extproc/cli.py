@@ -18,11 +18,7 @@ from typer.exceptions import TyperException
 
 from extproc import __version__
 from extproc.config.address import MAX_PORT
-from extproc.errors import ExtprocError, SettingsError
-
-EXIT_FAILURE = 1
-EXIT_USAGE = 2
-EXIT_INTERRUPTED = 130
+from extproc.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, ExtprocError, SettingsError
 
 app = typer.Typer(
     name="extproc",

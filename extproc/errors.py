@@ -1,4 +1,4 @@
-"""What can go wrong, as closed sets of stages and reasons.
+"""What can go wrong, as closed sets of stages and reasons, and what a command ends with then.
 
 Errors about traffic are values with low-cardinality names, never text from the traffic: they end up in a metric's
 labels. Errors about settings are sentences for a person. Imports nothing of ours.
@@ -8,6 +8,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import Final
+
+EXIT_FAILURE: Final = 1
+EXIT_USAGE: Final = 2
+# What a shell expects of a command that Ctrl-C has ended.
+EXIT_INTERRUPTED: Final = 130
 
 
 class Stage(enum.StrEnum):

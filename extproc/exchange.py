@@ -188,7 +188,8 @@ class Exchange:
             self._request_facts = facts or self._request_facts
         # What could not be read may have been a question to a model all the same: its answer tells.
         is_known = self._is_llm or self._provider is not None or self._target.provider is not None
-        self.is_detachable = not is_known and not request.is_lost
+        if not is_known and not request.is_lost:
+            self.is_detachable = True
 
     def _end_response(self, now: float) -> None:
         if self.record is not None:
@@ -260,5 +261,4 @@ class Exchange:
 
 def _number(value: str | None) -> int | None:
     """Return the whole number in a header's value, if it is one."""
-    is_number = value is not None and len(value) <= _MAX_DIGITS and value.isascii() and value.isdecimal()
-    return int(value) if value and is_number else None
+    return int(value) if value and len(value) <= _MAX_DIGITS and value.isascii() and value.isdecimal() else None

@@ -512,6 +512,15 @@ def test_an_answer_that_is_no_document_is_not_of_interest() -> None:
     assert exchange.is_detachable
 
 
+def test_what_was_let_go_once_stays_so() -> None:
+    """Though its request turns out to be a question behind the answer: nobody watches any more."""
+    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange.request_headers({":method": "POST", ":path": "/upload"}, end_of_stream=False)
+    exchange.response_headers({":status": "200", "content-type": "image/png"}, end_of_stream=False, now=1.0)
+    exchange.request_body(Case().request, end_of_stream=True)
+    assert exchange.is_detachable
+
+
 def test_what_the_configuration_says_of_the_provider_stands() -> None:
     """Word for word, above the authority; and then a body that can't be read is counted on any path."""
     exchange = started(replace(Case(), path="/openai", request=b"not json"), provider="OpenAI prod")

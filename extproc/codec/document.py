@@ -142,6 +142,14 @@ def _reason_of(error: Exception, data: bytes) -> Reason:
     return Reason.TRUNCATED if is_cut else Reason.NOT_JSON
 
 
+def _hold(held: bytearray, part: bytes, max_bytes: int) -> None:
+    """Keep one more part of what is not complete; raise DecodeError(TOO_LARGE) and keep nothing beyond the bound."""
+    if len(held) + len(part) > max_bytes:
+        held.clear()
+        raise DecodeError(Reason.TOO_LARGE)
+    held += part
+
+
 class WholeDocument:
     """The body is one document. `max_document_bytes` bounds what is kept of it."""
 
@@ -151,10 +159,7 @@ class WholeDocument:
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Keep the chunk; a document is known when the body ends."""
-        if len(self._held) + len(chunk) > self._max_document_bytes:
-            self._held.clear()
-            raise DecodeError(Reason.TOO_LARGE)
-        self._held += chunk
+        _hold(self._held, chunk, self._max_document_bytes)
         return iter(())
 
     def finish(self) -> Iterator[Payload]:
@@ -211,7 +216,7 @@ class DocumentArray:
                     self._closed = True
                     yield from self._end_element(chunk[start : position - 1])
         if self._depth:
-            self._keep(chunk[start:])
+            _hold(self._held, chunk[start:], self._max_element_bytes)
 
     def finish(self) -> Iterator[Payload]:
         """Raise DecodeError(TRUNCATED) unless the array was closed."""
@@ -233,14 +238,8 @@ class DocumentArray:
             self._in_string = False
         return match.end()
 
-    def _keep(self, part: bytes) -> None:
-        if len(self._held) + len(part) > self._max_element_bytes:
-            self._held.clear()
-            raise DecodeError(Reason.TOO_LARGE)
-        self._held += part
-
     def _end_element(self, part: bytes) -> Iterator[Payload]:
-        self._keep(part)
+        _hold(self._held, part, self._max_element_bytes)
         data = bytes(self._held).strip(_WHITESPACE)
         self._held.clear()
         if data:

@@ -63,9 +63,8 @@ class SniffedBody:
         if self._framing is None:
             chunk = (self._lead + chunk).lstrip()
             text = chunk.removeprefix(BOM).lstrip()
-            # Nothing but white space and a mark, or a part of it: more has to come.
-            self._lead = BOM if chunk.startswith(BOM) and not text else chunk if chunk in (BOM[:1], BOM[:2]) else b""
-            if not text or self._lead:
+            if not text or BOM.startswith(chunk):
+                self._lead = chunk[: len(BOM)]  # the mark, or a part of it, and else nothing: more has to come
                 return
             self._framing = self._choose(text[:1])
             chunk = text

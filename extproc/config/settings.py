@@ -25,9 +25,6 @@ _KIB = 1024
 _MIB = 1024 * _KIB
 
 
-# Namespaces that are Envoy's own, and written beside ours in any case.
-_RESERVED_NAMESPACES = frozenset({RATELIMIT_NAMESPACE})
-
 # How other programs call our levels; LOG_LEVEL is a common name for a variable, and need not have been set for us.
 _LOG_LEVELS = {"warn": "warning", "critical": "error", "fatal": "error", "trace": "debug", "notset": "debug"}
 
@@ -37,7 +34,7 @@ def _checked_log_level(text: Any) -> Any:
 
 
 def _checked_namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
-    if not all(names) or len(set(names)) < len(names) or _RESERVED_NAMESPACES.intersection(names):
+    if not all(names) or len(set(names)) < len(names) or RATELIMIT_NAMESPACE in names:
         raise SettingsError(f"{', '.join(names)!r}: use names that differ, none of them empty or {RATELIMIT_NAMESPACE}")
     return names
 
@@ -131,6 +128,13 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Return the variables that look like ours and are none: misspelt, or of another version."""
     known = {ENV_PREFIX + name.upper() for name in Settings.model_fields}
     return sorted(name for name in environ if name.startswith(ENV_PREFIX) and name not in known)
+
+
+def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return an environment that tells a sidecar nothing: it has its defaults, and what flags say."""
+    return {
+        name: value for name, value in environ.items() if not name.startswith(ENV_PREFIX) and name not in _KGATEWAY_ENV
+    }
 
 
 def _read_file(config_file: Path | None) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from extproc.demo.course import Exchanged, check_all, exchange
 from extproc.demo.mock.server import PROVIDERS, REALISTIC, MockProviders
 from extproc.demo.requests import demo_requests
 from extproc.demo.stack import Ports, Stack
-from extproc.demo.terminal import EXIT_INTERRUPTED, build_console, stay, stop_on_signals, unless_stopping
+from extproc.demo.terminal import build_console, stay, stop_on_signals, unless_stopping
+from extproc.errors import EXIT_FAILURE, EXIT_INTERRUPTED
 
 _TO_TRY = """\
   curl http://{gateway}/openai/v1/chat/completions -H content-type:application/json \\
@@ -60,7 +61,7 @@ def show(ports: Ports, *, once: bool) -> int:
                 return 0
     if stop.is_set():
         return EXIT_INTERRUPTED
-    return 1 if differences else 0
+    return EXIT_FAILURE if differences else 0
 
 
 def _print_exchange(console: Console, one: Exchanged) -> None:

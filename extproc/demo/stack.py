@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 import sysconfig
@@ -22,6 +21,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from extproc.config.address import MAX_SOCKET_NAME_BYTES, HostPort
+from extproc.config.settings import without_settings
 from extproc.demo.bootstrap import Bootstrap
 from extproc.demo.process import Child, claim_port
 from extproc.errors import SettingsError
@@ -50,9 +50,6 @@ def find_envoy() -> str:
 
 # No proxy stands between us and loopback, whatever the environment says of the rest of the world.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-
-# What a sidecar is told by its environment. The demo's own shows the defaults.
-_SIDECAR_VARIABLES = re.compile(r"EXTPROC_|LISTEN_ADDR$|LOG_LEVEL$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +121,8 @@ class Stack:
         self.metrics = claim_port(self.metrics, "--metrics-port")
         command = (sys.executable, "-P", "-m", "extproc", "serve")
         flags = ("--listen", f"unix:{self._socket}", "--admin-listen", str(self.metrics), *self._sidecar_flags)
-        environ = {name: value for name, value in os.environ.items() if not _SIDECAR_VARIABLES.match(name)}
         log = self._path / "sidecar.log"
-        self.sidecar = Child("the sidecar", (*command, *flags), log, environ=environ)
+        self.sidecar = Child("the sidecar", (*command, *flags), log, environ=without_settings(os.environ))
         self.sidecar.wait_until(lambda: _is_ok(f"http://{self.metrics}/readyz"), _SIDECAR_READY_SECONDS)
 
     def _start_envoy(self) -> None:

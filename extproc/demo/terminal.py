@@ -15,9 +15,6 @@ from rich.console import Console
 from extproc.demo.stack import Stack
 from extproc.errors import ExtprocError
 
-# What a shell expects of a command that Ctrl-C has ended.
-EXIT_INTERRUPTED = 130
-
 # How often a stack that only stays up is looked at.
 _CHECK_SECONDS = 0.5
 

@@ -20,7 +20,7 @@ from extproc.providers.base import (
     read_request,
     word_at,
 )
-from extproc.providers.counts import Counts, JSONObject
+from extproc.providers.counts import Counts, JSONObject, sum_known
 from extproc.usage import TokenUsage
 
 # What the deltas of a content block call the part that the model produced.
@@ -61,9 +61,8 @@ def count(counts: Counts) -> TokenUsage:
     """Return the usage in `usage`: what was fresh, read from the cache and written to it make up the prompt."""
     fresh = counts.get("input_tokens")
     read, written = counts.get("cache_read_input_tokens"), counts.get("cache_creation_input_tokens")
-    parts = [part for part in (fresh, read, written) if part is not None]
     return TokenUsage(
-        prompt_tokens=sum(parts) if parts else None,
+        prompt_tokens=sum_known(fresh, read, written),
         completion_tokens=counts.get("output_tokens"),
         cached_tokens=read,
         cache_creation_tokens=written,

@@ -7,7 +7,7 @@ Must not know bytes, chunks, headers or time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -179,6 +179,11 @@ def word_at(document: JSONObject, key: str) -> str | None:
     """Return the word under `key`, of an API's own vocabulary."""
     value = document.get(key)
     return value if isinstance(value, str) and is_word(value) else None
+
+
+def first_word_at(documents: Iterable[JSONObject], key: str) -> str | None:
+    """Return the first word under `key` in any of the documents."""
+    return next(filter(None, (word_at(document, key) for document in documents)), None)
 
 
 def clean_name(value: str) -> str | None:

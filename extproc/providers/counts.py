@@ -30,6 +30,12 @@ def to_count(value: Any) -> int | None:
     return value
 
 
+def sum_known(*parts: int | None) -> int | None:
+    """Return the sum of the counts that are there; None if none is."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if known else None
+
+
 class Counts:
     """The usage fields of a provider, read as token counts.
 
@@ -90,13 +96,13 @@ class UsageFields:
                 self._replace(details, (name, detail), value)
 
     def _replace(self, fields: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
+        if value is None:
+            return
         name, count = path[-1], to_count(value)
-        if count is not None:
-            fields[name] = count
-        elif value is not None and to_count(fields.get(name)) is not None:
+        if count is None and to_count(fields.get(name)) is not None:
             self.refused.add(path)
-        elif value is not None:
-            fields[name] = False
+        else:
+            fields[name] = False if count is None else count
 
     def _has_room(self, fields: Mapping[str, Any], name: str) -> bool:
         if name in fields:

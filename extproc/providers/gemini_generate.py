@@ -16,14 +16,14 @@ from extproc.providers.base import (
     RequestFacts,
     ResponseFacts,
     error_type_of,
+    first_word_at,
     name_at,
     object_at,
     objects_at,
     optional_object,
     read_request,
-    word_at,
 )
-from extproc.providers.counts import Counts, JSONObject
+from extproc.providers.counts import Counts, JSONObject, sum_known
 from extproc.usage import TokenUsage
 
 
@@ -38,7 +38,7 @@ def read_generate_response(document: JSONObject) -> ResponseFacts:
     return ResponseFacts(
         model=name_at(document, "modelVersion"),
         usage=optional_object(document, "usageMetadata"),
-        finish_reason=next(filter(None, (word_at(candidate, "finishReason") for candidate in candidates)), None),
+        finish_reason=first_word_at(candidates, "finishReason"),
         error_type=error_type_of(document),
         has_content=any(_has_content(candidate) for candidate in candidates),
     )
@@ -97,19 +97,13 @@ def count_interaction(counts: Counts) -> TokenUsage:
 def _inclusive(**counts: int | None) -> TokenUsage:
     """Return the usage by the contract: tool use belongs to the prompt, thoughts to the completion."""
     return TokenUsage(
-        prompt_tokens=_sum(counts["prompt"], counts["tool_use"]),
-        completion_tokens=_sum(counts["output"], counts["thoughts"]),
+        prompt_tokens=sum_known(counts["prompt"], counts["tool_use"]),
+        completion_tokens=sum_known(counts["output"], counts["thoughts"]),
         provider_total_tokens=counts["total"],
         cached_tokens=counts["cached"],
         reasoning_tokens=counts["thoughts"],
         tool_use_prompt_tokens=counts["tool_use"],
     )
-
-
-def _sum(*parts: int | None) -> int | None:
-    """Return the sum of the counts that are there; None if none is."""
-    known = [part for part in parts if part is not None]
-    return sum(known) if known else None
 
 
 GENERATE = Flavour(

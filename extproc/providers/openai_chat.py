@@ -15,12 +15,12 @@ from extproc.providers.base import (
     Flavour,
     ResponseFacts,
     error_type_of,
+    first_word_at,
     name_at,
     object_at,
     objects_at,
     optional_object,
     read_request,
-    word_at,
 )
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
@@ -35,7 +35,7 @@ def read_response(document: JSONObject) -> ResponseFacts:
     return ResponseFacts(
         model=name_at(document, "model"),
         usage=_reported_usage(document),
-        finish_reason=next(filter(None, (word_at(choice, "finish_reason") for choice in choices)), None),
+        finish_reason=first_word_at(choices, "finish_reason"),
         error_type=error_type_of(document),
         has_content=any(_has_content(choice) for choice in choices),
     )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -41,9 +40,7 @@ class AioServer:
         self._processor = processor
         self._health = health
         self._drain_deadline: float | None = None
-        self._open_streams = 0
-        self._all_closed = asyncio.Event()
-        self._all_closed.set()
+        self._streams: set[asyncio.Task[Any]] = set()  # gRPC's own tasks, one for each stream
         self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)])
         self._server.add_generic_rpc_handlers((self._ext_proc_handler(), self._health_handler()))
 
@@ -65,9 +62,10 @@ class AioServer:
         self._drain_deadline = time.monotonic() + grace_seconds
         self._health.set_serving(False)
         await self._server.stop(grace_seconds)
-        # Streams that were cut off settle a moment later, and are counted only then.
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._all_closed.wait(), _SETTLE_SECONDS)
+        # Streams that were cut off settle a moment later, and are counted only then; and gRPC complains of a task that
+        # is cancelled with the loop before it is done with its stream.
+        if self._streams:
+            await asyncio.wait(self._streams, timeout=_SETTLE_SECONDS)
 
     def _ext_proc_handler(self) -> grpc.GenericRpcHandler:
         return grpc.method_handlers_generic_handler(
@@ -85,8 +83,9 @@ class AioServer:
 
     async def _process(self, _requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         session = self._processor.open_session(context.invocation_metadata() or (), time.monotonic())
-        self._open_streams += 1
-        self._all_closed.clear()
+        if (task := asyncio.current_task()) is not None:
+            self._streams.add(task)
+            task.add_done_callback(self._streams.discard)
         try:
             await self._carry(session, context)
         except asyncio.CancelledError:
@@ -99,9 +98,6 @@ class AioServer:
         # What is still open when the grace of a drain is over was ended by us, and else by Envoy.
         is_our_doing = self._drain_deadline is not None and now >= self._drain_deadline
         session.closed(Completion.TRUNCATED if is_our_doing else Completion.CANCELLED, now)
-        self._open_streams -= 1
-        if self._open_streams == 0:
-            self._all_closed.set()
 
     async def _carry(self, session: Session, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         while True:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from extproc.config.settings import Settings, load_settings, unknown_variables
+from extproc.config.settings import Settings, load_settings, unknown_variables, without_settings
 from extproc.errors import SettingsError
 
 
@@ -120,6 +120,12 @@ def test_a_message_size_beyond_grpcs_own_bound_is_refused() -> None:
     """In one line, and not when the server starts."""
     (line,) = problems(environ={"EXTPROC_MAX_MESSAGE_BYTES": str(2**31)})
     assert line.startswith("EXTPROC_MAX_MESSAGE_BYTES: input should be less than or equal to 2147483647")
+
+
+def test_an_environment_without_settings_keeps_the_rest() -> None:
+    """For a sidecar that is to have the defaults."""
+    environ = {"PATH": "/bin", "EXTPROC_LISTEN": "x", "EXTPROC_NOPE": "x", "LISTEN_ADDR": "x", "MY_LOG_LEVEL": "x"}
+    assert without_settings(environ) == {"PATH": "/bin", "MY_LOG_LEVEL": "x"}
 
 
 def test_variables_that_look_like_ours_and_are_none_are_found() -> None:

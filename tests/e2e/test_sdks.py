@@ -34,20 +34,9 @@ class Clients:
         self._http = httpx2.Client(transport=self.recorder)
         self.request_id = str(uuid.uuid4())
         headers = {"x-request-id": self.request_id}
-        self.openai = openai.OpenAI(
-            base_url=f"{url}/openai/v1",
-            api_key="sk-test",
-            http_client=self._http,
-            default_headers=headers,
-            max_retries=0,
-        )
-        self.anthropic = anthropic.Anthropic(
-            base_url=f"{url}/anthropic",
-            api_key="sk-ant-test",
-            http_client=self._http,
-            default_headers=headers,
-            max_retries=0,
-        )
+        common: Any = {"http_client": self._http, "default_headers": headers, "max_retries": 0}
+        self.openai = openai.OpenAI(base_url=f"{url}/openai/v1", api_key="sk-test", **common)
+        self.anthropic = anthropic.Anthropic(base_url=f"{url}/anthropic", api_key="sk-ant-test", **common)
         options = types.HttpOptions(base_url=f"{url}/gemini", headers=headers, httpx_client=self._http)
         self.gemini = genai.Client(api_key="AIza-test", http_options=options)
 

@@ -15,16 +15,14 @@ from typing import Self
 
 from support.waiting import wait_for
 
+from extproc.config.settings import without_settings
+
 READY = re.compile(r"ready: ext_proc on (?P<listen>\S+), admin on http://(?P<admin>\S+), ")
 
 
-# What tells a sidecar its settings: those of whoever runs the tests are not theirs.
-_SETTINGS = re.compile(r"EXTPROC_|LISTEN_ADDR$|LOG_LEVEL$")
-
-
 def inherited_environ(**changes: str) -> dict[str, str]:
-    """Return the environment of a process of the tests."""
-    return {name: value for name, value in os.environ.items() if not _SETTINGS.match(name)} | changes
+    """Return the environment of a process of the tests: the settings of whoever runs them are not theirs."""
+    return without_settings(os.environ) | changes
 
 
 def command(*arguments: str) -> list[str]:
