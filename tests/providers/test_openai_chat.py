@@ -50,6 +50,14 @@ def test_groq_has_its_usage_elsewhere() -> None:
     assert read_response({"x_groq": "x", "usage": "y"}).usage is None
 
 
+def test_moonshot_has_its_usage_in_a_choice() -> None:
+    """The last of a stream; again the usual place wins."""
+    choices = [{"delta": {}}, {"delta": {}, "finish_reason": "stop", "usage": {"prompt_tokens": 19}}]
+    assert read_response({"choices": choices}).usage == {"prompt_tokens": 19}
+    assert read_response({"choices": choices, "usage": {"prompt_tokens": 1}}).usage == {"prompt_tokens": 1}
+    assert read_response({"choices": [{"usage": [9]}], "usage": None}).usage is None
+
+
 def test_a_usage_inside_content_never_counts() -> None:
     """Tool calls may hold anything."""
     nested = {"message": {"tool_calls": [{"function": {"usage": {"prompt_tokens": 99}}}], "usage": {"total_tokens": 9}}}
@@ -91,11 +99,32 @@ def test_reasoning_without_a_completion_is_kept_beside_nothing() -> None:
     assert count(Counts(fields)) == TokenUsage(1, None, 9, reasoning_tokens=2)
 
 
-def test_deepseek_has_its_own_word_for_cached() -> None:
-    """Used where the details do not say."""
-    assert count(Counts({"prompt_cache_hit_tokens": 8})).cached_tokens == 8
-    details = {"prompt_cache_hit_tokens": 8, "prompt_tokens_details": {"cached_tokens": 0}}
-    assert count(Counts(details)).cached_tokens == 0
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        # DeepSeek
+        ({"prompt_cache_hit_tokens": 8, "prompt_cache_miss_tokens": 2}, TokenUsage(cached_tokens=8)),
+        ({"prompt_cache_hit_tokens": 8, "prompt_tokens_details": {"cached_tokens": 0}}, TokenUsage(cached_tokens=0)),
+        # Writer
+        (
+            {"prompt_token_details": {"cached_tokens": 4}, "completion_token_details": {"reasoning_tokens": 3}},
+            TokenUsage(cached_tokens=4, reasoning_tokens=3),
+        ),
+        # Together AI and Moonshot; Perplexity
+        ({"cached_tokens": 16}, TokenUsage(cached_tokens=16)),
+        ({"reasoning_tokens": 5, "completion_tokens": 9}, TokenUsage(None, 9, reasoning_tokens=5)),
+        # LiteLLM
+        ({"prompt_tokens_details": {"cache_creation_tokens": 7}}, TokenUsage(cache_creation_tokens=7)),
+        ({"cache_creation_input_tokens": 6, "cache_read_input_tokens": 2}, TokenUsage(cache_creation_tokens=6)),
+        (
+            {"prompt_tokens_details": {"cache_write_tokens": 1, "cache_creation_tokens": 7}},
+            TokenUsage(cache_creation_tokens=1),
+        ),
+    ],
+)
+def test_vendors_have_their_own_words(fields: dict[str, object], expected: TokenUsage) -> None:
+    """Used where OpenAI's details do not say."""
+    assert count(Counts(fields)) == expected
 
 
 @pytest.mark.parametrize(
