@@ -20,13 +20,15 @@ VOCABULARY = {"extproc.errors", "extproc.usage", "extproc.semconv"}
 CODEC = VOCABULARY | {"extproc.codec"}
 PROVIDERS = VOCABULARY | {"extproc.providers"}
 READERS = CODEC | PROVIDERS | {"extproc.readers"}
-EXCHANGE = READERS | {"extproc.exchange"}
+HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
+EXCHANGE = READERS | HEADERS | {"extproc.exchange"}
 ROOMS = {
     "extproc.errors": set(),
     "extproc.semconv": set(),
     "extproc.usage": {"extproc.errors"},
     "extproc.codec": CODEC,
     "extproc.providers": PROVIDERS,
+    "extproc.headers": HEADERS,
     "extproc.readers": READERS,
     "extproc.exchange": EXCHANGE,
     "extproc.wire": VOCABULARY | {"extproc.wire"},
@@ -39,8 +41,8 @@ ROOMS = {
 }
 
 # The rooms that only compute know no way to do anything else.
-PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.codec", "extproc.providers", "extproc.readers",
-        "extproc.exchange")  # fmt: skip
+PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.codec", "extproc.providers", "extproc.headers",
+        "extproc.readers", "extproc.exchange")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
           "threading", "random", "pathlib", "datetime", "envoy_data_plane"}  # fmt: skip
 
