@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from pydantic import ValidationError
+
 from extproc.errors import ExtprocError
 from extproc.usage import TokenUsage
 
@@ -17,16 +19,28 @@ from extproc.usage import TokenUsage
 TOKEN_FIELDS = (*(each.name for each in fields(TokenUsage)), "total_tokens")
 
 
+# How pydantic says that something is none; its own words name our classes.
+_NO_OBJECT = ("model_type", "dict_type")
+
+
 class CaptureError(ExtprocError):
     """A capture that can't be read. The message is one line for a person and repeats nothing of the traffic."""
+
+
+def problem_in(error: ValidationError) -> str:
+    """Return the first problem of what was checked: where it is, and what should be there."""
+    problem = error.errors(include_input=False, include_context=False, include_url=False)[0]
+    what = "input should be an object" if problem["type"] in _NO_OBJECT else problem["msg"]
+    where = ".".join(str(part) for part in problem["loc"])
+    return f"{where}: {what[:1].lower()}{what[1:]}" if where else f"{what[:1].lower()}{what[1:]}"
 
 
 @dataclass(frozen=True, slots=True)
 class Capture:
     """One HTTP exchange. Header names are in lower case, and only those the sidecar reads are there.
 
-    `status` is None where there was no answer, `response` where the capture does not hold its body. `expected` holds
-    those of `TOKEN_FIELDS` that are known of it (None: there must be none), or is None where nobody says what to expect.
+    `status` is None where there was no answer, `response` where the capture does not hold its body, `expected` where
+    nobody says what to expect; else it holds some of `TOKEN_FIELDS`, with None for a count that must not be there.
     """
 
     name: str

@@ -16,7 +16,7 @@ from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
 from extproc.exchange import RESPONSE_HEADERS
 from extproc.providers.base import clean_name
-from extproc.replay.capture import TOKEN_FIELDS, Capture, CaptureError, Source, some, without_query
+from extproc.replay.capture import TOKEN_FIELDS, Capture, CaptureError, Source, problem_in, some, without_query
 
 CASE = "case.json"
 REQUESTS = ("request.json", "request.bin")
@@ -116,10 +116,7 @@ def _read_case(folder: Path) -> Case:
     try:
         return Case.model_validate_json(_read(folder / CASE))
     except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"][:1])
-        what = problem["msg"][:1].lower() + problem["msg"][1:]
-        raise CaptureError(f"{CASE}: {where}: {what}" if where else f"{CASE}: {what}") from None
+        raise CaptureError(f"{CASE}: {problem_in(error)}") from None
 
 
 def _read(path: Path) -> bytes:

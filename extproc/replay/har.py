@@ -21,7 +21,7 @@ from extproc.codec.payload import BOM
 from extproc.errors import DecodeError
 from extproc.exchange import RESPONSE_HEADERS
 from extproc.providers.base import clean_name
-from extproc.replay.capture import Capture, CaptureError, Source, some
+from extproc.replay.capture import Capture, CaptureError, Source, problem_in, some
 
 # Of a form whose text was not kept, between its parts.
 _BOUNDARY = "extproc-replay"
@@ -92,9 +92,7 @@ def read_entry(entry: Any, name: str) -> Capture:
     try:
         checked = _Entry.model_validate(entry)
     except ValidationError as error:
-        problem = error.errors(include_input=False, include_url=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise CaptureError(f"{where}: {problem['msg'][:1].lower()}{problem['msg'][1:]}") from None
+        raise CaptureError(problem_in(error)) from None
     request, response = checked.request, checked.response
     url = _split(request.url)
     body, content_type = _posted(request)

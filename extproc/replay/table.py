@@ -5,6 +5,7 @@ Owns: what a person sees. Must not know how an exchange is played or explained.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from rich.cells import cell_len
@@ -23,8 +24,13 @@ _COLUMNS = (*_NAMES, *_COUNTS, "usage")
 # Those that are only there where a provider tells them.
 _OPTIONAL = ("cached", "reason.")
 
-# In a terminal, the columns that give way to the others, and how far they may go.
-_MAX_WIDTHS = {"exchange": 44, "provider": 18, "model": 30}
+# In a terminal that is too narrow these columns give way, down to so many characters; then those below go, in their
+# order; then the first give way again, as long as anything can be read in them.
+_MIN_WIDTHS = {"exchange": 24, "provider": 9, "model": 16}
+_LEAST_WIDTH = 8
+_FIRST_TO_GO = ("operation", "cached", "reason.", "stream", "provider")
+
+_GAP = 2
 
 _USAGE_STYLES = {UsageSource.REPORTED: "green", UsageSource.PARTIAL: "yellow", UsageSource.NONE: "dim"}
 
@@ -63,9 +69,10 @@ class TableReport:
         """Print the table and the sum."""
         widths = self._widths()
         header = {column: Text(column, "dim") for column in widths}
-        if not self._console.is_terminal:
-            # For grep and files: as wide as it has to be.
-            self._console.width = max(self._console.width, sum(widths.values()) + 2 * len(widths))
+        if self._console.is_terminal:
+            widths = fit(widths, self._console.width)
+        else:
+            self._console.width = max(self._console.width, _room(widths))  # for grep and files: as wide as it has to be
         for row in (_Row(header, []), *self._rows):
             self._console.print(_line(row.cells, widths))
             for note in row.notes:
@@ -79,24 +86,44 @@ class TableReport:
             if column in used or column not in _OPTIONAL:
                 cells = (row.cells.get(column, Text(_ABSENT)) for row in self._rows)
                 widths[column] = max(cell_len(column), *(cell_len(cell.plain) for cell in cells))
-        if self._console.is_terminal:
-            widths = {column: min(width, _MAX_WIDTHS.get(column, width)) for column, width in widths.items()}
         return widths
 
     def _print_note(self, note: Text) -> None:
         if self._console.is_terminal:
-            self._console.print(Padding(note, (0, 0, 0, _INDENT)))
+            self._console.print(Padding(note, (0, 0, 0, _INDENT), expand=False))
         else:
             self._console.print(Text(" " * _INDENT).append_text(note), soft_wrap=True)
 
 
+def fit(widths: Mapping[str, int], room: int) -> dict[str, int]:
+    """Return the columns and their widths in a terminal that is `room` wide: counts are never cut."""
+    fitted = dict(widths)
+    for column in _FIRST_TO_GO:
+        least = {name: min(width, _MIN_WIDTHS.get(name, width)) for name, width in fitted.items()}
+        if _room(least) > room:
+            fitted.pop(column, None)
+    while _room(fitted) > room:
+        wide = [name for name in _MIN_WIDTHS if fitted.get(name, 0) > _LEAST_WIDTH]
+        if not wide:
+            break
+        fitted[max(wide, key=lambda name: fitted[name] - _MIN_WIDTHS[name])] -= 1
+    return fitted
+
+
+def _room(widths: Mapping[str, int]) -> int:
+    return sum(widths.values()) + _GAP * (len(widths) - 1)
+
+
 def _line(cells: dict[str, Text], widths: dict[str, int]) -> Table:
     """Return one line of the table: notes stand between the lines, which no cell can span."""
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, _GAP, 0, 0))
     for column, width in widths.items():
-        is_count = column in _COUNTS
         table.add_column(
-            width=width, justify="right" if is_count else "left", no_wrap=column not in _MAX_WIDTHS, overflow="fold"
+            # The last one has nothing to its right to keep in line.
+            width=None if column == _COLUMNS[-1] else width,
+            justify="right" if column in _COUNTS else "left",
+            no_wrap=column not in _MIN_WIDTHS,
+            overflow="fold",
         )
     table.add_row(*(cells.get(column, Text(_ABSENT, "dim")) for column in widths))
     return table
