@@ -24,7 +24,7 @@ from extproc import __version__
         (["run", "--upstream", "ftp://x"], "--upstream: 'ftp://x' is no http or https URL; use URL or NAME=URL"),
         (["replay"], "Missing argument 'PATH'"),
         (["replay", "/no/such/path"], "cannot read /no/such/path: No such file or directory; it has to be a HAR"),
-        (["replay", __file__], f"{__file__} is no HAR file; it has to be a HAR file, or a folder of captured"),
+        (["replay", __file__], f"{__file__} is not JSON; it has to be a HAR file, or a folder of captured"),
         (["replay", "/", "--split", "0"], "--split: '0' is none of whole, lines or a number of bytes from 1"),
         (["replay", "/", "--config", "/no/such/file"], "--config: cannot read /no/such/file: No such file"),
     ],

@@ -109,7 +109,7 @@ def _without_usage(record: UsageRecord, capture: Capture) -> Iterator[str]:
         yield "the capture holds no answer: the request was blocked, or given up"
     elif flavour is uncounted.UNCOUNTED:
         yield "nothing is counted here by design: this endpoint reports no token usage, and what looks like it is none"
-    elif not record.extraction_errors:
+    elif all(error.stage is Stage.REQUEST_BODY for error in record.extraction_errors):
         yield _silent(record, capture, flavour)
 
 

@@ -18,7 +18,6 @@ from pydantic import BaseModel, Field, ValidationError
 
 from extproc.codec.document import decode_document
 from extproc.codec.payload import BOM
-from extproc.errors import DecodeError
 from extproc.exchange import RESPONSE_HEADERS
 from extproc.providers.base import clean_name
 from extproc.replay.capture import Capture, CaptureError, Source, problem_in, some
@@ -71,11 +70,8 @@ class _Entry(BaseModel):
 
 
 def find_entries(data: bytes) -> Iterator[Source] | None:
-    """Return the captures in a HAR file, in its order; None if `data` is none."""
-    try:
-        document = decode_document(data.removeprefix(BOM))
-    except DecodeError:
-        return None
+    """Return the captures in a HAR file, in its order; None if `data` is none. Raises DecodeError if it is not JSON."""
+    document = decode_document(data.removeprefix(BOM))
     log = document.get("log") if isinstance(document, dict) else None
     entries = log.get("entries") if isinstance(log, dict) else None
     return _sources(entries) if isinstance(entries, list) else None

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import track
 
 from extproc.config.settings import Settings
-from extproc.errors import EXIT_FAILURE, SettingsError
+from extproc.errors import EXIT_FAILURE, DecodeError, Reason, SettingsError
 from extproc.readers import Limits
 from extproc.replay.capture import Capture, CaptureError, Source
 from extproc.replay.check import check
@@ -90,6 +90,9 @@ def find_sources(path: Path) -> Sequence[Source]:
         found = None if sources is None else list(sources)
     except OSError as error:
         raise SettingsError(f"cannot read {path}: {error.strerror}; it has to be {_EXPECTED}") from None
+    except DecodeError as error:
+        what = "stops in the middle" if error.reason is Reason.TRUNCATED else "is not JSON"
+        raise SettingsError(f"{path} {what}; it has to be {_EXPECTED}") from None
     if found is None:
         raise SettingsError(f"{path} is no HAR file; it has to be {_EXPECTED}")
     if not found:

@@ -100,6 +100,7 @@ def test_a_stream_on_an_unknown_path_is_asked_the_same() -> None:
         (capture(response=ANSWER | {"usage": {"prompt_tokens": 1}}), "the provider reported no completion tokens"),
         (capture(response=ANSWER | {"usage": {"total_tokens": 1}}), "reported no prompt and no completion tokens"),
         (capture(request=b'{"model": '), "the request stops in the middle"),
+        (stream(CHUNK, request=b'{"model": '), "can't be seen: the request could not be read"),
     ],
 )  # fmt: skip
 def test_why_counts_are_missing_or_doubtful(one: Capture, said: str) -> None:

@@ -115,7 +115,7 @@ def test_a_broken_entry_says_what_is_wrong(one: Any, said: str) -> None:
     assert SECRET not in str(raised.value)
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b"{}", b'{"log": 1}', b'{"log": {"entries": {}}}', b"\xff\xd8"])
+@pytest.mark.parametrize("data", [b"[]", b"{}", b'{"log": 1}', b'{"log": {"entries": {}}}'])
 def test_what_is_no_har_is_told_apart(data: bytes) -> None:
     """From one with no entries."""
     assert find_entries(data) is None

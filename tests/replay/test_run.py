@@ -145,5 +145,9 @@ def test_a_path_without_captures_is_a_mistake(tmp_path: Path) -> None:
     """With what is expected."""
     with pytest.raises(SettingsError, match="holds no captured exchange; it has to be a HAR file, or a folder"):
         find_sources(tmp_path)
+    for content, said in ((b"{}", "is no HAR file"), (b"x", "is not JSON"), (har(entry())[:99], "stops in the middle")):
+        (tmp_path / "x.har").write_bytes(content)
+        with pytest.raises(SettingsError, match=f"x.har {said}; it has to be a HAR file, or a folder"):
+            find_sources(tmp_path / "x.har")
     with pytest.raises(SettingsError, match=r"^--split"):
         replay(tmp_path, Settings(), split="half", is_checking=False, as_json=False)
