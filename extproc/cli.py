@@ -156,7 +156,9 @@ def run(
 def replay(
     path: Annotated[
         Path,
-        typer.Argument(help="A HAR file, or a folder of exchanges: case.json, request.json and response.body each."),
+        typer.Argument(
+            metavar="PATH", help="A HAR file, or a folder of exchanges: case.json, request.json and response.body each."
+        ),
     ],
     check: Annotated[
         bool, typer.Option("--check", help="Compare with the counts case.json expects; exit 1 if any differs.")
