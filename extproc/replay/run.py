@@ -6,6 +6,7 @@ through a report.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -101,6 +102,8 @@ def find_sources(path: Path) -> Sequence[Source]:
 
 
 def _console() -> Console:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a name of a folder or a model need not exist in this terminal
     return Console(highlight=False)
 
 

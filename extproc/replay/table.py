@@ -57,7 +57,7 @@ class TableReport:
         cells = {"exchange": Text(outcome.name, "bold")}
         notes = []
         if outcome.record is None:
-            notes.append(Text(f"cannot be read: {outcome.failure}", "red"))
+            notes.append(Text(f"broken: {outcome.failure}", "red"))
         else:
             cells |= _cells(outcome.record)
         if outcome.explanation:

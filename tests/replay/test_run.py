@@ -131,6 +131,14 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
         assert process.wait(60) == 1
 
 
+def test_a_name_that_the_terminal_does_not_know_is_printed_all_the_same(tmp_path: Path) -> None:
+    """As far as it can be."""
+    write_folder(tmp_path / "é", request={"model": "gpt-é", "messages": []})
+    ended = run("replay", str(tmp_path), environ={"PYTHONIOENCODING": "ascii"})
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.splitlines()[1].split()[:3] == ["?", "openai", "gpt-?"]
+
+
 def test_a_bug_costs_one_exchange() -> None:
     """And its text, which may repeat traffic, is not told."""
 

@@ -48,7 +48,7 @@ def test_under_a_row_stands_what_is_to_be_said_of_it() -> None:
 def test_the_sum_tells_what_was_not_counted() -> None:
     """And whether what was compared is right."""
     lines = told(Outcome("a", FOREIGN), Outcome("b", failure="no such file"), Outcome("c", COUNTED, differences=[]))
-    assert "  cannot be read: no such file" in lines
+    assert "  broken: no such file" in lines
     assert lines[-2:] == [
         "3 exchanges, 1 with counts: 21,006 tokens in all; 1 not with an LLM; 1 could not be read.",
         "1 checked: every count is right.",
