@@ -178,11 +178,13 @@ def replay(
     """
     import os
 
+    from extproc.app import build_detector
     from extproc.config.settings import load_settings
+    from extproc.replay.run import Options
     from extproc.replay.run import replay as play_captures
 
     settings = load_settings({}, os.environ, config)
-    raise typer.Exit(play_captures(path, settings, split=split, is_checking=check, as_json=json))
+    raise typer.Exit(play_captures(path, settings, build_detector(settings), Options(split, check, json)))
 
 
 def main() -> None:

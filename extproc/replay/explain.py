@@ -12,19 +12,37 @@ from typing import Any
 
 import msgspec
 
-from extproc.codec.framing import EVENT_STREAM, media_type
+from extproc.codec.framing import SniffedBody, is_readable, media_type
 from extproc.errors import ExtractionError, Reason, Stage
-from extproc.providers import openai_chat, uncounted
+from extproc.providers import anthropic_messages, gemini_generate, openai_chat, tgi
 from extproc.providers.base import Flavour, clean_name, is_word
-from extproc.providers.detect import detect
+from extproc.providers.detect import Target
 from extproc.readers import Limits
 from extproc.replay.capture import Capture
+from extproc.replay.play import Observer
 from extproc.usage import Completion, UsageRecord, UsageSource
 
 _FIRST_ERROR_STATUS = 400
 
 # The APIs whose streams carry usage only where the client asks for it.
 _USAGE_ON_REQUEST = (openai_chat.CHAT, openai_chat.COMPLETIONS)
+
+# A stream without usage, by whether the client asked for it.
+_LEFT_OUT = ": this server leaves it out, or the stream ended before it"
+_OPTION = "(stream_options.include_usage: true)"
+_ASKED: Mapping[bool | None, str] = MappingProxyType(
+    {
+        True: f", though the client asked for it {_OPTION}{_LEFT_OUT}",
+        False: f": the client did not ask for include_usage {_OPTION}",
+        None: f"; whether the client asked for it {_OPTION} can't be seen: the request could not be read",
+    }
+)
+
+# How the description of a flavour's counts begins, if it has none.
+_NOTHING = "nothing"
+
+# The APIs whose counts move while a stream runs: with the others usage comes last.
+_MOVING_COUNTS = (anthropic_messages.MESSAGES, gemini_generate.GENERATE)
 
 _STAGES = MappingProxyType({Stage.REQUEST_BODY: "request", Stage.RESPONSE_BODY: "answer"})
 
@@ -36,6 +54,7 @@ _REASONS = MappingProxyType(
         Reason.CONTENT_ENCODING: "has the content-encoding {coding}, which is not read: with "
         "request_headers_to_remove: [accept-encoding] on its route Envoy gets it uncompressed",
         Reason.CORRUPT_ENCODING: "is not of the content-encoding {coding} that its headers name",
+        Reason.CORRUPT_FRAME: "has a frame that does not fit its checksum",
         Reason.NOT_JSON: "is not JSON, or a part of it is not",
         Reason.TRUNCATED: "stops in the middle: it was cut off, or captured in part",
         Reason.TOO_LARGE: "is larger than {limit}: raise that setting",
@@ -52,38 +71,43 @@ class _Asked(msgspec.Struct):
     stream_options: _StreamOptions | None = None
 
 
-def explain(record: UsageRecord, capture: Capture, limits: Limits) -> str | None:
-    """Return why counts are missing or doubtful; None where all is well.
-
-    `limits` are those it was played with.
-    """
-    return "; ".join(_reasons(record, capture, limits)) or None
+def explain(record: UsageRecord, capture: Capture, observer: Observer) -> str | None:
+    """Return why counts are missing or doubtful; None where all is well. `observer` is what it was played with."""
+    return "; ".join(_reasons(record, capture, observer)) or None
 
 
-def _reasons(record: UsageRecord, capture: Capture, limits: Limits) -> Iterator[str]:
+def _reasons(record: UsageRecord, capture: Capture, observer: Observer) -> Iterator[str]:
+    target = observer.detector.detect(capture.authority, capture.path)
     if not record.is_llm:
-        yield _not_llm(record, capture)
+        yield _not_llm(record, capture, target)
         return
-    yield from (_unreadable(error, capture, limits) for error in record.extraction_errors)
+    yield from (_unreadable(error, capture, observer.limits) for error in record.extraction_errors)
     if record.usage_source is UsageSource.NONE:
-        yield from _without_usage(record, capture)
+        yield from _without_usage(record, capture, target.flavour)
     elif record.usage_source is UsageSource.PARTIAL:
         yield _partial(record)
     else:
-        yield from _doubts(record, capture)
+        yield from _doubts(record, target.flavour)
 
 
-def _not_llm(record: UsageRecord, capture: Capture) -> str:
+def _not_llm(record: UsageRecord, capture: Capture, target: Target) -> str:
     if capture.method != "POST":
         method = capture.method if is_word(capture.method) else "another one"
         return f"not an LLM exchange: the method is {method}, and only answers to POST are counted"
+    if target.is_excluded:
+        return "not an LLM exchange: detection_rules say so"
+    if target.flavour is not None:
+        type_ = _type(capture.response_headers)
+        return f"not an LLM exchange: not only LLMs have such a path, and the answer ({type_}) has no known shape"
     why = (
         f"not an LLM exchange: no known API has the path {clean_name(capture.path) or '/'}, and the request "
         f"({_type(capture.request_headers)}) does not name a model and give it something"
     )
     if record.status_code is None:
         # The sidecar left at the request, and so did the replay.
-        return f"{why}; if it is one all the same, name its provider on the route (x-llm-provider)"
+        return (
+            f"{why}; if it is one all the same, name its provider on the route (x-llm-provider) or in detection_rules"
+        )
     return f"{why}, nor is the answer ({_type(capture.response_headers)}) of a known shape"
 
 
@@ -92,8 +116,8 @@ def _unreadable(error: ExtractionError, capture: Capture, limits: Limits) -> str
     headers = capture.request_headers if is_request else capture.response_headers
     if error == ExtractionError(Stage.RESPONSE_BODY, Reason.EMPTY) and capture.response is None:
         return "the capture does not hold the answer's body: save it with content"
-    is_event = not is_request and media_type(headers.get("content-type", "")) == EVENT_STREAM
-    name = "max_event_bytes" if is_event else "max_body_bytes"
+    body = SniffedBody(headers.get("content-type", ""), max_document_bytes=0, max_event_bytes=0)
+    name = "max_event_bytes" if body.is_labelled_stream and not is_request else "max_body_bytes"
     coding = headers.get("content-encoding", "")
     rest = _REASONS.get(error.reason, f"could not be read ({error.reason.value})").format(
         type=_type(headers), coding=coding if is_word(coding) else "it has", limit=f"{name} ({getattr(limits, name)})"
@@ -101,13 +125,12 @@ def _unreadable(error: ExtractionError, capture: Capture, limits: Limits) -> str
     return f"the {_STAGES.get(error.stage, 'exchange')} {rest}"
 
 
-def _without_usage(record: UsageRecord, capture: Capture) -> Iterator[str]:
-    flavour = _flavour_at(capture)
+def _without_usage(record: UsageRecord, capture: Capture, flavour: Flavour | None) -> Iterator[str]:
     if record.completion is Completion.ERROR:
         yield f"the answer is an error ({_error(record)}): providers report no usage with it"
     elif record.status_code is None:
         yield "the capture holds no answer: the request was blocked, or given up"
-    elif flavour is uncounted.UNCOUNTED:
+    elif flavour is not None and flavour.counted.startswith(_NOTHING):
         yield "nothing is counted here by design: this endpoint reports no token usage, and what looks like it is none"
     elif all(error.stage is Stage.REQUEST_BODY for error in record.extraction_errors):
         yield _silent(record, capture, flavour)
@@ -115,28 +138,18 @@ def _without_usage(record: UsageRecord, capture: Capture) -> Iterator[str]:
 
 def _silent(record: UsageRecord, capture: Capture, flavour: Flavour | None) -> str:
     """Return why an answer that could be read had no usage."""
+    if not is_readable(capture.response_headers.get("content-type", "")):
+        return f"the answer ({_type(capture.response_headers)}) is of a kind that carries no usage"
+    is_by_shape = flavour is None or flavour.by_shape
+    if is_by_shape and (record.provider, record.operation) == (tgi.GENERATE.provider, tgi.GENERATE.operation):
+        return "the answer holds no usage: the client has to ask for it (parameters.details: true)"
     if record.operation is None:
         return "the answer is not of the shape of any API that is read"
     if not record.streaming:
         return "the answer holds no usage: this server, or something between, leaves it out"
-    if flavour not in _USAGE_ON_REQUEST and flavour is not None:
-        return "the stream carried no usage: this server leaves it out, or the stream ended before it"
-    match _include_usage(capture):
-        case True:
-            return (
-                "the stream carried no usage, though the client asked for it (stream_options.include_usage: true): "
-                "this server leaves it out, or the stream ended before it"
-            )
-        case None:
-            return (
-                "the stream carried no usage; whether the client asked for it (stream_options.include_usage: true) "
-                "can't be seen: the request could not be read"
-            )
-        case _:
-            return (
-                "the stream carried no usage: the client did not ask for include_usage "
-                "(stream_options.include_usage: true)"
-            )
+    if is_by_shape or flavour in _USAGE_ON_REQUEST:
+        return f"the stream carried no usage{_ASKED[_include_usage(capture)]}"
+    return f"the stream carried no usage{_LEFT_OUT}"
 
 
 def _partial(record: UsageRecord) -> str:
@@ -147,14 +160,13 @@ def _partial(record: UsageRecord) -> str:
     return "the answer ended early: the counts are the last ones reported before that"
 
 
-def _doubts(record: UsageRecord, capture: Capture) -> Iterator[str]:
+def _doubts(record: UsageRecord, flavour: Flavour | None) -> Iterator[str]:
     """Yield what may be wrong with counts that were reported."""
     if record.usage is not None and None in (record.usage.prompt_tokens, record.usage.completion_tokens):
         sides = {"prompt": record.usage.prompt_tokens, "completion": record.usage.completion_tokens}
         missing = " and no ".join(side for side, count in sides.items() if count is None)
         yield f"the provider reported no {missing} tokens"
-    if record.streaming and record.finish_reason is None and _flavour_at(capture) not in _USAGE_ON_REQUEST:
-        # With those usage comes last; with all others counts move while the stream runs.
+    if record.streaming and record.finish_reason is None and flavour in _MOVING_COUNTS:
         yield "the stream told no finish reason: if it was cut off, the counts are not the last ones"
 
 
@@ -163,10 +175,6 @@ def _error(record: UsageRecord) -> str:
     if status < _FIRST_ERROR_STATUS or record.error_type == str(status):
         return str(record.error_type)
     return f"{record.error_type}, status {status}"
-
-
-def _flavour_at(capture: Capture) -> Flavour | None:
-    return detect(capture.authority, capture.path).flavour
 
 
 def _include_usage(capture: Capture) -> bool | None:

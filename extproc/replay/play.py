@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields, replace
 from extproc.config.settings import Settings
 from extproc.errors import SettingsError
 from extproc.exchange import Exchange
+from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.replay.capture import Capture
 from extproc.usage import Completion, UsageRecord
@@ -21,6 +22,14 @@ _MAX_DIGITS = 18
 
 # A capture does not tell when its parts came.
 _NOW = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Observer:
+    """What an exchange is observed with, here as in the sidecar."""
+
+    limits: Limits
+    detector: Detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +62,12 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(**{each.name: getattr(settings, each.name) for each in fields(Limits)})
 
 
-def play(capture: Capture, limits: Limits, split: Split) -> UsageRecord:
+def play(capture: Capture, observer: Observer, split: Split) -> UsageRecord:
     """Return the record of a capture.
 
     It has no time to the first token: with the times of a replay it would be made up.
     """
-    exchange = Exchange(limits, provider=None, now=_NOW)
+    exchange = Exchange(observer.limits, observer.detector, provider=None, now=_NOW)
     for _ in _phases(exchange, capture, split):
         if exchange.is_detachable:
             break

@@ -19,7 +19,7 @@ from rich.progress import track
 
 from extproc.config.settings import Settings
 from extproc.errors import EXIT_FAILURE, DecodeError, Reason, SettingsError
-from extproc.readers import Limits
+from extproc.providers.detect import Detector
 from extproc.replay.capture import Capture, CaptureError, Source
 from extproc.replay.check import check
 from extproc.replay.explain import explain
@@ -27,17 +27,26 @@ from extproc.replay.folders import find_folders
 from extproc.replay.har import find_entries
 from extproc.replay.jsonlines import JSONLinesReport
 from extproc.replay.outcome import Outcome, Report, Sum
-from extproc.replay.play import Split, limits_of, parse_split, play
+from extproc.replay.play import Observer, Split, limits_of, parse_split, play
 from extproc.replay.table import TableReport
 
 _EXPECTED = "a HAR file, or a folder of captured exchanges (case.json, request.json and response.body in each)"
 
 
 @dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for, as it was asked for."""
+
+    split: str = "whole"
+    is_checking: bool = False
+    as_json: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Player:
     """Plays sources as they were asked to be played."""
 
-    limits: Limits
+    observer: Observer
     split: Split
     is_checking: bool
 
@@ -52,29 +61,29 @@ class Player:
             return Outcome(source.name, failure=f"a bug in extproc: {type(error).__name__}")
 
     def _play(self, capture: Capture) -> Outcome:
-        record = play(capture, self.limits, self.split)
+        record = play(capture, self.observer, self.split)
         differences = None
         if self.is_checking and capture.expected is not None:
             differences = check(record, capture.expected)
-        return Outcome(capture.name, record, explain(record, capture, self.limits), differences)
+        return Outcome(capture.name, record, explain(record, capture, self.observer), differences)
 
 
-def replay(path: Path, settings: Settings, *, split: str, is_checking: bool, as_json: bool) -> int:
+def replay(path: Path, settings: Settings, detector: Detector, options: Options) -> int:
     """Play what is at `path` and tell of it; return the exit code: 0 if all could be played and is as expected, else 1.
 
     Raises SettingsError for a path that can't be read or is not what can be played, and for a split that is none.
     """
-    player = Player(limits_of(settings), parse_split(split), is_checking)
+    player = Player(Observer(limits_of(settings), detector), parse_split(options.split), options.is_checking)
     sources = find_sources(path)
-    report: Report = JSONLinesReport(settings, sys.stdout.buffer) if as_json else TableReport(_console())
+    report: Report = JSONLinesReport(settings, sys.stdout.buffer) if options.as_json else TableReport(_console())
     total = Sum()
     with _reader_may_leave():
-        for source in _shown(sources, is_shown=not (as_json and sys.stdout.isatty())):
+        for source in _shown(sources, is_shown=not (options.as_json and sys.stdout.isatty())):
             outcome = player.play(source)
             total.add(outcome)
             report.add(outcome)
         report.finish(total)
-    if is_checking and not total.checked:
+    if options.is_checking and not total.checked:
         raise SettingsError(
             f"--check: nothing in {path} says which counts to expect (usage or expected in a case.json)"
         )

@@ -7,11 +7,15 @@ from typing import Any
 import pytest
 from support.captures import ANSWER, CHUNK, COUNTS, QUESTION, SECRET, capture, encode, events
 
+from extproc.errors import ExtractionError, Reason, Stage
+from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
 from extproc.replay.capture import Capture
 from extproc.replay.explain import explain
-from extproc.replay.play import Split, play
+from extproc.replay.play import Observer, Split, play
+from extproc.usage import Completion, UsageRecord
 
+NOT_OF_BODIES = (Reason.UNDECODABLE, Reason.UNKNOWN_PHASE, Reason.INTERNAL)
 MESSAGES = "/v1/messages"
 STARTED = {
     "type": "message_start",
@@ -19,12 +23,14 @@ STARTED = {
 }
 USED = CHUNK | {"choices": [], "usage": COUNTS}
 NO_USAGE = {key: value for key, value in ANSWER.items() if key != "usage"}
+TGI = {"generated_text": SECRET}
 FORM = f"multipart/form-data; boundary={SECRET}"
 
 
-def why(one: Capture, limits: Limits = Limits()) -> str | None:  # noqa: B008 - it is frozen
+def why(one: Capture, limits: Limits | None = None, *rules: Rule) -> str | None:
     """Return the explanation of what becomes of a capture."""
-    return explain(play(one, limits, Split()), one, limits)
+    observer = Observer(limits or Limits(), Detector(rules))
+    return explain(play(one, observer, Split()), one, observer)
 
 
 def stream(*documents: Any, **changes: Any) -> Capture:
@@ -79,6 +85,9 @@ def test_a_stream_on_an_unknown_path_is_asked_the_same() -> None:
         (capture(path="/mine", response={"id": 1}), "the answer is not of the shape of any API that is read"),
         (capture(response=NO_USAGE), "the answer holds no usage: this server, or something between, leaves it out"),
         (stream(STARTED | {"message": {}}, path=MESSAGES), "the stream carried no usage: this server leaves it out"),
+        (capture(path="/v1/audio/speech", response=b"", response_type="audio/mpeg"), "(audio/mpeg) is of a kind that"),
+        (capture(path="/generate_stream", response=TGI), "the client has to ask for it (parameters.details: true)"),
+        (capture(authority="x.example", path="/generate", response={}), "not only LLMs have such a path, and the answ"),
         (capture(status=None), "the capture holds no answer: the request was blocked, or given up"),
         (capture(response=None), "the capture does not hold the answer's body: save it with content"),
         (capture(response=b""), "the answer has no body"),
@@ -121,14 +130,33 @@ def test_an_answer_that_is_cut_off_has_its_last_counts() -> None:
 @pytest.mark.parametrize(
     ("one", "said"),
     [
-        (capture(response=ANSWER | {"x": "y" * 2000}), "the answer is larger than max_body_bytes (1024): raise that"),
-        (stream(USED | {"x": "y" * 2000}), "the answer is larger than max_event_bytes (1025): raise that setting"),
-        (capture(request=QUESTION | {"x": "y" * 2000}), "the request is larger than max_body_bytes (1024): raise that"),
+        (capture(response=ANSWER | {"x": ["y"] * 600}), "the answer is larger than max_body_bytes (1024): raise that"),
+        (stream(USED | {"x": ["y"] * 600}), "the answer is larger than max_event_bytes (1025): raise that setting"),
+        (
+            capture(request=QUESTION | {"x": ["y"] * 600}),
+            "the request is larger than max_body_bytes (1024): raise that",
+        ),
     ],
 )
 def test_what_is_too_large_names_the_setting(one: Capture, said: str) -> None:
     """And what it is."""
     assert said in (why(one, Limits(max_body_bytes=1024, max_event_bytes=1025)) or "")
+
+
+def test_a_rule_that_excludes_is_named() -> None:
+    """It may be the mistake."""
+    told = why(capture(), None, Rule(path="/v1/*", is_llm=False))
+    assert told == "not an LLM exchange: detection_rules say so"
+
+
+@pytest.mark.parametrize("reason", [each for each in Reason if each not in NOT_OF_BODIES])
+def test_every_reason_has_words(reason: Reason) -> None:
+    """What is wrong with a body is said."""
+    error = ExtractionError(Stage.RESPONSE_BODY, reason)
+    record = UsageRecord(True, Completion.COMPLETE, 0.0, extraction_errors=(error,))
+    told = explain(record, capture(), Observer(Limits(), Detector())) or ""
+    assert told.startswith("the answer ")
+    assert "could not be read" not in told
 
 
 def test_a_path_of_a_client_is_printed_safely() -> None:

@@ -7,18 +7,20 @@ from support.captures import CHUNK, COUNTS, capture, events
 
 from extproc.config.settings import Settings
 from extproc.errors import SettingsError
+from extproc.providers.detect import Detector
 from extproc.readers import Limits
-from extproc.replay.play import Split, limits_of, parse_split, play
+from extproc.replay.play import Observer, Split, limits_of, parse_split, play
 from extproc.usage import Completion, UsageSource
 
+OBSERVER = Observer(Limits(), Detector())
 STREAM = capture(response=events(CHUNK, CHUNK | {"usage": COUNTS, "choices": []}), response_type="text/event-stream")
 
 
 @pytest.mark.parametrize("how", ["whole", "lines", "1", "7", "1000000"])
 def test_a_stream_is_counted_however_it_is_cut(how: str) -> None:
     """By the same exchange as the sidecar's."""
-    record = play(STREAM, Limits(), parse_split(how))
-    assert record == play(STREAM, Limits(), Split())
+    record = play(STREAM, OBSERVER, parse_split(how))
+    assert record == play(STREAM, OBSERVER, Split())
     assert (record.usage_source, record.completion) == (UsageSource.REPORTED, Completion.COMPLETE)
     assert record.usage is not None
     assert record.usage.total_tokens == 27
@@ -26,7 +28,7 @@ def test_a_stream_is_counted_however_it_is_cut(how: str) -> None:
 
 def test_a_capture_has_no_times() -> None:
     """What the replay took is not what the provider took."""
-    record = play(STREAM, Limits(), Split())
+    record = play(STREAM, OBSERVER, Split())
     assert (record.time_to_first_token_seconds, record.duration_seconds) == (None, 0)
 
 
@@ -49,26 +51,26 @@ def test_a_split_that_is_none_is_refused(text: str) -> None:
 
 def test_an_exchange_of_no_interest_is_left_as_the_sidecar_leaves_it() -> None:
     """At the request, so its answer is not looked at."""
-    record = play(capture(authority="x.example", path="/cart", request={"item": 1}), Limits(), Split())
+    record = play(capture(authority="x.example", path="/cart", request={"item": 1}), OBSERVER, Split())
     assert (record.is_llm, record.status_code, record.completion) == (False, None, Completion.COMPLETE)
 
 
 def test_a_request_without_a_body_is_played() -> None:
     """It ends with its headers."""
-    record = play(replace(capture(), request=b""), Limits(), Split())
+    record = play(replace(capture(), request=b""), OBSERVER, Split())
     assert (record.usage_source, record.request_model) == (UsageSource.REPORTED, None)
 
 
 def test_a_request_without_an_answer_was_cancelled() -> None:
     """It was blocked, or given up."""
-    record = play(capture(status=None), Limits(), Split())
+    record = play(capture(status=None), OBSERVER, Split())
     assert (record.is_llm, record.completion) == (True, Completion.CANCELLED)
 
 
 @pytest.mark.parametrize("response", [None, b""])
 def test_an_answer_without_a_body_ends(response: bytes | None) -> None:
     """Nothing is waited for."""
-    assert play(capture(response=response), Limits(), Split()).completion is Completion.COMPLETE
+    assert play(capture(response=response), OBSERVER, Split()).completion is Completion.COMPLETE
 
 
 def test_the_limits_are_the_settings() -> None:

@@ -13,10 +13,11 @@ from support.sidecar import command, inherited_environ, run
 
 from extproc.config.settings import Settings
 from extproc.errors import SettingsError
+from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.replay.capture import Capture, Source
-from extproc.replay.play import Split
-from extproc.replay.run import Player, find_sources, replay
+from extproc.replay.play import Observer, Split
+from extproc.replay.run import Options, Player, find_sources, replay
 
 FIXTURES = Path(__file__).resolve().parent.parent / "fixtures"
 
@@ -88,7 +89,7 @@ def test_a_check_that_compares_nothing_is_a_mistake(tmp_path: Path) -> None:
 
 def test_settings_are_those_of_the_sidecar(tmp_path: Path) -> None:
     """From a file, and from the environment."""
-    write_folder(tmp_path / "x", request={"model": "gpt-4o", "messages": ["x" * 2000]})
+    write_folder(tmp_path / "x", request={"model": "gpt-4o", "messages": ["x"] * 600})
     (tmp_path / "settings.yaml").write_text("max_body_bytes: 1024\n")
     _, (one,) = told(str(tmp_path / "x"), "--config", str(tmp_path / "settings.yaml"))
     assert one["explanation"] == "the request is larger than max_body_bytes (1024): raise that setting"
@@ -145,7 +146,7 @@ def test_a_bug_costs_one_exchange() -> None:
     def fail() -> Capture:
         raise ZeroDivisionError(SECRET)
 
-    outcome = Player(Limits(), Split(), is_checking=False).play(Source("x", fail))
+    outcome = Player(Observer(Limits(), Detector()), Split(), is_checking=False).play(Source("x", fail))
     assert outcome.failure == "a bug in extproc: ZeroDivisionError"
 
 
@@ -158,4 +159,4 @@ def test_a_path_without_captures_is_a_mistake(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=f"x.har {said}; it has to be a HAR file, or a folder"):
             find_sources(tmp_path / "x.har")
     with pytest.raises(SettingsError, match=r"^--split"):
-        replay(tmp_path, Settings(), split="half", is_checking=False, as_json=False)
+        replay(tmp_path, Settings(), Detector(), Options(split="half"))
