@@ -38,6 +38,8 @@ ROOMS = {
     "extproc.config": VOCABULARY | {"extproc.config"},
     "extproc.config.address": {"extproc.errors"},
     "extproc.admin": {"extproc.errors", "extproc.config.address"},
+    # What the sidecar is made of, but for what carries bytes to it.
+    "extproc.replay": EXCHANGE | {"extproc.replay", "extproc.sinks", "extproc.config"},
 }
 
 # The rooms that only compute know no way to do anything else.
