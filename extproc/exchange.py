@@ -238,7 +238,7 @@ class Exchange:
         """How an exchange that has ended by itself has ended."""
         if self._error_type is not None:
             return Completion.ERROR
-        is_cut_off = self._response is not None and self._response.is_cut_off
+        is_cut_off = self._response is not None and (self._response.is_cut_off or self._response.lacks_end_mark)
         return Completion.TRUNCATED if is_cut_off else Completion.COMPLETE
 
     @property

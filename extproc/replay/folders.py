@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import AliasChoices, BaseModel, Field, ValidationError
 
-from extproc.exchange import RESPONSE_HEADERS
+from extproc.headers import RESPONSE_HEADERS
 from extproc.providers.base import clean_name
 from extproc.replay.capture import TOKEN_FIELDS, Capture, CaptureError, Source, problem_in, some, without_query
 

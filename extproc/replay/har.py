@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from extproc.codec.document import decode_document
 from extproc.codec.payload import BOM
-from extproc.exchange import RESPONSE_HEADERS
+from extproc.headers import RESPONSE_HEADERS
 from extproc.providers.base import clean_name
 from extproc.replay.capture import Capture, CaptureError, Source, problem_in, some
 
