@@ -30,9 +30,9 @@ answer. A server that speaks one of these APIs is counted without being in any t
 
 ## Endpoints
 
-A path counts by what it ends in, so a route's prefix in front of it does no harm. `{model}` is where the model stands if
-the body does not name it. Only POST is counted. Where a provider stands in brackets, the path is read so for that one
-alone.
+A path counts by what it ends in, so a route's prefix in front of it does no harm. `{model}` is where the model stands
+if the body does not name it. Only POST is counted. Where a provider stands in brackets, the path is read so for that
+one alone.
 """
 
 COUNTS = """\
@@ -45,12 +45,13 @@ Counts that an API tells beside these (cached, cache creation, reasoning, audio,
 UNCOUNTED_INTRODUCTION = """\
 ## What is not counted
 
-- Endpoints of the API `uncounted`: token counting, batches, reranking, moderation, OCR and the like. Their answers look like
-  usage, and no tokens were used, or none that are told. They count as requests.
-- Streams of OpenAI chat and completions whose client did not ask for `stream_options.include_usage`: there is no usage in
-  them.
+- Endpoints of the API `uncounted`: token counting, batches, reranking, moderation, OCR and the like. Their answers look
+  like usage, and no tokens were used, or none that are told. They count as requests.
+- Streams of OpenAI chat and completions whose client did not ask for `stream_options.include_usage`: there is no usage
+  in them.
 - Images and audio that are paid by the piece or the minute: DALL-E, Whisper, speech as an audio file.
-- What is fetched with GET: background responses, batch results, Replicate predictions that were not waited for. WebSockets.
+- What is fetched with GET: background responses, batch results, Replicate predictions that were not waited for.
+- WebSockets: realtime sessions.
 - Answers in a content coding other than gzip, deflate, br and zstd (up to three around one another).
 - Requests and answers of which only a part is shown to the sidecar: what stands in the rest.
 """
