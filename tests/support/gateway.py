@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from extproc.config.address import HostPort
 from extproc.demo.access_log import AccessLog
-from extproc.demo.bootstrap import Bootstrap
+from extproc.demo.bootstrap import Bootstrap, Upstream
 from extproc.demo.stack import Ports, Stack
 
 _TIMEOUT_SECONDS = 30
@@ -24,18 +24,24 @@ class Gateway:
 
     `upstreams` are put in the place of the file's clusters; `change` may change the ext_proc filter's configuration.
     `max_buffer_bytes` bounds what Envoy holds of a body, in either direction.
+    With `authorities` the upstreams have routes in the place of the file's, each behind its name and asked for by its
+    authority, which is all that the sidecar learns of who they are.
     """
 
     def __init__(
         self,
         upstreams: Mapping[str, HostPort],
         *,
+        authorities: Mapping[str, str] | None = None,
         change: Callable[[dict[str, Any]], object] | None = None,
         max_buffer_bytes: int | None = None,
     ) -> None:
         bootstrap = Bootstrap()
-        for cluster, address in upstreams.items():
-            bootstrap.use_mock(cluster, address)
+        if authorities is not None:
+            _use_routes(bootstrap, upstreams, authorities)
+        else:
+            for cluster, address in upstreams.items():
+                bootstrap.use_mock(cluster, address)
         if change is not None:
             change(bootstrap.ext_proc)
         if max_buffer_bytes is not None:
@@ -92,3 +98,14 @@ class Gateway:
     def value(self, name: str, **labels: str) -> float:
         """Return the value of one series; 0 where it is not there."""
         return self.metrics().get((name, frozenset(labels.items())), 0.0)
+
+
+def _use_routes(bootstrap: Bootstrap, upstreams: Mapping[str, HostPort], authorities: Mapping[str, str]) -> None:
+    """Route to the upstreams as `extproc run` does, but by the names of those they stand for."""
+    plain = [
+        Upstream(name, address.host, address.port, is_tls=False, base_path="", provider=None)
+        for name, address in upstreams.items()
+    ]
+    bootstrap.use_upstreams(plain, trust_store="")
+    for route in bootstrap.virtual_host["routes"]:
+        route["route"]["host_rewrite_literal"] = authorities[route["name"]]
