@@ -30,6 +30,6 @@ def test_a_compressed_answer_passes_unchanged_and_is_metered(
     reply = providers.ledger[entry["request_id"]]
     assert (answer.status, answer.headers["content-encoding"], content) == (200, codings, reply.body)
     names: dict[str, object] = {"provider": "openai", "model": "gpt-4o", "operation": "chat", "streaming": streaming}
-    assert check_entry(entry, reply, names) == []
+    assert [str(difference) for difference in check_entry(entry, reply, names)] == []
     assert ("time_to_first_token_ms" in entry["ai"]) is streaming
     counters.assert_moved_once_by(reply)

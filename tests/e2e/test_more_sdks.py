@@ -46,17 +46,17 @@ def _providers() -> Iterator[MockProviders]:
 
 @pytest.fixture(scope="module", name="gateway")
 def _gateway(providers: MockProviders) -> Iterator[Gateway]:
-    with Gateway(providers.addresses, authorities=AUTHORITIES) as gateway:
+    with Gateway(providers.addresses, own_routes=True) as gateway:
         yield gateway
 
 
 @pytest.fixture(name="clients")
-def _clients(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
+def _clients(request: pytest.FixtureRequest, gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clients]:
     # Nothing of whoever runs the tests: a profile that is named there would have to exist.
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", "/dev/null")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
-    clients = Clients(gateway.url)
+    clients = Clients(gateway.url, getattr(request, "param", AUTHORITIES))
     yield clients
     clients.close()
 
@@ -233,7 +233,7 @@ def test_an_official_client_is_served_and_metered(
     assert total == reply.reported.total_tokens
     entry = gateway.entry(clients.request_id)
     names = {"provider": llm, "model": model, "operation": operation, "streaming": streaming}
-    assert check_entry(entry, reply, names) == []
+    assert [str(difference) for difference in check_entry(entry, reply, names)] == []
     # A client that knows the last event of its API may hang up behind it, before the end of the stream is through.
     assert entry["flags"] in (("-", "DC") if streaming else ("-",))
     assert ("time_to_first_token_ms" in entry["ai"]) is streaming
@@ -253,32 +253,34 @@ ERRORS = [
     ),
     (
         lambda clients: clients.cohere.chat(model="no-such-model", messages=MESSAGES),
-        (cohere.NotFoundError, 404, None),
+        (cohere.NotFoundError, 404, "404"),
         ("cohere", "no-such-model"),
     ),
     (
         lambda clients: clients.mistral.chat.complete(model="no-such-model", messages=MESSAGES),
-        (SDKError, 400, "invalid_model"),
+        (SDKError, 400, "400"),
         ("mistral_ai", "no-such-model"),
     ),
     (
         lambda clients: clients.ollama.chat(model="no-such-model", messages=MESSAGES),
-        (ollama.ResponseError, 404, None),
+        (ollama.ResponseError, 404, "404"),
         ("ollama", "no-such-model"),
     ),
 ]
 
 
-@pytest.mark.parametrize(("call", "told", "names"), ERRORS)
+@pytest.mark.parametrize(
+    ("call", "told", "names"), ERRORS, ids=["bedrock", "bedrock stream", "cohere", "mistral", "ollama"]
+)
 def test_an_error_is_passed_on_and_told(
     call: Callable[[Clients], object],
-    told: tuple[type[Exception], int, str | None],
+    told: tuple[type[Exception], int, str],
     names: tuple[str, str],
     clients: Clients,
     gateway: Gateway,
     providers: MockProviders,
 ) -> None:
-    """With model, provider and the provider's own word, if it has one; no tokens."""
+    """With model, provider and Bedrock's own word, for the others the status; no tokens."""
     error, status, error_type = told
     counters = Counters(gateway, *names)
     with pytest.raises(error):
@@ -287,10 +289,23 @@ def test_an_error_is_passed_on_and_told(
     assert bytes(clients.recorder.body) == reply.body
     entry = gateway.entry(clients.request_id)
     ai = entry["ai"]
-    assert (entry["status"], ai.get("error_type")) == (status, error_type)
+    assert (entry["status"], ai["error_type"]) == (status, error_type)
     assert (ai["provider"], ai["model"]) == names
     assert (ai["usage_source"], entry["hits_addend"]) == ("none", 0)
     counters.assert_moved_once_by(reply)
+
+
+@pytest.mark.parametrize("clients", [{}], indirect=True, ids=["the gateway's own authority"])
+@pytest.mark.parametrize(
+    ("call", "llm"), [(bedrock_converse, "aws.bedrock"), (cohere_chat, "cohere"), (ollama_generate, "ollama")]
+)
+def test_a_path_that_only_one_provider_has_tells_who_it_is(
+    call: Callable[[Clients], int], llm: str, clients: Clients, gateway: Gateway
+) -> None:
+    """Where clients ask for the gateway itself. Envoy puts the provider's host in when the sidecar has seen it all."""
+    total = call(clients)
+    entry = gateway.entry(clients.request_id)
+    assert (entry["ai"]["provider"], entry["hits_addend"]) == (llm, total)
 
 
 def test_the_name_of_a_model_stays_escaped_on_its_way(clients: Clients, gateway: Gateway) -> None:

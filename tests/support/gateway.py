@@ -24,21 +24,21 @@ class Gateway:
 
     `upstreams` are put in the place of the file's clusters; `change` may change the ext_proc filter's configuration.
     `max_buffer_bytes` bounds what Envoy holds of a body, in either direction.
-    With `authorities` the upstreams have routes in the place of the file's, each behind its name and asked for by its
-    authority, which is all that the sidecar learns of who they are.
+    With `own_routes` the upstreams have routes in the place of the file's, each behind its name, and the sidecar is not
+    told who they are.
     """
 
     def __init__(
         self,
         upstreams: Mapping[str, HostPort],
         *,
-        authorities: Mapping[str, str] | None = None,
+        own_routes: bool = False,
         change: Callable[[dict[str, Any]], object] | None = None,
         max_buffer_bytes: int | None = None,
     ) -> None:
         bootstrap = Bootstrap()
-        if authorities is not None:
-            _use_routes(bootstrap, upstreams, authorities)
+        if own_routes:
+            bootstrap.use_upstreams(_as_upstreams(upstreams), trust_store="")
         else:
             for cluster, address in upstreams.items():
                 bootstrap.use_mock(cluster, address)
@@ -100,12 +100,8 @@ class Gateway:
         return self.metrics().get((name, frozenset(labels.items())), 0.0)
 
 
-def _use_routes(bootstrap: Bootstrap, upstreams: Mapping[str, HostPort], authorities: Mapping[str, str]) -> None:
-    """Route to the upstreams as `extproc run` does, but by the names of those they stand for."""
-    plain = [
+def _as_upstreams(addresses: Mapping[str, HostPort]) -> list[Upstream]:
+    return [
         Upstream(name, address.host, address.port, is_tls=False, base_path="", provider=None)
-        for name, address in upstreams.items()
+        for name, address in addresses.items()
     ]
-    bootstrap.use_upstreams(plain, trust_store="")
-    for route in bootstrap.virtual_host["routes"]:
-        route["route"]["host_rewrite_literal"] = authorities[route["name"]]
