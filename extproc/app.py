@@ -19,6 +19,8 @@ from extproc import __version__
 from extproc.admin.server import AdminServer
 from extproc.config.address import HostPort, parse_address, parse_host_port
 from extproc.config.settings import Settings
+from extproc.errors import SettingsError
+from extproc.providers.detect import FLAVOURS, Detector, Rule
 from extproc.readers import Limits
 from extproc.server.aio import AioServer
 from extproc.server.health import Health
@@ -39,10 +41,27 @@ def build_processor(settings: Settings, registry: CollectorRegistry) -> Processo
             max_event_bytes=settings.max_event_bytes,
             max_whole_response_bytes=settings.max_whole_response_bytes,
         ),
+        detector=build_detector(settings),
         build_metadata=DynamicMetadata(settings.metadata_namespaces).build,
         sinks=(TokenMetrics(registry, max_label_values=settings.max_label_values), server_metrics),
         observer=server_metrics,
         report_bug=report_bug,
+    )
+
+
+def build_detector(settings: Settings) -> Detector:
+    """Return what tells providers and flavours, with the deployment's own rules; raise SettingsError for a bad one."""
+    for index, rule in enumerate(settings.detection_rules):
+        if rule.flavour is not None and rule.flavour not in FLAVOURS:
+            known = ", ".join(FLAVOURS)
+            raise SettingsError(
+                f"detection_rules[{index}].flavour: no such flavour {rule.flavour!r}; there are {known}"
+            )
+    return Detector(
+        [
+            Rule(rule.authority, rule.path, rule.provider, rule.flavour, is_llm=rule.llm)
+            for rule in settings.detection_rules
+        ]
     )
 
 

@@ -32,6 +32,7 @@ class Reason(enum.StrEnum):
     CONTENT_TYPE = "content_type"  # a media type that carries no usage
     CONTENT_ENCODING = "content_encoding"  # a content coding this build does not read
     CORRUPT_ENCODING = "corrupt_encoding"  # the coding is known, the bytes are not of it
+    CORRUPT_FRAME = "corrupt_frame"  # an AWS frame that does not fit its checksum
     NOT_JSON = "not_json"
     TRUNCATED = "truncated"  # the document or the compressed stream stops in the middle
     TOO_LARGE = "too_large"  # a bound was passed; the rest of this body was not read

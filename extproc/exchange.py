@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from extproc.codec.framing import is_readable
+from extproc.codec.framing import is_readable, media_type
 from extproc.errors import Reason, Stage
-from extproc.providers.base import DocumentReader, RequestFacts
-from extproc.providers.detect import Target, detect, detect_response, read_llm_request
+from extproc.providers.answer import DocumentReader
+from extproc.providers.base import RequestFacts, is_word
+from extproc.providers.bedrock_invoke import HEADERS as BEDROCK_HEADERS
+from extproc.providers.detect import Detector, Target, read_llm_request
+from extproc.providers.shapes import detect_response
 from extproc.readers import ExtractionErrors, Limits, RequestReader, ResponseReader
 from extproc.usage import Completion, UsageRecord, UsageSource
 
@@ -21,9 +24,17 @@ _FIRST_ERROR_STATUS = 400
 # More than any length or status has.
 _MAX_DIGITS = 18
 
+_UNLABELLED = frozenset({"application/x-www-form-urlencoded", "text/plain"})
+
 # All that is ever read of the headers; the code that takes them out of a message takes no others.
 REQUEST_HEADERS = frozenset({":method", ":authority", ":path", "content-type", "content-encoding"})
-RESPONSE_HEADERS = frozenset({":status", "content-type", "content-encoding", "content-length"})
+RESPONSE_HEADERS = BEDROCK_HEADERS | {
+    ":status",
+    "content-type",
+    "content-encoding",
+    "content-length",
+    "x-amzn-errortype",
+}
 
 
 class Exchange:
@@ -35,7 +46,9 @@ class Exchange:
     """
 
     __slots__ = (
+        "_detector",
         "_documents",
+        "_error_word",
         "_errors",
         "_is_llm",
         "_limits",
@@ -55,9 +68,10 @@ class Exchange:
         "revision",
     )
 
-    def __init__(self, limits: Limits, *, provider: str | None, now: float) -> None:
+    def __init__(self, limits: Limits, detector: Detector, *, provider: str | None, now: float) -> None:
         """Start an exchange; `provider` is what the Envoy configuration says of it, taken verbatim."""
         self._limits = limits
+        self._detector = detector
         self._provider = provider
         self._started_at = now
         self._target = Target()
@@ -72,6 +86,7 @@ class Exchange:
         self._response_chunks = 0
         self.asked_for_whole_response = False  # set by who asked
         self._status_code: int | None = None
+        self._error_word = ""
         self.is_detachable = False
         self.record: UsageRecord | None = None
         self.revision = 0
@@ -83,10 +98,17 @@ class Exchange:
             # Every API that counts tokens is asked with POST. An answer that is asked for again is no new one.
             self.is_detachable = True
             return
-        # The query is left out: it may hold a key.
-        self._target = detect(headers.get(":authority", ""), headers.get(":path", "").partition("?")[0])
-        self._documents.flavour = self._target.flavour
-        self._is_llm = self._target.flavour is not None
+        self._target = self._detector.detect(headers.get(":authority", ""), headers.get(":path", ""))
+        if self._target.is_excluded:
+            self.is_detachable = True
+            return
+        flavour = self._target.flavour
+        self._documents.expect(flavour)
+        # A path that others use as well, such as /generate, is an LLM's when its answer has the shape of one.
+        self._is_llm = flavour is not None and not (flavour.by_shape and self._target.provider is None)
+        if not self._is_known and not _may_be_question(headers.get("content-type", "")):
+            self.is_detachable = True
+            return
         self._request = RequestReader(headers, self._limits, self._errors)
         if end_of_stream:
             self._end_request()
@@ -110,15 +132,17 @@ class Exchange:
         self._response_bytes_left = _number(headers.get("content-length"))
         self.revision += self._has_error_status
         self._response_headers_seen = True
+        self._error_word = headers.get("x-amzn-errortype", "").partition(":")[0]
         if self.is_detachable:
             pass  # and yet shown, where Envoy has to get its chunks back
         elif is_readable(headers.get("content-type", "")):
+            self._documents.read_headers(headers)
             # An error answer is read for its words; what can't be read of it is no loss of usage.
             errors = ExtractionErrors() if self._has_error_status else self._errors
             self._response = ResponseReader(headers, self._documents, self._limits, errors)
         elif not self._is_llm:
             self.is_detachable = True
-        elif not self._has_error_status:
+        elif not self._has_error_status and not self._may_answer_otherwise:
             self._errors.add(Stage.RESPONSE_BODY, Reason.CONTENT_TYPE)
         if end_of_stream:
             self._end_response(now)
@@ -166,7 +190,7 @@ class Exchange:
         that a client can't hang up between the two.
         """
         expected = self._response_bytes_left
-        if self._response is None or self._response.is_event_stream or expected is None:
+        if self._response is None or self._response.is_labelled_stream or expected is None:
             return False
         return 0 < expected <= self._limits.max_whole_response_bytes
 
@@ -187,8 +211,7 @@ class Exchange:
             self._is_llm = facts is not None
             self._request_facts = facts or self._request_facts
         # What could not be read may have been a question to a model all the same: its answer tells.
-        is_known = self._is_llm or self._provider is not None or self._target.provider is not None
-        if not is_known and not request.is_lost:
+        if not self._is_known and not request.is_lost:
             self.is_detachable = True
 
     def _end_response(self, now: float) -> None:
@@ -197,6 +220,12 @@ class Exchange:
         if self._response is not None:
             self._response.finish(now)
         self._settle(self._outcome, now)
+
+    @property
+    def _is_known(self) -> bool:
+        """Whether it is with an LLM, or with somebody who has one."""
+        is_at_provider = self._provider is not None or self._target.provider is not None
+        return self._is_llm or is_at_provider or self._target.flavour is not None
 
     @property
     def _was_shown_in_part(self) -> bool:
@@ -209,6 +238,11 @@ class Exchange:
     def _settle(self, completion: Completion, now: float) -> None:
         self.record = self._build_record(completion, now)
         self.revision += 1
+
+    @property
+    def _may_answer_otherwise(self) -> bool:
+        """Whether an answer that is no JSON is what the API may say: audio, plain text."""
+        return self._target.flavour is not None and not self._target.flavour.answers_in_json
 
     @property
     def _has_error_status(self) -> bool:
@@ -224,13 +258,16 @@ class Exchange:
 
     @property
     def _error_type(self) -> str | None:
-        return self._documents.error_type or (str(self._status_code) if self._has_error_status else None)
+        if not self._has_error_status or self._documents.error_type is not None:
+            return self._documents.error_type
+        # AWS has its word in a header, and only a sentence in the document.
+        return self._error_word if is_word(self._error_word) else str(self._status_code)
 
     def _build_record(self, completion: Completion, now: float) -> UsageRecord:
         documents, flavour, response = self._documents, self._documents.flavour, self._response
-        first_token_at = response.first_token_at if response else None
-        is_llm = self._is_llm or flavour is not None
+        is_llm = self._is_llm or (flavour is not None and not flavour.by_shape)
         is_stream = response is not None and response.is_stream
+        first_token_at = response.first_token_at if response is not None and is_stream else None
         return UsageRecord(
             is_llm=is_llm,
             completion=completion,
@@ -257,6 +294,14 @@ class Exchange:
         if completion is Completion.COMPLETE or self._documents.is_complete:
             return UsageSource.REPORTED
         return UsageSource.PARTIAL
+
+
+def _may_be_question(content_type: str) -> bool:
+    """Say whether a request of this content-type may be for a model, on a path that says nothing.
+
+    Clients that do not say "JSON" say nothing, or what their HTTP library says by itself.
+    """
+    return is_readable(content_type) or media_type(content_type) in _UNLABELLED
 
 
 def _number(value: str | None) -> int | None:

@@ -7,6 +7,7 @@ what is done with the result.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,9 +15,11 @@ from dataclasses import dataclass
 from extproc.codec.content import ContentDecoder, content_decoder
 from extproc.codec.document import Members, WholeDocument, decode_document
 from extproc.codec.framing import SniffedBody, is_readable
+from extproc.codec.multipart import FormFields, boundary_of
 from extproc.codec.payload import BOM, Framing, Payload
 from extproc.errors import DecodeError, ExtractionError, Reason, Stage
-from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS, DocumentReader
+from extproc.providers.answer import DocumentReader
+from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS, is_word
 from extproc.providers.counts import JSONObject
 
 _REQUEST_MEMBERS = Members(REQUEST_MEMBERS, REQUEST_INPUTS)
@@ -83,10 +86,32 @@ class _Body:
         self._decoder.finish()
 
 
+class _Form:
+    """A form as a framing: its one document has the members that are read of a request, as its fields say them."""
+
+    is_sequence = False
+
+    def __init__(self, boundary: bytes) -> None:
+        self._fields = FormFields(boundary, REQUEST_MEMBERS)
+
+    def feed(self, chunk: bytes) -> Iterator[Payload]:
+        self._fields.feed(chunk)
+        return iter(())
+
+    def finish(self) -> Iterator[Payload]:
+        document: dict[str, str | bool] = dict(self._fields.fields)
+        if "stream" in document:
+            document["stream"] = self._fields.fields["stream"].strip().lower() == "true"
+        if not document:
+            self._fields.finish()
+        # Behind the fields there may be a file of which Envoy's buffer holds only the start.
+        yield Payload(json.dumps(document).encode())
+
+
 class RequestReader:
     """Reads a request body to its document. `is_lost` says that there may have been one, and it could not be read."""
 
-    __slots__ = ("_body", "_content_type", "_errors", "_started", "is_lost")
+    __slots__ = ("_body", "_content_type", "_errors", "_is_form", "_started", "is_lost")
 
     def __init__(self, headers: Mapping[str, str], limits: Limits, errors: ExtractionErrors) -> None:
         self._errors = errors
@@ -94,12 +119,14 @@ class RequestReader:
         self._started = False
         self._body: _Body | None = None
         self.is_lost = False
+        boundary = boundary_of(self._content_type)
+        self._is_form = boundary is not None
         try:
             decoder = content_decoder(headers.get("content-encoding", ""))
         except DecodeError as error:
             self._give_up(error.reason)
         else:
-            self._body = _Body(decoder, WholeDocument(limits.max_body_bytes))
+            self._body = _Body(decoder, WholeDocument(limits.max_body_bytes) if boundary is None else _Form(boundary))
 
     @property
     def has_started(self) -> bool:
@@ -113,8 +140,7 @@ class RequestReader:
         first_byte = b"" if self._started else chunk.lstrip()[:1]
         if first_byte:
             self._started = True
-            if not is_readable(self._content_type) and first_byte not in _FIRST_BYTES:
-                # curl -d says "form" of a JSON body, so the first byte is asked too.
+            if not self._may_be_readable(first_byte):
                 self._give_up(Reason.CONTENT_TYPE)
                 return
         try:
@@ -132,6 +158,10 @@ class RequestReader:
         except DecodeError as error:
             self._give_up(error.reason)
         return document
+
+    def _may_be_readable(self, first_byte: bytes) -> bool:
+        """Say whether the body is worth reading. curl -d says "form" of JSON, so the first byte is asked too."""
+        return self._is_form or is_readable(self._content_type) or first_byte in _FIRST_BYTES
 
     def _give_up(self, reason: Reason) -> None:
         self._body = None
@@ -166,14 +196,16 @@ class ResponseReader:
             self._give_up(error.reason)
 
     @property
-    def is_event_stream(self) -> bool:
-        """Whether the response calls itself one, which is known before its first byte."""
-        return self._framing.is_event_stream
+    def is_labelled_stream(self) -> bool:
+        """Whether the response calls itself a stream, which is known before its first byte."""
+        return self._framing.is_labelled_stream
 
     @property
     def is_stream(self) -> bool:
-        """Whether the answer comes document by document."""
-        return self._framing.is_stream
+        """Whether the answer is a stream: documents one by one. An array of them is one where its API streams so."""
+        flavour = self._documents.flavour
+        is_other_array = self._framing.is_array and (flavour is None or not flavour.streams_arrays)
+        return self._framing.is_sequence and not is_other_array
 
     def feed(self, chunk: bytes, now: float) -> bool:
         """Take a chunk of the body; say whether it told anything new."""
@@ -194,7 +226,7 @@ class ResponseReader:
         A document may be whole all the same: its last byte arrives before the end of the stream does.
         """
         body, self._body = self._body, None
-        if body is None or self.is_stream:
+        if body is None or self._framing.is_sequence:
             return
         with suppress(DecodeError):
             for payload in body.finish():
@@ -213,6 +245,8 @@ class ResponseReader:
         documents = self._documents
         if payload.lost is not None:
             return self._lose(payload, payload.lost)
+        if payload.error:
+            return self._name_error(payload)
         if payload.data.strip() == _DONE:
             told = not documents.is_complete
             documents.is_complete = True
@@ -220,14 +254,14 @@ class ResponseReader:
         try:
             document = decode_document(payload.data)
         except DecodeError as error:
-            if not self.is_stream:
+            if not self._framing.is_sequence:
                 raise
             return self._lose(payload, error.reason)
         told = documents.read(document)
-        documents.is_complete = documents.is_complete or not self.is_stream
+        documents.is_complete = documents.is_complete or not self._framing.is_sequence
         if documents.malformed:
             self._errors.add(Stage.RESPONSE_BODY, Reason.MALFORMED_COUNT)
-        if self.first_token_at is None and documents.has_content and self.is_stream:
+        if self.first_token_at is None and documents.has_content and self._framing.is_sequence:
             self.first_token_at = now
         return self._name_error(payload) or told
 
@@ -243,9 +277,10 @@ class ResponseReader:
         return False
 
     def _name_error(self, payload: Payload) -> bool:
-        if payload.event != _ERROR_EVENT or self._documents.error_type is not None:
+        is_error = bool(payload.error) or payload.event == _ERROR_EVENT
+        if not is_error or self._documents.error_type is not None:
             return False
-        self._documents.error_type = _ERROR_EVENT
+        self._documents.error_type = payload.error if is_word(payload.error) else _ERROR_EVENT
         return True
 
     def _give_up(self, reason: Reason) -> None:

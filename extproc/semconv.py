@@ -11,12 +11,17 @@ from typing import Final
 # gen_ai.provider.name, where OpenTelemetry has a value for the service.
 # https://opentelemetry.io/docs/specs/semconv/registry/attributes/gen-ai/#gen-ai-provider-name
 ANTHROPIC: Final = "anthropic"
+AWS_BEDROCK: Final = "aws.bedrock"
+AZURE_AI_INFERENCE: Final = "azure.ai.inference"
 AZURE_AI_OPENAI: Final = "azure.ai.openai"
+COHERE: Final = "cohere"
 DEEPSEEK: Final = "deepseek"
 GCP_GEMINI: Final = "gcp.gemini"
 GCP_VERTEX_AI: Final = "gcp.vertex_ai"
 GROQ: Final = "groq"
+IBM_WATSONX_AI: Final = "ibm.watsonx.ai"
 MISTRAL_AI: Final = "mistral_ai"
+MOONSHOT_AI: Final = "moonshot_ai"
 OPENAI: Final = "openai"
 PERPLEXITY: Final = "perplexity"
 X_AI: Final = "x_ai"
@@ -26,6 +31,11 @@ CHAT: Final = "chat"
 EMBEDDINGS: Final = "embeddings"
 GENERATE_CONTENT: Final = "generate_content"
 TEXT_COMPLETION: Final = "text_completion"
+
+# Operations it has no name for; the conventions ask for names of one's own then.
+OWN_IMAGE_GENERATION: Final = "image_generation"
+OWN_SPEECH: Final = "speech"
+OWN_TRANSCRIPTION: Final = "transcription"
 
 # Namespaces of dynamic metadata. The second is the one kgateway documents; the third is read by Envoy itself.
 NAMESPACE: Final = "ai.gateway"
@@ -43,6 +53,8 @@ KEY_REASONING_TOKENS: Final = "reasoning_tokens"
 KEY_AUDIO_PROMPT_TOKENS: Final = "audio_prompt_tokens"
 KEY_AUDIO_COMPLETION_TOKENS: Final = "audio_completion_tokens"
 KEY_TOOL_USE_PROMPT_TOKENS: Final = "tool_use_prompt_tokens"
+KEY_BILLED_INPUT_TOKENS: Final = "billed_input_tokens"
+KEY_BILLED_OUTPUT_TOKENS: Final = "billed_output_tokens"
 KEY_PROVIDER_TOTAL_TOKENS: Final = "provider_total_tokens"
 KEY_USAGE_SOURCE: Final = "usage_source"
 KEY_MODEL: Final = "model"

@@ -34,7 +34,8 @@ class TokenUsage:
     """Token counts of one answer. `None`: the provider did not say; 0: it said zero.
 
     `prompt_tokens` and `completion_tokens` are inclusive. The other counts are subsets of these two, except
-    `provider_total_tokens`, which is the provider's own total.
+    `provider_total_tokens`, which is the provider's own total, and `billed_*`, which is what a provider says it charges
+    for where that is something else.
     """
 
     prompt_tokens: int | None = None
@@ -46,6 +47,8 @@ class TokenUsage:
     audio_prompt_tokens: int | None = None
     audio_completion_tokens: int | None = None
     tool_use_prompt_tokens: int | None = None
+    billed_input_tokens: int | None = None
+    billed_output_tokens: int | None = None
 
     @property
     def total_tokens(self) -> int | None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.chunks import byte_by_byte, splits
-from support.exchanges import LIMITS, Case, load_case, play
+from support.exchanges import DETECTOR, LIMITS, Case, load_case, play
 
 from extproc.errors import ExtractionError, Reason, Stage
 from extproc.exchange import Exchange
@@ -34,7 +34,7 @@ def field(record: UsageRecord, name: str) -> Any:
 
 def started(case: Case, *, provider: str | None = None) -> Exchange:
     """An exchange whose response body is next."""
-    exchange = Exchange(LIMITS, provider=provider, now=10.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=provider, now=10.0)
     exchange.request_headers(case.request_headers, end_of_stream=False)
     exchange.request_body(case.request, end_of_stream=True)
     exchange.response_headers(case.response_headers, end_of_stream=False, now=10.5)
@@ -158,7 +158,7 @@ def test_trailers_end_it_too() -> None:
 def test_the_last_byte_of_a_known_length_ends_it(gzipped: bool) -> None:
     """A client may hang up once it has what it was promised; no end of the stream is shown then."""
     case = Case(response=ANSWER).gzipped() if gzipped else Case(response=ANSWER)
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.request_headers(case.request_headers, end_of_stream=False)
     exchange.request_body(case.request, end_of_stream=True)
     headers = case.response_headers | {"content-length": str(len(case.response))}
@@ -186,7 +186,7 @@ def test_the_last_byte_of_a_known_length_ends_it(gzipped: bool) -> None:
 )
 def test_only_short_answers_of_known_length_are_wanted_in_one_piece(headers: dict[str, str], wanted: bool) -> None:
     """Anything else might be a live stream, or larger than Envoy's buffer."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.request_headers(Case().request_headers, end_of_stream=False)
     response = {":status": "200", "content-type": "application/json"} | headers
     exchange.response_headers(response, end_of_stream=False, now=1.0)
@@ -196,7 +196,7 @@ def test_only_short_answers_of_known_length_are_wanted_in_one_piece(headers: dic
 @pytest.mark.parametrize(("bound", "wanted"), [(0, False), (99, False), (100, True)])
 def test_how_much_is_wanted_in_one_piece_is_a_setting(bound: int, wanted: bool) -> None:
     """And 0 asks for nothing."""
-    exchange = Exchange(Limits(max_whole_response_bytes=bound), provider=None, now=0.0)
+    exchange = Exchange(Limits(max_whole_response_bytes=bound), DETECTOR, provider=None, now=0.0)
     exchange.request_headers(Case().request_headers, end_of_stream=False)
     exchange.response_headers({":status": "200", "content-length": "100"}, end_of_stream=False, now=1.0)
     assert exchange.wants_whole_response is wanted
@@ -208,7 +208,7 @@ def test_a_whole_answer_that_envoys_buffer_did_not_hold_is_said_to_be_cut(asked:
 
     If nobody asked for it in one message, it is a chunk like any other, and the client has hung up.
     """
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.request_headers(Case().request_headers, end_of_stream=False)
     headers = Case().response_headers | {"content-length": str(len(ANSWER))}
     exchange.response_headers(headers, end_of_stream=False, now=1.0)
@@ -269,7 +269,7 @@ def test_a_document_that_is_cut_off_is_no_error_of_the_document() -> None:
 def test_an_exchange_without_an_answer_is_counted_with_what_was_asked() -> None:
     """The client gave up, or the process was told to stop."""
     for completion in (Completion.CANCELLED, Completion.TRUNCATED):
-        exchange = Exchange(LIMITS, provider=None, now=0.0)
+        exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
         exchange.request_headers(Case().request_headers, end_of_stream=False)
         exchange.request_body(Case().request, end_of_stream=True)
         exchange.close(completion, 5.0)
@@ -280,7 +280,7 @@ def test_an_exchange_without_an_answer_is_counted_with_what_was_asked() -> None:
 
 def test_an_exchange_of_which_nothing_was_seen_settles() -> None:
     """Envoy may open a stream and close it."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.close(Completion.CANCELLED, 1.0)
     assert exchange.record is not None
     assert not exchange.record.is_llm
@@ -350,7 +350,7 @@ def test_a_request_is_read_in_chunks_too() -> None:
     """In STREAMED mode it comes in many, whatever its label."""
     for content_type in ("application/json", "application/x-www-form-urlencoded"):
         case = Case(request=b" " + Case().request, request_content_type=content_type, response=ANSWER)
-        exchange = Exchange(LIMITS, provider=None, now=0.0)
+        exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
         exchange.request_headers(case.request_headers, end_of_stream=False)
         for byte in byte_by_byte(case.request):
             exchange.request_body(byte, end_of_stream=False)
@@ -367,7 +367,7 @@ def test_a_compressed_request_is_read_and_an_unknown_coding_said() -> None:
         ("gzip", b"\x1f\x8bnot gzip", None, [(Stage.REQUEST_BODY, Reason.CORRUPT_ENCODING)]),
         ("br", b"x", None, [(Stage.REQUEST_BODY, Reason.CONTENT_ENCODING)]),
     ):
-        exchange = Exchange(LIMITS, provider=None, now=0.0)
+        exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
         exchange.request_headers(Case().request_headers | {"content-encoding": coding}, end_of_stream=False)
         exchange.request_body(body, end_of_stream=True)
         record = exchange.snapshot(1.0)
@@ -376,7 +376,7 @@ def test_a_compressed_request_is_read_and_an_unknown_coding_said() -> None:
 
 def test_a_request_of_which_only_the_start_is_shown_is_cut_off() -> None:
     """BUFFERED_PARTIAL shows no more than Envoy's buffer holds, and no end."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.request_headers(Case().request_headers, end_of_stream=False)
     exchange.request_body(b'{"messages": ["', end_of_stream=False)
     exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
@@ -388,7 +388,7 @@ def test_a_request_of_which_only_the_start_is_shown_is_cut_off() -> None:
 
 def test_a_request_body_that_is_not_shown_is_no_error() -> None:
     """With request_body_mode NONE there is nothing to say about it."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.request_headers(Case().request_headers, end_of_stream=False)
     exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
     exchange.response_body(ANSWER, end_of_stream=True, now=2.0)
@@ -439,7 +439,7 @@ def test_an_error_answer_of_another_type_has_its_status() -> None:
 @pytest.mark.parametrize("method", ["GET", "HEAD", "DELETE", "OPTIONS", "PUT"])
 def test_only_posts_are_of_interest(method: str) -> None:
     """Every API that counts tokens is asked with POST."""
-    exchange = Exchange(LIMITS, provider="openai", now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider="openai", now=0.0)
     exchange.request_headers(Case(method=method).request_headers, end_of_stream=True)
     assert exchange.is_detachable
     assert not exchange.snapshot(1.0).is_llm
@@ -447,13 +447,13 @@ def test_only_posts_are_of_interest(method: str) -> None:
 
 def test_what_is_of_no_interest_stays_so_where_it_is_shown_all_the_same() -> None:
     """Envoy may have to get its chunks back. An answer that is fetched again was counted when it was made."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.request_headers(Case(method="GET", path="/v1/responses/resp_1").request_headers, end_of_stream=True)
     exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
     exchange.response_body(ANSWER, end_of_stream=True, now=2.0)
     assert exchange.record is not None
     assert (exchange.record.is_llm, exchange.record.usage) == (False, None)
-    skipped = Exchange(LIMITS, provider=None, now=0.0)
+    skipped = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     skipped.request_headers(Case(method="GET").request_headers, end_of_stream=True)
     skipped.response_body(ANSWER, end_of_stream=True, now=2.0)  # whose headers were skipped
     assert skipped.record is not None
@@ -476,7 +476,7 @@ def test_a_request_that_cannot_be_read_may_have_been_a_question(
     headers: dict[str, str], body: bytes, answer_is_of_a_model: bool
 ) -> None:
     """Nobody gets an answer for nothing by writing a question that only the provider can read: the answer tells."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     target = {":method": "POST", ":authority": "gateway.example", ":path": "/x"}
     exchange.request_headers(target | headers, end_of_stream=False)
     exchange.request_body(body, end_of_stream=True)
@@ -495,7 +495,7 @@ def test_a_request_that_cannot_be_read_may_have_been_a_question(
 @pytest.mark.parametrize("request_body", [b'{"sku": 7}', b"[1]", b'{"model": "T", "sku": 7}', b"sku=7", b""])
 def test_a_request_that_is_no_question_to_a_model_is_not_of_interest(request_body: bytes) -> None:
     """On a path that says nothing; and nothing is counted against its body."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     target = {":method": "POST", ":authority": "shop.example", ":path": "/cart"}
     form = {"content-type": "application/x-www-form-urlencoded"}
     exchange.request_headers(target | form, end_of_stream=False)
@@ -506,7 +506,7 @@ def test_a_request_that_is_no_question_to_a_model_is_not_of_interest(request_bod
 
 def test_an_answer_that_is_no_document_is_not_of_interest() -> None:
     """Where nothing else says that a model was asked."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.request_headers({":method": "POST", ":path": "/upload"}, end_of_stream=False)
     exchange.response_headers({":status": "200", "content-type": "image/png"}, end_of_stream=False, now=1.0)
     assert exchange.is_detachable
@@ -514,7 +514,7 @@ def test_an_answer_that_is_no_document_is_not_of_interest() -> None:
 
 def test_what_was_let_go_once_stays_so() -> None:
     """Though its request turns out to be a question behind the answer: nobody watches any more."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.request_headers({":method": "POST", ":path": "/upload"}, end_of_stream=False)
     exchange.response_headers({":status": "200", "content-type": "image/png"}, end_of_stream=False, now=1.0)
     exchange.request_body(Case().request, end_of_stream=True)
@@ -592,7 +592,7 @@ def test_an_answer_in_an_unknown_coding_may_be_cut_off() -> None:
 
 def test_an_answer_that_was_wanted_whole_and_came_in_chunks_was_just_cut_off() -> None:
     """Envoy did not follow the wish, so its buffer is not to blame."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.request_headers(Case().request_headers, end_of_stream=False)
     headers = Case().response_headers | {"content-length": str(len(ANSWER))}
     exchange.response_headers(headers, end_of_stream=False, now=1.0)
@@ -606,7 +606,7 @@ def test_an_answer_that_was_wanted_whole_and_came_in_chunks_was_just_cut_off() -
 
 def test_a_length_beyond_all_lengths_is_none() -> None:
     """Python refuses to read a number of thousands of digits."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.response_headers({":status": "200", "content-length": "9" * 5000}, end_of_stream=False, now=1.0)
     assert not exchange.wants_whole_response
 
@@ -619,7 +619,7 @@ def test_an_answer_of_a_shape_nested_out_of_reason_is_of_no_shape() -> None:
 
 def test_an_answer_whose_headers_were_skipped_is_read_by_its_bytes() -> None:
     """Envoy may be told not to show them."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.request_headers(Case().request_headers, end_of_stream=False)
     for chunk in (STREAM[:9], STREAM[9:]):
         exchange.response_body(chunk, end_of_stream=False, now=1.0)
@@ -630,7 +630,7 @@ def test_an_answer_whose_headers_were_skipped_is_read_by_its_bytes() -> None:
 
 def test_an_exchange_of_which_only_the_answer_is_shown_is_known_by_its_shape() -> None:
     """Path and request may be missing altogether."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
     exchange.response_body(ANSWER, end_of_stream=True, now=2.0)
     assert exchange.record is not None
@@ -639,7 +639,7 @@ def test_an_exchange_of_which_only_the_answer_is_shown_is_known_by_its_shape() -
 
 def test_headers_alone_may_end_both_sides() -> None:
     """A POST without a body, and an answer without one."""
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.request_headers(Case().request_headers, end_of_stream=True)
     exchange.response_headers(Case().response_headers, end_of_stream=True, now=1.0)
     assert exchange.record is not None
@@ -650,7 +650,7 @@ def test_a_status_that_is_no_number_is_unknown() -> None:
     """Whatever a broken server sends."""
     record = play(replace(Case(response=ANSWER)))
     assert record.status_code == 200
-    exchange = Exchange(LIMITS, provider=None, now=0.0)
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.response_headers({":status": "²⁰⁰"}, end_of_stream=True, now=1.0)
     assert exchange.record is not None
     assert exchange.record.status_code is None

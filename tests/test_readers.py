@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from extproc.errors import Reason, Stage
-from extproc.providers.base import DocumentReader
-from extproc.providers.detect import detect_response
+from extproc.providers.answer import DocumentReader
+from extproc.providers.shapes import detect_response
 from extproc.readers import ExtractionErrors, Limits, RequestReader, ResponseReader
 
 EVENT = b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'

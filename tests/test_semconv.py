@@ -22,7 +22,7 @@ def test_provider_and_operation_names_are_opentelemetrys() -> None:
     ours = {
         value
         for name, value in names().items()
-        if not name.startswith("KEY_") and not name.endswith(("NAMESPACE", "METADATA"))
+        if not name.startswith(("KEY_", "OWN_")) and not name.endswith(("NAMESPACE", "METADATA"))
     }
     assert ours <= known
 
@@ -30,10 +30,11 @@ def test_provider_and_operation_names_are_opentelemetrys() -> None:
 def test_metadata_keys_never_change_by_accident() -> None:
     """Access logs, rate limits and dashboards are written against them."""
     assert sorted(names("KEY_").values()) == sorted(
-        ["audio_completion_tokens", "audio_prompt_tokens", "cache_creation_tokens", "cached_tokens",
-         "completion_tokens", "error_type", "finish_reason", "hits_addend", "model", "operation", "prompt_tokens",
-         "provider", "provider_model", "provider_total_tokens", "reasoning_tokens", "streaming",
-         "time_to_first_token_ms", "tool_use_prompt_tokens", "total_tokens", "usage_source"]
+        ["audio_completion_tokens", "audio_prompt_tokens", "billed_input_tokens", "billed_output_tokens",
+         "cache_creation_tokens", "cached_tokens", "completion_tokens", "error_type", "finish_reason", "hits_addend",
+         "model", "operation", "prompt_tokens", "provider", "provider_model", "provider_total_tokens",
+         "reasoning_tokens", "streaming", "time_to_first_token_ms", "tool_use_prompt_tokens", "total_tokens",
+         "usage_source"]
     )  # fmt: skip
 
 

@@ -14,7 +14,8 @@ import msgspec
 import orjson
 from msgspec import Raw
 
-from extproc.codec.payload import BOM, Payload
+from extproc.codec.condense import Condenser
+from extproc.codec.payload import BOM, Payload, hold
 from extproc.errors import DecodeError, Reason
 
 
@@ -142,31 +143,37 @@ def _reason_of(error: Exception, data: bytes) -> Reason:
     return Reason.TRUNCATED if is_cut else Reason.NOT_JSON
 
 
-def _hold(held: bytearray, part: bytes, max_bytes: int) -> None:
-    """Keep one more part of what is not complete; raise DecodeError(TOO_LARGE) and keep nothing beyond the bound."""
-    if len(held) + len(part) > max_bytes:
-        held.clear()
-        raise DecodeError(Reason.TOO_LARGE)
-    held += part
+# Larger documents are condensed: as Python values they would take many times their size, all at once, at the end.
+_MAX_HELD_BYTES = 1024 * 1024
 
 
 class WholeDocument:
-    """The body is one document. `max_document_bytes` bounds what is kept of it."""
+    """The body is one document. `max_document_bytes` bounds what is kept of it, when what is long is left out."""
+
+    is_sequence = False
 
     def __init__(self, max_document_bytes: int) -> None:
         self._max_document_bytes = max_document_bytes
         self._held = bytearray()
+        self._condenser: Condenser | None = None
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Keep the chunk; a document is known when the body ends."""
-        _hold(self._held, chunk, self._max_document_bytes)
+        if self._condenser is not None:
+            self._condenser.feed(chunk)
+            return iter(())
+        self._held += chunk
+        if len(self._held) > min(_MAX_HELD_BYTES, self._max_document_bytes):
+            self._condenser = Condenser(self._max_document_bytes)
+            start = bytes(self._held)
+            self._held.clear()
+            self._condenser.feed(start.removeprefix(BOM))
         return iter(())
 
     def finish(self) -> Iterator[Payload]:
         """Yield the document's bytes."""
-        data = bytes(self._held).removeprefix(BOM)
+        yield Payload(self._condenser.finish() if self._condenser else bytes(self._held).removeprefix(BOM))
         self._held.clear()
-        yield Payload(data)
 
 
 # The only bytes that can change the state of the scan. All are ASCII, so no part of another character matches them.
@@ -181,6 +188,8 @@ class DocumentArray:
     Gemini streams so when it is not asked for SSE. An element is handed out as soon as it is complete; anything behind
     the array is passed over. `max_element_bytes` bounds what is kept of one element.
     """
+
+    is_sequence = True
 
     def __init__(self, max_element_bytes: int) -> None:
         self._max_element_bytes = max_element_bytes
@@ -216,7 +225,7 @@ class DocumentArray:
                     self._closed = True
                     yield from self._end_element(chunk[start : position - 1])
         if self._depth:
-            _hold(self._held, chunk[start:], self._max_element_bytes)
+            hold(self._held, chunk[start:], self._max_element_bytes)
 
     def finish(self) -> Iterator[Payload]:
         """Raise DecodeError(TRUNCATED) unless the array was closed."""
@@ -239,7 +248,7 @@ class DocumentArray:
         return match.end()
 
     def _end_element(self, part: bytes) -> Iterator[Payload]:
-        _hold(self._held, part, self._max_element_bytes)
+        hold(self._held, part, self._max_element_bytes)
         data = bytes(self._held).strip(_WHITESPACE)
         self._held.clear()
         if data:

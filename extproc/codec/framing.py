@@ -1,30 +1,33 @@
 """Which framing a body has.
 
-Owns: the media types that can carry usage, and the choice between SSE, an array and one document, made from the first
-byte that is not white space. The byte decides and not the media type, because servers label error documents as event
-streams and event streams as JSON; no event stream starts with a brace or a bracket, and no JSON document with a field.
+Owns: the media types that can carry usage, and the choice between SSE, lines, frames, an array and one document, made
+from the first byte that is not white space. The byte decides and not the media type, because servers label error
+documents as event streams and event streams as JSON; no event stream starts with a brace or a bracket, no JSON document
+with a field, and only frames with a zero: the first byte of their length. Documents and lines of them start alike, so
+what follows the first line tells these two apart.
 """
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator
 
-from extproc.codec.document import DocumentArray, WholeDocument
+from extproc.codec.document import DocumentArray
+from extproc.codec.eventstream import EventStreamDecoder
+from extproc.codec.ndjson import DocumentOrLines
 from extproc.codec.payload import BOM, Framing, Payload
 from extproc.codec.sse import SSEDecoder
 from extproc.errors import DecodeError, Reason
 
-
-class Shape(enum.Enum):
-    """How a body is cut into payloads."""
-
-    DOCUMENT = "document"
-    ARRAY = "array"
-    EVENTS = "events"
-
-
 EVENT_STREAM = "text/event-stream"
+AWS_EVENT_STREAM = "application/vnd.amazon.eventstream"
+
+# What servers call lines of JSON; stream+json is Cohere's word for them.
+_LINES = frozenset(
+    {"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines",
+     "application/jsonlines", "application/stream+json"}
+)  # fmt: skip
+_STREAMS = _LINES | {EVENT_STREAM, AWS_EVENT_STREAM}
+_JSON = frozenset({"", "application/json", "text/json"})
 
 
 def media_type(content_type: str) -> str:
@@ -35,28 +38,38 @@ def media_type(content_type: str) -> str:
 def is_readable(content_type: str) -> bool:
     """Say whether a body of this content-type can carry usage. A missing content-type can."""
     type_ = media_type(content_type)
-    return type_ in {"", "application/json", "text/json", EVENT_STREAM} or type_.endswith("+json")
+    return type_ in _JSON or type_ in _STREAMS or type_.endswith("+json")
 
 
 class SniffedBody:
     """A framing that becomes the right one when the first byte is known.
 
-    `max_document_bytes` bounds a whole document and an element of an array, `max_event_bytes` an SSE event.
+    `max_document_bytes` bounds what is kept of a whole document and of an element of an array, `max_event_bytes` an
+    event, a line or a frame.
     """
 
     def __init__(self, content_type: str, *, max_document_bytes: int, max_event_bytes: int) -> None:
-        self.is_event_stream = media_type(content_type) == EVENT_STREAM
+        self._media_type = media_type(content_type)
         self._max_document_bytes = max_document_bytes
         self._max_event_bytes = max_event_bytes
         self._lead = b""
         self._framing: Framing | None = None
         self._payloads_seen = False
-        self.shape: Shape | None = None
 
     @property
-    def is_stream(self) -> bool:
-        """Whether payloads arrive one by one. False as long as nothing is known."""
-        return self.shape in (Shape.ARRAY, Shape.EVENTS)
+    def is_labelled_stream(self) -> bool:
+        """Whether the body is called a stream, which is known before its first byte."""
+        return self._media_type in _STREAMS
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether payloads come one by one. False as long as nothing is known."""
+        return self._framing is not None and self._framing.is_sequence
+
+    @property
+    def is_array(self) -> bool:
+        """Whether they come as the elements of one document."""
+        return isinstance(self._framing, DocumentArray)
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Yield the payloads that `chunk` completes."""
@@ -80,17 +93,19 @@ class SniffedBody:
         for payload in self._framing.finish() if self._framing else ():
             self._payloads_seen = True
             yield payload
-        if self.shape is None or (self.shape is Shape.EVENTS and self.is_event_stream and not self._payloads_seen):
-            raise DecodeError(Reason.EMPTY)
-        if self.shape is Shape.EVENTS and not self._payloads_seen:
-            raise DecodeError(Reason.NOT_JSON)
+        if not self._payloads_seen and not self.is_array:
+            is_text = isinstance(self._framing, SSEDecoder) and self._media_type != EVENT_STREAM
+            raise DecodeError(Reason.NOT_JSON if is_text else Reason.EMPTY)
 
     def _choose(self, first: bytes) -> Framing:
         if first == b"{":
-            self.shape = Shape.DOCUMENT
-            return WholeDocument(self._max_document_bytes)
+            return DocumentOrLines(
+                is_labelled=self._media_type in _LINES,
+                max_document_bytes=self._max_document_bytes,
+                max_line_bytes=self._max_event_bytes,
+            )
         if first == b"[":
-            self.shape = Shape.ARRAY
             return DocumentArray(self._max_document_bytes)
-        self.shape = Shape.EVENTS
+        if first == b"\0":
+            return EventStreamDecoder(self._max_event_bytes)
         return SSEDecoder(self._max_event_bytes)

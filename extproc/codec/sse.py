@@ -23,6 +23,8 @@ class SSEDecoder:
     beyond it nothing is kept but that it was lost; with its blank line the next one begins.
     """
 
+    is_sequence = True
+
     def __init__(self, max_event_bytes: int) -> None:
         self._max_event_bytes = max_event_bytes
         self._line = bytearray()

@@ -6,11 +6,12 @@ environment variable, EXTPROC_ and its name; kgateway's LISTEN_ADDR and LOG_LEVE
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from extproc.config.address import parse_address, parse_host_port
 from extproc.errors import SettingsError
@@ -47,6 +48,24 @@ def _checked_host_port(text: str) -> str:
     return str(parse_host_port(text))
 
 
+class DetectionRule(BaseModel):
+    """What a deployment says of the exchanges whose authority and path fit two globs."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    authority: str = Field(default="*", min_length=1, description="A glob of authorities: hosts, or host:port.")
+    path: str = Field(default="*", min_length=1, description="A glob of paths, without their query.")
+    provider: str | None = Field(default=None, min_length=1, description="Who answers there.")
+    flavour: str | None = Field(default=None, description="Which API is spoken there.")
+    llm: bool = Field(default=True, description="Whether it is an LLM at all; false lets these exchanges go at once.")
+
+    @model_validator(mode="after")
+    def _says_something(self) -> DetectionRule:
+        if self.llm and self.provider is None and self.flavour is None:
+            raise SettingsError("a rule has to set provider, flavour or llm: false")
+        return self
+
+
 class Settings(BaseModel):
     """The settings of `extproc serve`."""
 
@@ -74,15 +93,20 @@ class Settings(BaseModel):
         min_length=1,
         description="Namespaces of dynamic metadata to write. Envoy keeps those its receiving_namespaces list.",
     )
+    detection_rules: tuple[DetectionRule, ...] = Field(
+        default=(),
+        description="Which exchanges are whose, above what is known by itself; the first rule that fits stands.",
+    )
     max_body_bytes: int = Field(
         default=16 * _MIB,
         ge=_KIB,
-        description="The largest JSON body that is read, decompressed. A larger one passes unread and is counted.",
+        description="The most that is kept of a JSON body, decompressed, without the numbers and long texts of large "
+        "ones. One of which more is left passes unread and is counted.",
     )
     max_event_bytes: int = Field(
         default=16 * _MIB,
         ge=_KIB,
-        description="The largest server-sent event that is read. A larger one passes unread and is counted.",
+        description="The largest event, line or frame of a stream that is read. A larger one is lost and counted.",
     )
     max_whole_response_bytes: int = Field(
         default=32 * _KIB,
@@ -168,18 +192,29 @@ def _environment(environ: Mapping[str, str]) -> list[tuple[str, str, Any]]:
     for name, field in Settings.model_fields.items():
         variable = ENV_PREFIX + name.upper()
         if environ.get(variable):
-            text = environ[variable]
-            is_list = field.annotation == tuple[str, ...]
-            found.append((name, variable, [part.strip() for part in text.split(",")] if is_list else text))
+            found.append((name, variable, _from_text(field.annotation, variable, environ[variable])))
     return found
+
+
+def _from_text(annotation: Any, variable: str, text: str) -> Any:
+    """Return the value a variable says: names with commas between them, rules as JSON, anything else as it is."""
+    if annotation == tuple[str, ...]:
+        return [part.strip() for part in text.split(",")]
+    if annotation != tuple[DetectionRule, ...]:
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise SettingsError(f"{variable}: a list of rules in JSON is expected") from None
 
 
 def _line(problem: Any, sources: Mapping[str, str]) -> str:
     """Return one line on a setting that can't work: where it was set, what it is, what is allowed."""
-    name = str(problem["loc"][0])
-    source = sources.get(name, name)
+    name, *inner = problem["loc"]
+    source = sources.get(name, name) + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in inner)
     if problem["type"] == "extra_forbidden":
-        return f"{source}: no such setting; there are {', '.join(Settings.model_fields)}"
+        allowed = DetectionRule.model_fields if inner else Settings.model_fields
+        return f"{source}: no such setting; there are {', '.join(allowed)}"
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, SettingsError):
         return f"{source}: {cause}"

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from extproc.demo.bootstrap import Upstream
 from extproc.errors import SettingsError
-from extproc.providers.detect import provider_at
+from extproc.providers.detect import Detector
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,31}")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*", re.ASCII)
@@ -66,7 +66,7 @@ def parse_upstream(text: str) -> Upstream:
         port=port or (443 if parts.scheme == "https" else 80),
         is_tls=parts.scheme == "https",
         base_path=parts.path.rstrip("/"),
-        provider=provider_at(host) or name or None,
+        provider=Detector().detect(host, parts.path).provider or name or None,
     )
 
 

@@ -76,6 +76,8 @@ MESSAGES = Flavour(
     read_request,
     read_response,
     count,
+    counted="`usage`: input_tokens + cache_read_input_tokens + cache_creation_input_tokens; output_tokens. In a stream "
+    "`message_start`, overridden field by field by `message_delta`",
     restates_usage=False,
     usage_events=frozenset({"message_start", "message_delta"}),
 )

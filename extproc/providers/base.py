@@ -2,16 +2,15 @@
 
 A flavour is a wire shape, not a vendor: three pure functions over parsed JSON, bound together in a `Flavour`. They only
 look where their API puts things, never search: a `usage` object inside a tool call or a guardrail trace is content.
-Must not know bytes, chunks, headers or time.
+Must not know bytes, chunks or time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from extproc.providers.counts import Counts, JSONObject, UsageFields
+from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
 EMPTY_OBJECT: JSONObject = {}
@@ -24,7 +23,7 @@ MAX_NAME_CHARACTERS = 256
 
 
 # All that is read of a request document: these members, and which of these it has to give to a model.
-REQUEST_MEMBERS = ("model", "stream")
+REQUEST_MEMBERS = ("model", "model_id", "stream")
 REQUEST_INPUTS = ("messages", "input", "prompt", "contents")
 
 
@@ -52,8 +51,12 @@ class ResponseFacts:
 class Flavour:
     """One API's wire shape. `provider` is whose shape it is: the label where nothing else says who answered.
 
-    `restates_usage` says that each report of usage in a stream holds all of it, `usage_events` which SSE events have
-    any, by name; none named: any may. Both matter where an event is lost.
+    `counted` tells people where its counts are. `restates_usage` says that each report of usage in a stream holds all
+    of it, `usage_events` which SSE events have any, by name; none named: any may. Both matter where an event is lost.
+    `streams_arrays` says that an answer which is an array is a stream. `answers_in_json` is False where the answer may
+    be an audio file or plain text, which carries no usage and is no error. `by_shape` says that the answer is of
+    another flavour, which its shape tells; what this flavour itself reads of it, and of its headers, stands where that
+    one says nothing.
     """
 
     name: str
@@ -62,93 +65,24 @@ class Flavour:
     read_request: Callable[[JSONObject], RequestFacts]
     read_response: Callable[[JSONObject], ResponseFacts]
     count: Callable[[Counts], TokenUsage]
+    counted: str
     restates_usage: bool = True
     usage_events: frozenset[str] = frozenset()
-
-
-class DocumentReader:
-    """Reads the documents of one response in turn and keeps what is known so far.
-
-    The last reported value of each usage field wins; fields are never summed over documents. Without a flavour the
-    first document that has the shape of one decides. `may_lack_usage` says that usage may have been reported in a part
-    that could not be read, and was not stated again since.
-    """
-
-    __slots__ = (
-        "_detect_shape",
-        "_fields",
-        "error_type",
-        "finish_reason",
-        "flavour",
-        "has_content",
-        "is_complete",
-        "malformed",
-        "may_lack_usage",
-        "model",
-        "usage",
-    )
-
-    def __init__(self, flavour: Flavour | None, detect_shape: Callable[[JSONObject], Flavour | None]) -> None:
-        self.flavour = flavour
-        self.model: str | None = None
-        self.usage: TokenUsage | None = None
-        self.finish_reason: str | None = None
-        self.error_type: str | None = None
-        self.has_content = False
-        self.is_complete = False
-        self.malformed = False
-        self.may_lack_usage = False
-        self._detect_shape = detect_shape
-        self._fields = UsageFields()
-
-    def lose(self, event: str = "") -> None:
-        """Take note that a part of the answer could not be read: an event of that name, or who knows what."""
-        names = self.flavour.usage_events if self.flavour else ()
-        can_have_usage = not event or not names or event in names
-        self.may_lack_usage = self.may_lack_usage or (can_have_usage and not self.is_complete)
-
-    def read(self, document: Any) -> bool:
-        """Take one document into account; say whether it told anything new.
-
-        What is no object, or of no known shape, tells nothing.
-        """
-        if not isinstance(document, Mapping):
-            return False
-        if self.flavour is None:
-            self.flavour = self._detect_shape(document)
-        before = self._known()
-        if self.flavour is None:
-            self.error_type = self.error_type or error_type_of(document)
-        else:
-            self._merge(self.flavour, self.flavour.read_response(document))
-        return before != self._known()
-
-    def _known(self) -> tuple[object, ...]:
-        return (self.usage, self.model, self.finish_reason, self.error_type, self.has_content, self.is_complete)
-
-    def _merge(self, flavour: Flavour, facts: ResponseFacts) -> None:
-        self.model = self.model or facts.model
-        self.finish_reason = facts.finish_reason or self.finish_reason
-        self.error_type = facts.error_type or self.error_type
-        self.has_content = self.has_content or facts.has_content
-        self.is_complete = self.is_complete or facts.is_last
-        if facts.usage is not None:
-            self._count(flavour, facts.usage)
-
-    def _count(self, flavour: Flavour, reported: JSONObject) -> None:
-        self._fields.report(reported)
-        counts = Counts(self._fields.fields, self._fields.refused)
-        usage = flavour.count(counts)
-        self.malformed = self.malformed or self._fields.is_full or counts.malformed
-        if usage != TokenUsage():
-            self.usage = usage
-        if self.may_lack_usage and flavour.restates_usage:
-            self.may_lack_usage = flavour.count(Counts(reported)) == TokenUsage()
+    streams_arrays: bool = False
+    answers_in_json: bool = True
+    by_shape: bool = False
+    read_headers: Callable[[Mapping[str, str]], JSONObject | None] | None = None
 
 
 def read_request(document: JSONObject) -> RequestFacts:
-    """Return what most APIs' requests say: `model`, and `stream` if it is true."""
-    return RequestFacts(model=name_at(document, "model"), streaming=document.get("stream") is True)
+    """Return what most APIs' requests say: `model` (to IBM `model_id`), and `stream` if it is true."""
+    model = name_at(document, "model") or name_at(document, "model_id")
+    return RequestFacts(model=model, streaming=document.get("stream") is True)
+
+
+def no_usage(counts: Counts) -> TokenUsage:  # noqa: ARG001 - the shape all flavours share
+    """Count nothing, whatever there is."""
+    return TokenUsage()
 
 
 def object_at(document: JSONObject, key: str) -> JSONObject:
@@ -161,6 +95,18 @@ def optional_object(document: JSONObject, key: str) -> JSONObject | None:
     """Return the object under `key`, or None."""
     value = document.get(key)
     return value if isinstance(value, Mapping) else None
+
+
+def first_object_at(document: JSONObject, key: str) -> JSONObject:
+    """Return the first object in the array under `key`, or an empty one if there is none."""
+    value = document.get(key)
+    return value[0] if isinstance(value, list) and value and isinstance(value[0], Mapping) else EMPTY_OBJECT
+
+
+def members(document: JSONObject, *keys: str) -> JSONObject | None:
+    """Return the members that are there and not null, as usage fields; None if there are none."""
+    found = {key: document[key] for key in keys if document.get(key) is not None}
+    return found or None
 
 
 def objects_at(document: JSONObject, key: str) -> list[JSONObject]:
@@ -195,11 +141,14 @@ def clean_name(value: str) -> str | None:
 
 
 def error_type_of(document: JSONObject) -> str | None:
-    """Return the provider's own word for an error in an `error` object: its type, status or code.
+    """Return the provider's own word for an error in `error`: its type, status or code.
 
     Only short words of letters, digits and `_.-` are taken: never a message, which may repeat a key or a prompt.
     """
     error = document.get("error")
+    if isinstance(error, str) and error:
+        # Servers with a sentence in its place (Ollama, TGI) may have the word beside it.
+        return word_at(document, "error_type") or "error"
     if not isinstance(error, Mapping):
         return None
     for key in ("type", "status", "code"):

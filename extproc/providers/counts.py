@@ -6,7 +6,7 @@ are, or what they mean.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from typing import Any, TypeAlias
 
@@ -34,6 +34,15 @@ def sum_known(*parts: int | None) -> int | None:
     """Return the sum of the counts that are there; None if none is."""
     known = [part for part in parts if part is not None]
     return sum(known) if known else None
+
+
+def add_up(values: Iterable[Any]) -> Any:
+    """Return the sum of counts in several places; the first that is none, if one is not; None if none is there."""
+    present = [value for value in values if value is not None]
+    malformed = [value for value in present if to_count(value) is None]
+    if malformed:
+        return malformed[0]
+    return sum(to_count(value) or 0 for value in present) if present else None
 
 
 class Counts:

@@ -1,97 +1,64 @@
-"""Which provider and which flavour an exchange is of: by authority, then by path, then by the shape of its documents.
+"""Which provider and which flavour an exchange is of: by rules of the deployment's own, by authority, then by path.
 
-Owns: the tables. One line adds a vendor that speaks a known flavour, or a path of one. What an Envoy route says of its
-provider stands above all of this and is the exchange's business. Must not know bodies as bytes, or headers.
+Owns: the order, and what is remembered of it. The tables are in vendors.py, paths.py and shapes.py. What an Envoy route
+says of its provider stands above all of this and is the exchange's business. Must not know bodies as bytes, or headers.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import lru_cache
+from types import MappingProxyType
+from typing import Final
 from urllib.parse import unquote
 
-from extproc import semconv
-from extproc.providers import anthropic_messages, gemini_generate, openai_chat, openai_responses, uncounted
 from extproc.providers.base import REQUEST_INPUTS, Flavour, RequestFacts, clean_name, read_request
 from extproc.providers.counts import JSONObject
+from extproc.providers.paths import ENDPOINTS, Endpoint
+from extproc.providers.shapes import SHAPES
+from extproc.providers.vendors import VENDORS
 
-# authority (without its port) -> provider. The first glob that fits wins.
-AUTHORITIES: tuple[tuple[str, str], ...] = (
-    ("api.openai.com", semconv.OPENAI),
-    ("*.api.openai.com", semconv.OPENAI),
-    ("api.anthropic.com", semconv.ANTHROPIC),
-    ("generativelanguage.googleapis.com", semconv.GCP_GEMINI),
-    ("aiplatform.googleapis.com", semconv.GCP_VERTEX_AI),
-    ("*-aiplatform.googleapis.com", semconv.GCP_VERTEX_AI),
-    ("*.openai.azure.com", semconv.AZURE_AI_OPENAI),
-    ("*.cognitiveservices.azure.com", semconv.AZURE_AI_OPENAI),
-    ("api.mistral.ai", semconv.MISTRAL_AI),
-    ("api.groq.com", semconv.GROQ),
-    ("api.deepseek.com", semconv.DEEPSEEK),
-    ("api.x.ai", semconv.X_AI),
-    ("api.perplexity.ai", semconv.PERPLEXITY),
-    ("openrouter.ai", "openrouter"),
-    ("api.together.xyz", "together_ai"),
-    ("api.cerebras.ai", "cerebras"),
-    ("api.z.ai", "z_ai"),
+# Every flavour by its name, in the order of the tables.
+FLAVOURS: Final[Mapping[str, Flavour]] = MappingProxyType(
+    {flavour.name: flavour for flavour in [endpoint.flavour for endpoint in ENDPOINTS] + [each for _, each in SHAPES]}
 )
-
-_VERTEX_MODEL = r"/projects/[^/]+/locations/[^/]+/(?:publishers/[^/]+/models|endpoints)/(?P<model>[^/:]+)"
-_GEMINI_MODEL = r"/(?:models|tunedModels)/(?P<model>[^/:]+)"
 
 
 @dataclass(frozen=True, slots=True)
-class PathRule:
-    """Paths that end in `pattern` are of `flavour`.
+class Rule:
+    """What a deployment says of the exchanges whose authority and path fit its globs; what it leaves open is detected.
 
-    `provider` is who answers there, where the authority does not say and it is not the flavour's own.
+    `authority` is matched without a port, unless it names one; `path` without the query. `flavour` is a name in
+    FLAVOURS. With `is_llm` False these exchanges are none of an LLM's, whatever they look like.
     """
 
-    pattern: re.Pattern[str]
-    flavour: Flavour
+    authority: str = "*"
+    path: str = "*"
     provider: str | None = None
-    streaming: bool = False
+    flavour: str | None = None
+    is_llm: bool = True
 
-
-def _rule(pattern: str, flavour: Flavour, provider: str | None = None, *, streaming: bool = False) -> PathRule:
-    return PathRule(re.compile(pattern + r"/?$"), flavour, provider or flavour.provider, streaming)
-
-
-# path (without its query) -> flavour. The first pattern that is found at the path's end wins, so that a route's prefix
-# in front of the provider's own path does no harm. The group `model` names the model where the body does not.
-PATHS: tuple[PathRule, ...] = (
-    _rule(r"/openai/deployments/(?P<model>[^/]+)/chat/completions", openai_chat.CHAT, semconv.AZURE_AI_OPENAI),
-    _rule(r"/openai/deployments/(?P<model>[^/]+)/completions", openai_chat.COMPLETIONS, semconv.AZURE_AI_OPENAI),
-    _rule(r"/openai/deployments/(?P<model>[^/]+)/embeddings", openai_chat.EMBEDDINGS, semconv.AZURE_AI_OPENAI),
-    _rule(r"/chat/completions", openai_chat.CHAT),
-    _rule(r"/completions", openai_chat.COMPLETIONS),
-    _rule(r"/embeddings", openai_chat.EMBEDDINGS),
-    _rule(r"/responses", openai_responses.RESPONSES),
-    _rule(r"/moderations", uncounted.UNCOUNTED, semconv.OPENAI),
-    _rule(r"/v1/messages", anthropic_messages.MESSAGES),
-    _rule(r"/v1/messages/(?:count_tokens|batches)", uncounted.UNCOUNTED, semconv.ANTHROPIC),
-    _rule(_VERTEX_MODEL + ":generateContent", gemini_generate.GENERATE, semconv.GCP_VERTEX_AI),
-    _rule(_VERTEX_MODEL + ":streamGenerateContent", gemini_generate.GENERATE, semconv.GCP_VERTEX_AI, streaming=True),
-    _rule(_VERTEX_MODEL + ":countTokens", uncounted.UNCOUNTED, semconv.GCP_VERTEX_AI),
-    _rule(_GEMINI_MODEL + ":generateContent", gemini_generate.GENERATE),
-    _rule(_GEMINI_MODEL + ":streamGenerateContent", gemini_generate.GENERATE, streaming=True),
-    _rule(_GEMINI_MODEL + ":(?:embedContent|batchEmbedContents)", gemini_generate.EMBEDDINGS),
-    _rule(_GEMINI_MODEL + ":countTokens", uncounted.UNCOUNTED, semconv.GCP_GEMINI),
-    _rule(r"/interactions", gemini_generate.INTERACTIONS),
-)
+    def fits(self, host: str, authority: str, path: str) -> bool:
+        """Say whether it is about an exchange; `host` is the authority without its port."""
+        wanted = self.authority.lower()
+        return fnmatchcase(authority if ":" in wanted else host, wanted) and fnmatchcase(path, self.path)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What authority and path say of an exchange; every field is absent where they say nothing."""
+    """What authority and path say of an exchange; every field is absent where they say nothing.
+
+    `is_excluded` says that a rule takes it for no exchange with an LLM.
+    """
 
     provider: str | None = None
     flavour: Flavour | None = None
     model: str | None = None
     streaming: bool = False
+    is_excluded: bool = False
 
 
 # No host name is longer, RFC 1035 section 2.3.4; a port may follow it.
@@ -100,38 +67,50 @@ _MAX_AUTHORITY_CHARACTERS = 262
 # No path of any API is; one that is longer is looked at each time anew, so that clients can't fill the cache.
 _MAX_CACHED_PATH_CHARACTERS = 512
 
-
-def provider_at(authority: str) -> str | None:
-    """Return the provider that answers at an authority (host, with or without port), if it is known."""
-    return _provider_at(authority) if len(authority) <= _MAX_AUTHORITY_CHARACTERS else None
+_PORT = re.compile(r":\d+$")
 
 
-@lru_cache(maxsize=1024)
-def _provider_at(authority: str) -> str | None:
-    host = re.sub(r":\d+$", "", authority).lower()
-    return next((provider for glob, provider in AUTHORITIES if fnmatchcase(host, glob)), None)
+class Detector:
+    """Says what an exchange is, by its `:authority` and its `:path`."""
+
+    def __init__(self, rules: Sequence[Rule] = ()) -> None:
+        """Start with the rules of a deployment; the first that fits stands above the tables."""
+        self._rules = tuple(rules)
+        self._remembered = lru_cache(maxsize=1024)(self._detect)
+
+    def detect(self, authority: str, path: str) -> Target:
+        """Return what authority (host, with or without port) and path say. The query is cut off: it may hold a key."""
+        path = path.partition("?")[0]
+        if len(authority) > _MAX_AUTHORITY_CHARACTERS:
+            authority = ""
+        detect = self._remembered if len(path) <= _MAX_CACHED_PATH_CHARACTERS else self._detect
+        return detect(authority, path)
+
+    def _detect(self, authority: str, path: str) -> Target:
+        authority = authority.lower()
+        host = _PORT.sub("", authority)
+        rule = next((rule for rule in self._rules if rule.fits(host, authority, path)), Rule())
+        if not rule.is_llm:
+            return Target(is_excluded=True)
+        by_host = next((vendor.provider for vendor in VENDORS if vendor.answers(host, authority, path)), None)
+        endpoint, model = _find_endpoint(path, rule.provider or by_host)
+        flavour = FLAVOURS[rule.flavour] if rule.flavour else endpoint.flavour if endpoint else None
+        return Target(
+            provider=rule.provider or by_host or (endpoint.provider if endpoint else None),
+            flavour=flavour,
+            model=model,
+            streaming=endpoint is not None and endpoint.streaming,
+        )
 
 
-def detect(authority: str, path: str) -> Target:
-    """Return what `:authority` and `:path` (without its query, which may hold a key) say of an exchange."""
-    provider = provider_at(authority)
-    by_path = _detect_path(path) if len(path) <= _MAX_CACHED_PATH_CHARACTERS else _detect_path.__wrapped__(path)
-    return replace(by_path, provider=provider) if provider else by_path
-
-
-@lru_cache(maxsize=1024)
-def _detect_path(path: str) -> Target:
-    for rule in PATHS:
-        match = rule.pattern.search(path)
-        if match:
+def _find_endpoint(path: str, provider: str | None) -> tuple[Endpoint | None, str | None]:
+    """Return the endpoint a path is of, and the model it names."""
+    for endpoint in ENDPOINTS:
+        match = endpoint.pattern.search(path)
+        if match and (not endpoint.only or provider in endpoint.only):
             model = match.groupdict().get("model")
-            return Target(
-                provider=rule.provider,
-                flavour=rule.flavour,
-                model=clean_name(unquote(model)) if model else None,
-                streaming=rule.streaming,
-            )
-    return Target()
+            return endpoint, clean_name(unquote(model)) if model else None
+    return None, None
 
 
 def read_llm_request(document: JSONObject) -> RequestFacts | None:
@@ -142,25 +121,3 @@ def read_llm_request(document: JSONObject) -> RequestFacts | None:
     facts = read_request(document)
     has_input = any(name in document for name in REQUEST_INPUTS)
     return facts if facts.model and has_input else None
-
-
-def _text_at(document: JSONObject, key: str) -> str:
-    value = document.get(key)
-    return value if isinstance(value, str) else ""
-
-
-# shape of an answer (whole, or its first event) -> flavour, for paths that say nothing. The first that fits wins.
-SHAPES: tuple[tuple[Callable[[JSONObject], bool], Flavour], ...] = (
-    (lambda document: "usageMetadata" in document or "candidates" in document, gemini_generate.GENERATE),
-    (lambda document: document.get("type") in ("message", "message_start"), anthropic_messages.MESSAGES),
-    (lambda document: document.get("object") == "response", openai_responses.RESPONSES),
-    (lambda document: _text_at(document, "type").startswith("response."), openai_responses.RESPONSES),
-    (lambda document: document.get("object") == "text_completion", openai_chat.COMPLETIONS),
-    (lambda document: "choices" in document, openai_chat.CHAT),
-    (lambda document: document.get("object") == "list" and "usage" in document, openai_chat.EMBEDDINGS),
-)
-
-
-def detect_response(document: JSONObject) -> Flavour | None:
-    """Return the flavour of an answer by its shape."""
-    return next((flavour for has_shape, flavour in SHAPES if has_shape(document)), None)

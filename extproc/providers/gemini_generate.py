@@ -113,6 +113,9 @@ GENERATE = Flavour(
     read_generate_request,
     read_generate_response,
     count_generate,
+    counted="`usageMetadata`, the last of a stream: promptTokenCount + toolUsePromptTokenCount; candidatesTokenCount + "
+    "thoughtsTokenCount",
+    streams_arrays=True,
 )
 EMBEDDINGS = Flavour(
     "gemini_embeddings",
@@ -121,6 +124,7 @@ EMBEDDINGS = Flavour(
     read_generate_request,
     read_generate_response,
     count_embeddings,
+    counted="`usageMetadata`, where the model reports it: promptTokenCount; 0",
 )
 INTERACTIONS = Flavour(
     "gemini_interactions",
@@ -129,4 +133,5 @@ INTERACTIONS = Flavour(
     read_request,
     read_interaction,
     count_interaction,
+    counted="`usage`: total_input_tokens + total_tool_use_tokens; total_output_tokens + total_thought_tokens",
 )

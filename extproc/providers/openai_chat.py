@@ -9,6 +9,8 @@ each chunk (cumulative), Groq in `x_groq`. The mark `[DONE]` at its end is no do
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from extproc import semconv
 from extproc.providers.base import (
     EMPTY_OBJECT,
@@ -34,7 +36,7 @@ def read_response(document: JSONObject) -> ResponseFacts:
     choices = objects_at(document, "choices")
     return ResponseFacts(
         model=name_at(document, "model"),
-        usage=_reported_usage(document),
+        usage=_reported_usage(document, choices),
         finish_reason=first_word_at(choices, "finish_reason"),
         error_type=error_type_of(document),
         has_content=any(_has_content(choice) for choice in choices),
@@ -45,22 +47,43 @@ def count(counts: Counts) -> TokenUsage:
     """Return the usage in `usage`: prompt_tokens, completion_tokens, total_tokens and their details."""
     prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
     total = counts.get("total_tokens")
-    reasoning = counts.get("completion_tokens_details", "reasoning_tokens")
+    reasoning = _first(counts, *_REASONING)
     if prompt is not None and completion is not None and reasoning and total == prompt + completion + reasoning:
         # xAI counts reasoning beside the completion; by the contract it belongs to it.
         completion += reasoning
-    cached = counts.get("prompt_tokens_details", "cached_tokens")
     return TokenUsage(
         prompt_tokens=prompt,
         completion_tokens=completion,
         provider_total_tokens=total,
-        # DeepSeek's own field, on its servers that do not send the details.
-        cached_tokens=counts.get("prompt_cache_hit_tokens") if cached is None else cached,
-        cache_creation_tokens=counts.get("prompt_tokens_details", "cache_write_tokens"),
+        cached_tokens=_first(counts, *_CACHED),
+        cache_creation_tokens=_first(counts, *_CACHE_CREATION),
         reasoning_tokens=reasoning,
         audio_prompt_tokens=counts.get("prompt_tokens_details", "audio_tokens"),
         audio_completion_tokens=counts.get("completion_tokens_details", "audio_tokens"),
     )
+
+
+# Where servers put the same count; the first that is there stands.
+_REASONING = (
+    ("completion_tokens_details", "reasoning_tokens"),
+    ("completion_token_details", "reasoning_tokens"),  # Writer
+    ("reasoning_tokens",),  # Perplexity
+)
+_CACHED = (
+    ("prompt_tokens_details", "cached_tokens"),
+    ("prompt_token_details", "cached_tokens"),  # Writer
+    ("prompt_cache_hit_tokens",),  # DeepSeek
+    ("cached_tokens",),  # Together AI, Moonshot
+)
+_CACHE_CREATION = (
+    ("prompt_tokens_details", "cache_write_tokens"),
+    ("prompt_tokens_details", "cache_creation_tokens"),  # LiteLLM
+    ("cache_creation_input_tokens",),
+)
+
+
+def _first(counts: Counts, *paths: tuple[str, ...]) -> int | None:
+    return next((count for count in (counts.get(*path) for path in paths) if count is not None), None)
 
 
 def count_embeddings(counts: Counts) -> TokenUsage:
@@ -74,9 +97,10 @@ def count_embeddings(counts: Counts) -> TokenUsage:
     )
 
 
-def _reported_usage(document: JSONObject) -> JSONObject | None:
-    usage = optional_object(document, "usage")
-    return optional_object(object_at(document, "x_groq"), "usage") if usage is None else usage
+def _reported_usage(document: JSONObject, choices: Sequence[JSONObject]) -> JSONObject | None:
+    """Return the usage object: at the top, in Groq's extension, or with Moonshot in the last choice of a stream."""
+    places = (document, object_at(document, "x_groq"), *choices)
+    return next((place["usage"] for place in places if isinstance(place.get("usage"), Mapping)), None)
 
 
 def _has_content(choice: JSONObject) -> bool:
@@ -86,8 +110,28 @@ def _has_content(choice: JSONObject) -> bool:
     return any(part.get(key) for key in _CONTENT_KEYS)
 
 
-CHAT = Flavour("openai_chat", semconv.OPENAI, semconv.CHAT, read_request, read_response, count)
-COMPLETIONS = Flavour("openai_completions", semconv.OPENAI, semconv.TEXT_COMPLETION, read_request, read_response, count)
+_COUNTED = "`usage`: prompt_tokens; completion_tokens"
+_COUNTED_CHAT = (
+    f"{_COUNTED}. In a stream its last report, which OpenAI sends only to clients that ask for it with "
+    "`stream_options.include_usage`; `x_groq.usage`"
+)
+
+CHAT = Flavour("openai_chat", semconv.OPENAI, semconv.CHAT, read_request, read_response, count, counted=_COUNTED_CHAT)
+COMPLETIONS = Flavour(
+    "openai_completions",
+    semconv.OPENAI,
+    semconv.TEXT_COMPLETION,
+    read_request,
+    read_response,
+    count,
+    counted=_COUNTED_CHAT,
+)
 EMBEDDINGS = Flavour(
-    "openai_embeddings", semconv.OPENAI, semconv.EMBEDDINGS, read_request, read_response, count_embeddings
+    "openai_embeddings",
+    semconv.OPENAI,
+    semconv.EMBEDDINGS,
+    read_request,
+    read_response,
+    count_embeddings,
+    counted="`usage`: prompt_tokens, or total_tokens; 0",
 )

@@ -77,4 +77,13 @@ def count(counts: Counts) -> TokenUsage:
     )
 
 
-RESPONSES = Flavour("openai_responses", semconv.OPENAI, semconv.CHAT, read_request, read_response, count)
+RESPONSES = Flavour(
+    "openai_responses",
+    semconv.OPENAI,
+    semconv.CHAT,
+    read_request,
+    read_response,
+    count,
+    counted="`usage`: input_tokens; output_tokens. In a stream that of `response.completed`, `response.incomplete` or "
+    "`response.failed`",
+)

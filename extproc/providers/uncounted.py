@@ -1,13 +1,12 @@
-"""Endpoints of LLM APIs whose answers look like usage and are none: token counting, batches, reranking, moderation.
+"""Endpoints of LLM APIs that count no tokens, or what is no usage: token counting, batches, reranking, moderation, OCR.
 
 Owns: saying nothing about tokens. Model and error are still read, so that these exchanges can be told apart.
 """
 
 from __future__ import annotations
 
-from extproc.providers.base import Flavour, ResponseFacts, error_type_of, name_at, read_request
-from extproc.providers.counts import Counts, JSONObject
-from extproc.usage import TokenUsage
+from extproc.providers.base import Flavour, ResponseFacts, error_type_of, name_at, no_usage, read_request
+from extproc.providers.counts import JSONObject
 
 
 def read_response(document: JSONObject) -> ResponseFacts:
@@ -15,9 +14,6 @@ def read_response(document: JSONObject) -> ResponseFacts:
     return ResponseFacts(model=name_at(document, "model"), error_type=error_type_of(document))
 
 
-def count(counts: Counts) -> TokenUsage:  # noqa: ARG001 - the shape all flavours share
-    """Return no usage, whatever there is."""
-    return TokenUsage()
-
-
-UNCOUNTED = Flavour("uncounted", None, None, read_request, read_response, count)
+UNCOUNTED = Flavour(
+    "uncounted", None, None, read_request, read_response, no_usage, counted="nothing", answers_in_json=False
+)

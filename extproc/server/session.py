@@ -16,6 +16,7 @@ from extproc import semconv
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.exchange import REQUEST_HEADERS, RESPONSE_HEADERS, Exchange
 from extproc.providers.base import clean_name
+from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.sinks.base import UsageSink
 from extproc.usage import Completion, UsageRecord
@@ -60,6 +61,7 @@ class Processor:
     """What all sessions of a process share."""
 
     limits: Limits
+    detector: Detector
     build_metadata: Callable[[UsageRecord], Metadata]
     sinks: Sequence[UsageSink]
     observer: ServerObserver
@@ -68,7 +70,8 @@ class Processor:
     def open_session(self, initial_metadata: Iterable[tuple[str, str | bytes]], now: float) -> Session:
         """Return the session of a gRPC stream that Envoy opened with this initial metadata."""
         provider = next((value for key, value in initial_metadata if key == semconv.PROVIDER_INITIAL_METADATA), None)
-        exchange = Exchange(self.limits, provider=clean_name(provider) if isinstance(provider, str) else None, now=now)
+        said = clean_name(provider) if isinstance(provider, str) else None
+        exchange = Exchange(self.limits, self.detector, provider=said, now=now)
         self.observer.stream_opened()
         return Session(self, exchange)
 

@@ -67,6 +67,8 @@ def _usage_fields(usage: TokenUsage) -> dict[str, int | None]:
         semconv.KEY_AUDIO_PROMPT_TOKENS: usage.audio_prompt_tokens,
         semconv.KEY_AUDIO_COMPLETION_TOKENS: usage.audio_completion_tokens,
         semconv.KEY_TOOL_USE_PROMPT_TOKENS: usage.tool_use_prompt_tokens,
+        semconv.KEY_BILLED_INPUT_TOKENS: usage.billed_input_tokens,
+        semconv.KEY_BILLED_OUTPUT_TOKENS: usage.billed_output_tokens,
     }
 
 

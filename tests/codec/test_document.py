@@ -238,12 +238,23 @@ def test_a_whole_document_is_known_at_its_end() -> None:
 
 
 def test_a_whole_document_has_a_bound() -> None:
-    """One byte beyond it is too large."""
+    """What is left when the long parts are out counts: one byte beyond the bound is too large."""
     document = WholeDocument(4)
-    list(document.feed(b"1234"))
+    list(document.feed(b"[[[["))
     with pytest.raises(DecodeError) as raised:
-        document.feed(b"5")
+        document.feed(b"[")
     assert raised.value.reason is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_large_document_is_condensed(whole: bool) -> None:
+    """And says the same; a byte order mark makes no difference."""
+    body = b'\xef\xbb\xbf{"data": [' + b"0.25, " * 1000 + b'1], "text": "' + b"x" * 1000 + b'", "usage": {"n": 7}}'
+    document = WholeDocument(200)
+    for chunk in [body] if whole else byte_by_byte(body):
+        list(document.feed(chunk))
+    (payload,) = document.finish()
+    assert payload.data == b'{"data":[0.25,1],"text":"' + b"x" * 32 + b'","usage":{"n":7}}'
 
 
 def elements(chunks: list[bytes], max_element_bytes: int = 10_000) -> list[bytes]:

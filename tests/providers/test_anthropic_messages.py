@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from extproc.providers.answer import DocumentReader
 from extproc.providers.anthropic_messages import MESSAGES, count, read_response
-from extproc.providers.base import DocumentReader, ResponseFacts
+from extproc.providers.base import ResponseFacts
 from extproc.providers.counts import Counts
 from extproc.usage import TokenUsage
 

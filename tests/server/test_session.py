@@ -25,6 +25,7 @@ from support.messages import (
 
 from extproc.errors import Reason, Stage
 from extproc.exchange import Exchange
+from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.server.session import Processor, Session
 from extproc.sinks.metadata import DynamicMetadata
@@ -63,6 +64,7 @@ class Everything:
     def processor(self, *sinks: Any) -> Processor:
         return Processor(
             limits=Limits(),
+            detector=Detector(),
             build_metadata=DynamicMetadata().build,
             sinks=(*sinks, self),
             observer=self,

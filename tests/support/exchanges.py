@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from extproc.exchange import Exchange
+from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.usage import UsageRecord
 
 LIMITS = Limits()
+DETECTOR = Detector()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def _some(headers: Mapping[str, str | None]) -> dict[str, str]:
 
 def play(case: Case, chunks: Iterable[bytes] | None = None, *, limits: Limits = LIMITS) -> UsageRecord:
     """Return the record of an exchange that runs to its end, its answer in the given chunks."""
-    exchange = Exchange(limits, provider=None, now=0.0)
+    exchange = Exchange(limits, DETECTOR, provider=None, now=0.0)
     exchange.request_headers(case.request_headers, end_of_stream=not case.request)
     exchange.request_body(case.request, end_of_stream=True)
     exchange.response_headers(case.response_headers, end_of_stream=False, now=1.0)

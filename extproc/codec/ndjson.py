@@ -1,0 +1,116 @@
+"""JSON documents one after the other, each on a line of its own.
+
+https://github.com/ndjson/ndjson-spec; Ollama and Cohere's first API stream so.
+
+Owns: lines, and telling them from one document that has line ends in it, which needs no label: in no JSON document does
+one object follow another with only white space between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from extproc.codec.document import WholeDocument
+from extproc.codec.payload import Framing, Payload
+from extproc.errors import Reason
+
+# A body whose first line is longer is one document, if nobody says otherwise.
+_MAX_FIRST_LINE_BYTES = 64 * 1024
+
+
+class NDJSON:
+    """Bytes of lines in, one payload a line out.
+
+    `max_line_bytes` bounds what is held back of one line. Of a longer one nothing is kept but that it was lost.
+    """
+
+    is_sequence = True
+
+    def __init__(self, max_line_bytes: int) -> None:
+        self._max_line_bytes = max_line_bytes
+        self._line = bytearray()
+        self._is_lost = False
+
+    def feed(self, chunk: bytes) -> Iterator[Payload]:
+        """Yield the lines that `chunk` completes."""
+        *ended, rest = chunk.split(b"\n")
+        for part in ended:
+            self._hold(part)
+            yield from self.finish()
+        self._hold(rest)
+
+    def finish(self) -> Iterator[Payload]:
+        """Yield the line that is being received, if there is anything in it: the last one needs no line end."""
+        data, is_lost = bytes(self._line).strip(), self._is_lost
+        self._line.clear()
+        self._is_lost = False
+        if is_lost:
+            yield Payload(b"", lost=Reason.TOO_LARGE)
+        elif data:
+            yield Payload(data)
+
+    def _hold(self, part: bytes) -> None:
+        self._is_lost = self._is_lost or len(self._line) + len(part) > self._max_line_bytes
+        if self._is_lost:
+            self._line.clear()
+        else:
+            self._line += part
+
+
+class DocumentOrLines:
+    """A body that starts with a brace: one document, or lines of them; its first line and what follows it tell.
+
+    `is_labelled` says that the server calls it lines. Then a first line that is whole is enough, and is handed out
+    with its line end; a server that answers with an error sends one document under the same label.
+    """
+
+    def __init__(self, *, is_labelled: bool, max_document_bytes: int, max_line_bytes: int) -> None:
+        self._is_labelled = is_labelled
+        self._max_document_bytes = max_document_bytes
+        self._max_line_bytes = max_line_bytes
+        self._start = bytearray()
+        self._searched_bytes = 0
+        self._framing: Framing | None = None
+
+    @property
+    def is_sequence(self) -> bool:
+        """Whether it is lines."""
+        return self._framing is not None and self._framing.is_sequence
+
+    def feed(self, chunk: bytes) -> Iterator[Payload]:
+        """Yield the lines that `chunk` completes; of a document nothing before its end."""
+        if self._framing is not None:
+            yield from self._framing.feed(chunk)
+            return
+        self._start += chunk
+        is_lines = self._is_lines()
+        if is_lines is not None:
+            yield from self._choose(is_lines=is_lines)
+
+    def finish(self) -> Iterator[Payload]:
+        """Yield what the end of the body completes."""
+        if self._framing is None:
+            yield from self._choose(is_lines=self._is_labelled)
+        yield from self._framing.finish() if self._framing else ()
+
+    def _choose(self, *, is_lines: bool) -> Iterator[Payload]:
+        self._framing = NDJSON(self._max_line_bytes) if is_lines else WholeDocument(self._max_document_bytes)
+        start = bytes(self._start)
+        self._start.clear()
+        return self._framing.feed(start)
+
+    def _is_lines(self) -> bool | None:
+        """Return whether it is lines; None as long as there is no telling."""
+        start = self._start
+        end = start.find(b"\n", self._searched_bytes)
+        is_long = len(start) > _MAX_FIRST_LINE_BYTES
+        if end < 0:
+            self._searched_bytes = len(start)
+            return self._is_labelled if is_long else None
+        self._searched_bytes = end
+        if not start[:end].rstrip().endswith(b"}"):
+            return False
+        if self._is_labelled:
+            return True
+        following = start[end:].lstrip()[:1]
+        return following == b"{" if following or is_long else None

@@ -1,0 +1,50 @@
+"""Aleph Alpha's completions.
+
+https://docs.aleph-alpha.com/api/complete/
+
+Owns: where a completion puts model, counts, the reason it ended and error.
+"""
+
+from __future__ import annotations
+
+from extproc import semconv
+from extproc.providers.base import (
+    Flavour,
+    ResponseFacts,
+    error_type_of,
+    first_word_at,
+    members,
+    name_at,
+    objects_at,
+    read_request,
+)
+from extproc.providers.counts import Counts, JSONObject
+from extproc.usage import TokenUsage
+
+
+def read_response(document: JSONObject) -> ResponseFacts:
+    """Return what a completion says, whole or the last event of its stream."""
+    completions = objects_at(document, "completions")
+    return ResponseFacts(
+        model=name_at(document, "model_version"),
+        usage=members(document, "num_tokens_prompt_total", "num_tokens_generated"),
+        finish_reason=first_word_at(completions, "finish_reason"),
+        error_type=error_type_of(document),
+        has_content=bool(completions or document.get("completion")),
+    )
+
+
+def count(counts: Counts) -> TokenUsage:
+    """Return the usage: num_tokens_prompt_total, num_tokens_generated."""
+    return TokenUsage(counts.get("num_tokens_prompt_total"), counts.get("num_tokens_generated"))
+
+
+COMPLETE = Flavour(
+    "aleph_alpha_complete",
+    "aleph_alpha",
+    semconv.TEXT_COMPLETION,
+    read_request,
+    read_response,
+    count,
+    counted="num_tokens_prompt_total; num_tokens_generated",
+)

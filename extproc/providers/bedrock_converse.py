@@ -1,0 +1,76 @@
+"""Bedrock Converse and ConverseStream, and Amazon's Nova models, which say the same through InvokeModel.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_Converse.html and ..._ConverseStream.html
+https://docs.aws.amazon.com/nova/latest/userguide/using-invoke-api.html
+
+Owns: where an answer, or an event of its stream, puts usage, stop reason and content. What the API calls input leaves
+out what was read from or written to the cache; the contract counts all of it. The `usage` of a guardrail's trace counts
+policy units and is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from extproc import semconv
+from extproc.providers.base import (
+    Flavour,
+    RequestFacts,
+    ResponseFacts,
+    error_type_of,
+    object_at,
+    optional_object,
+    word_at,
+)
+from extproc.providers.counts import Counts, JSONObject, sum_known
+from extproc.usage import TokenUsage
+
+# What an event of a stream is called. Converse says it in the frame's header, Nova in the document.
+_EVENTS = ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata")
+
+
+def read_request(document: JSONObject) -> RequestFacts:  # noqa: ARG001 - the shape all flavours share
+    """Return nothing: these requests name model and streaming in their path."""
+    return RequestFacts()
+
+
+def read_response(document: JSONObject) -> ResponseFacts:
+    """Return what an answer, or one event of its stream, says."""
+    event = next((document[name] for name in _EVENTS if isinstance(document.get(name), Mapping)), document)
+    usage, is_whole = optional_object(event, "usage"), "output" in event
+    return ResponseFacts(
+        usage=usage,
+        finish_reason=word_at(event, "stopReason"),
+        error_type=error_type_of(document),
+        has_content=is_whole or bool(object_at(event, "delta")),
+        is_last=usage is not None and not is_whole,
+    )
+
+
+def count(counts: Counts) -> TokenUsage:
+    """Return the usage in `usage`: what was fresh, read from the cache and written to it make up the prompt."""
+    read = _either(counts.get("cacheReadInputTokens"), counts.get("cacheReadInputTokenCount"))
+    written = _either(counts.get("cacheWriteInputTokens"), counts.get("cacheWriteInputTokenCount"))
+    return TokenUsage(
+        prompt_tokens=sum_known(counts.get("inputTokens"), read, written),
+        completion_tokens=counts.get("outputTokens"),
+        provider_total_tokens=counts.get("totalTokens"),
+        cached_tokens=read,
+        cache_creation_tokens=written,
+    )
+
+
+def _either(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first
+
+
+CONVERSE = Flavour(
+    "bedrock_converse",
+    semconv.AWS_BEDROCK,
+    semconv.CHAT,
+    read_request,
+    read_response,
+    count,
+    counted="`usage`, in a stream that of the `metadata` event: inputTokens + cacheReadInputTokens + "
+    "cacheWriteInputTokens; outputTokens",
+)

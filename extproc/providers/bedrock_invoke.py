@@ -1,0 +1,76 @@
+"""Bedrock InvokeModel and InvokeModelWithResponseStream.
+
+https://docs.aws.amazon.com/bedrock/latest/APIReference/API_runtime_InvokeModel.html
+https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters.html for what each vendor's models say
+
+Owns: what Bedrock itself counts around the vendor's answer: in response headers, and in a stream with its last chunk.
+The answer is of the vendor's own flavour, which its shape tells. Cohere, Mistral and AI21 count nothing in it, and what
+Bedrock says stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from extproc import semconv
+from extproc.providers.base import Flavour, ResponseFacts, optional_object
+from extproc.providers.bedrock_converse import read_request
+from extproc.providers.counts import Counts, JSONObject, sum_known
+from extproc.usage import TokenUsage
+
+# Response header -> the same count in the metrics of a stream.
+_HEADERS = {
+    "x-amzn-bedrock-input-token-count": "inputTokenCount",
+    "x-amzn-bedrock-output-token-count": "outputTokenCount",
+    "x-amzn-bedrock-cache-read-input-token-count": "cacheReadInputTokenCount",
+    "x-amzn-bedrock-cache-write-input-token-count": "cacheWriteInputTokenCount",
+}
+HEADERS: Final = frozenset(_HEADERS)
+
+_METRICS = "amazon-bedrock-invocationMetrics"
+
+# More than any count has.
+_MAX_DIGITS = 16
+
+
+def read_headers(headers: Mapping[str, str]) -> JSONObject | None:
+    """Return the counts that Bedrock says in response headers, as usage fields."""
+    counts = {field: _number(headers[name]) for name, field in _HEADERS.items() if name in headers}
+    return counts or None
+
+
+def _number(value: str) -> int | str:
+    """Return the number a header says; else the text, which is no count and told as one that is malformed."""
+    return int(value) if value.isascii() and value.isdecimal() and len(value) <= _MAX_DIGITS else value
+
+
+def read_response(document: JSONObject) -> ResponseFacts:
+    """Return what Bedrock says beside the vendor's words."""
+    metrics = optional_object(document, _METRICS)
+    return ResponseFacts(usage=metrics, is_last=metrics is not None)
+
+
+def count(counts: Counts) -> TokenUsage:
+    """Return the usage in Bedrock's own words."""
+    read, written = counts.get("cacheReadInputTokenCount"), counts.get("cacheWriteInputTokenCount")
+    return TokenUsage(
+        prompt_tokens=sum_known(counts.get("inputTokenCount"), read, written),
+        completion_tokens=counts.get("outputTokenCount"),
+        cached_tokens=read,
+        cache_creation_tokens=written,
+    )
+
+
+INVOKE = Flavour(
+    "bedrock_invoke",
+    semconv.AWS_BEDROCK,
+    semconv.TEXT_COMPLETION,
+    read_request,
+    read_response,
+    count,
+    counted="as the vendor's own API does; what that leaves out, from the headers `x-amzn-bedrock-*-token-count`, in a "
+    "stream from `amazon-bedrock-invocationMetrics`",
+    by_shape=True,
+    read_headers=read_headers,
+)

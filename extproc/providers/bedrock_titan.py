@@ -1,0 +1,51 @@
+"""Amazon's Titan on Bedrock, through InvokeModel: text and embeddings.
+
+https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-text.html and ...-titan-embed-text.html
+
+Owns: where an answer, whole or one chunk of it, puts counts and the reason it is complete.
+"""
+
+from __future__ import annotations
+
+from extproc import semconv
+from extproc.providers.base import Flavour, ResponseFacts, first_word_at, members, objects_at
+from extproc.providers.bedrock_converse import read_request
+from extproc.providers.counts import Counts, JSONObject, add_up
+from extproc.usage import TokenUsage
+
+
+def read_response(document: JSONObject) -> ResponseFacts:
+    """Return what Amazon's Titan Text says, whole (one result for each answer) or one chunk."""
+    results = objects_at(document, "results")
+    output = add_up(result.get("tokenCount") for result in results)
+    usage = members(document, "inputTextTokenCount", "totalOutputTextTokenCount") or {}
+    return ResponseFacts(
+        usage=({**usage, "totalOutputTextTokenCount": output} if output is not None else usage) or None,
+        finish_reason=first_word_at((document, *results), "completionReason"),
+        has_content=bool(document.get("outputText") or results),
+    )
+
+
+def count(counts: Counts) -> TokenUsage:
+    """Return the usage in Titan's words."""
+    return TokenUsage(counts.get("inputTextTokenCount"), counts.get("totalOutputTextTokenCount"))
+
+
+TEXT = Flavour(
+    "bedrock_titan_text",
+    semconv.AWS_BEDROCK,
+    semconv.TEXT_COMPLETION,
+    read_request,
+    read_response,
+    count,
+    counted="inputTextTokenCount; the sum of results[].tokenCount, in a stream totalOutputTextTokenCount",
+)
+EMBEDDINGS = Flavour(
+    "bedrock_titan_embeddings",
+    semconv.AWS_BEDROCK,
+    semconv.EMBEDDINGS,
+    read_request,
+    read_response,
+    count,
+    counted="inputTextTokenCount; 0",
+)

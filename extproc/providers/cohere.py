@@ -1,0 +1,112 @@
+"""Cohere: chat in both versions of its API, generate and embed.
+
+https://docs.cohere.com/reference/chat, .../reference/chat-v1, .../reference/generate and .../reference/embed
+
+Owns: where these answers put usage, finish reason and content. Two counts stand side by side: `tokens` is all that the
+model read and wrote, its own chat template included, and `billed_units` is what Cohere charges for, often far less. The
+contract counts the first, and where only the second is there, that; it is told as billed in any case.
+"""
+
+from __future__ import annotations
+
+from extproc import semconv
+from extproc.providers.base import (
+    Flavour,
+    ResponseFacts,
+    error_type_of,
+    first_word_at,
+    name_at,
+    object_at,
+    objects_at,
+    optional_object,
+    read_request,
+    word_at,
+)
+from extproc.providers.counts import Counts, JSONObject
+from extproc.usage import TokenUsage
+
+_LAST_EVENTS = frozenset({"message-end", "stream-end"})
+_CONTENT_EVENTS = frozenset({"content-delta", "tool-plan-delta", "tool-call-delta", "tool-call-start"})
+
+
+def read_chat(document: JSONObject) -> ResponseFacts:
+    """Return what a v2 answer says, whole or one event of its stream."""
+    event = document.get("type")
+    answer = object_at(document, "delta") if isinstance(event, str) else document
+    return ResponseFacts(
+        usage=optional_object(answer, "usage"),
+        finish_reason=word_at(answer, "finish_reason"),
+        error_type=error_type_of(document) or ("error" if answer.get("error") else None),
+        has_content=event in _CONTENT_EVENTS or (event is None and "message" in answer and "id" in answer),
+        is_last=event in _LAST_EVENTS,
+    )
+
+
+def read_legacy(document: JSONObject) -> ResponseFacts:
+    """Return what v1 says to chat, generate or embed, whole or one event of a stream."""
+    event = document.get("event_type")
+    answer = optional_object(document, "response") or document
+    generations = objects_at(answer, "generations")
+    return ResponseFacts(
+        model=name_at(answer, "model"),
+        usage=optional_object(answer, "meta"),
+        finish_reason=first_word_at((document, answer, *generations), "finish_reason"),
+        error_type=error_type_of(document),
+        has_content=bool(answer.get("text") or generations) or event == "tool-calls-chunk",
+        is_last=event in _LAST_EVENTS,
+    )
+
+
+def count(counts: Counts) -> TokenUsage:
+    """Return the usage: `tokens`, else `billed_units`."""
+    billed_input = counts.get("billed_units", "input_tokens")
+    billed_output = counts.get("billed_units", "output_tokens")
+    prompt, completion = counts.get("tokens", "input_tokens"), counts.get("tokens", "output_tokens")
+    return TokenUsage(
+        prompt_tokens=billed_input if prompt is None else prompt,
+        completion_tokens=billed_output if completion is None else completion,
+        cached_tokens=counts.get("cached_tokens"),
+        reasoning_tokens=counts.get("tokens", "reasoning_tokens"),
+        billed_input_tokens=billed_input,
+        billed_output_tokens=billed_output,
+    )
+
+
+CHAT = Flavour(
+    "cohere_chat",
+    semconv.COHERE,
+    semconv.CHAT,
+    read_request,
+    read_chat,
+    count,
+    counted="`usage.tokens`, in a stream that of `message-end`: input_tokens; output_tokens. `usage.billed_units` as "
+    "billed_input_tokens, billed_output_tokens",
+    usage_events=frozenset({"message-end"}),
+)
+LEGACY_CHAT = Flavour(
+    "cohere_chat_v1",
+    semconv.COHERE,
+    semconv.CHAT,
+    read_request,
+    read_legacy,
+    count,
+    counted="`meta.tokens`, in a stream that of `stream-end`; `meta.billed_units` as above",
+)
+GENERATE = Flavour(
+    "cohere_generate",
+    semconv.COHERE,
+    semconv.TEXT_COMPLETION,
+    read_request,
+    read_legacy,
+    count,
+    counted="`meta.tokens`, else `meta.billed_units`",
+)
+EMBED = Flavour(
+    "cohere_embed",
+    semconv.COHERE,
+    semconv.EMBEDDINGS,
+    read_request,
+    read_legacy,
+    count,
+    counted="`meta.tokens`, else `meta.billed_units`: input_tokens; 0",
+)

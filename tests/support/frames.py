@@ -1,0 +1,37 @@
+"""AWS event-stream frames, as a server writes them."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import zlib
+from typing import Any
+
+
+def header(name: str, value: str) -> bytes:
+    """Return one header with a string value (type 7)."""
+    return bytes([len(name)]) + name.encode() + b"\7" + struct.pack(">H", len(value)) + value.encode()
+
+
+def frame(payload: bytes, raw_headers: bytes = b"", **headers: str) -> bytes:
+    """Return one frame with both checksums; `event_type="metadata"` stands for the header `:event-type`."""
+    encoded = raw_headers + b"".join(header(f":{name.replace('_', '-')}", value) for name, value in headers.items())
+    prelude = struct.pack(">II", 16 + len(encoded) + len(payload), len(encoded))
+    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + encoded + payload
+    return message + struct.pack(">I", zlib.crc32(message))
+
+
+def event(name: str, document: Any) -> bytes:
+    """Return an event of ConverseStream."""
+    return frame(json.dumps(document).encode(), message_type="event", event_type=name, content_type="application/json")
+
+
+def chunk(document: Any) -> bytes:
+    """Return a chunk of InvokeModelWithResponseStream: what a vendor's model says, wrapped."""
+    return event("chunk", {"bytes": base64.b64encode(json.dumps(document).encode()).decode(), "p": "abcd"})
+
+
+def exception(name: str, message: str) -> bytes:
+    """Return an exception."""
+    return frame(json.dumps({"message": message}).encode(), message_type="exception", exception_type=name)
