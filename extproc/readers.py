@@ -207,6 +207,12 @@ class ResponseReader:
         is_other_array = self._framing.is_array and (flavour is None or not flavour.streams_arrays)
         return self._framing.is_sequence and not is_other_array
 
+    @property
+    def lacks_end_mark(self) -> bool:
+        """Whether the answer is a stream without the mark that its API ends streams with."""
+        flavour = self._documents.flavour
+        return self.is_stream and flavour is not None and flavour.marks_end and not self._documents.is_complete
+
     def feed(self, chunk: bytes, now: float) -> bool:
         """Take a chunk of the body; say whether it told anything new."""
         if self._body is None or not chunk:

@@ -12,7 +12,7 @@ from extproc import semconv
 from extproc.app import build_processor
 from extproc.config.settings import Settings
 from extproc.demo.requests import demo_requests
-from extproc.exchange import REQUEST_HEADERS, RESPONSE_HEADERS
+from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from extproc.providers.base import MAX_NAME_CHARACTERS
 from extproc.usage import Completion, UsageSource
 

@@ -1,9 +1,9 @@
 """A large JSON document, condensed as it arrives: what is long in it is left out.
 
 An answer with thousands of embeddings is fifty megabytes of numbers around a hundred bytes of usage. Of such a
-document this file keeps the structure: every object, every key, every short string and every number that stands alone.
-Of a run of numbers in an array the first and the last stay, of a long string its start. What is left is JSON if the
-document was, and says the same to whoever looks for names and counts.
+document this file keeps the structure: every object and array, every key, every short string, every number that is
+somebody's value. Of the numbers and words in an array its first and its last element stay, if they are some; of a long
+string its start. What is left is JSON if the document was, and says the same to whoever looks for names and counts.
 
 Owns: the scan, which works through each chunk once. Must not know what a document says. JSON is RFC 8259.
 """

@@ -53,6 +53,7 @@ class Flavour:
 
     `counted` tells people where its counts are. `restates_usage` says that each report of usage in a stream holds all
     of it, `usage_events` which SSE events have any, by name; none named: any may. Both matter where an event is lost.
+    `marks_end` says that a stream ends with a mark of its own: one without it was cut off, however politely.
     `streams_arrays` says that an answer which is an array is a stream. `answers_in_json` is False where the answer may
     be an audio file or plain text, which carries no usage and is no error. `by_shape` says that the answer is of
     another flavour, which its shape tells; what this flavour itself reads of it, and of its headers, stands where that
@@ -68,6 +69,7 @@ class Flavour:
     counted: str
     restates_usage: bool = True
     usage_events: frozenset[str] = frozenset()
+    marks_end: bool = False
     streams_arrays: bool = False
     answers_in_json: bool = True
     by_shape: bool = False
