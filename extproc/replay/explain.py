@@ -14,7 +14,7 @@ import msgspec
 
 from extproc.codec.framing import SniffedBody, is_readable, media_type
 from extproc.errors import ExtractionError, Reason, Stage
-from extproc.providers import anthropic_messages, gemini_generate, openai_chat, tgi
+from extproc.providers import gemini_generate, openai_chat, tgi
 from extproc.providers.base import Flavour, clean_name, is_word
 from extproc.providers.detect import Target
 from extproc.readers import Limits
@@ -41,8 +41,8 @@ _ASKED: Mapping[bool | None, str] = MappingProxyType(
 # How the description of a flavour's counts begins, if it has none.
 _NOTHING = "nothing"
 
-# The APIs whose counts move while a stream runs: with the others usage comes last.
-_MOVING_COUNTS = (anthropic_messages.MESSAGES, gemini_generate.GENERATE)
+# The APIs whose counts move while a stream runs, and that do not mark its end: with the others usage comes last.
+_MOVING_COUNTS = (gemini_generate.GENERATE,)
 
 _STAGES = MappingProxyType({Stage.REQUEST_BODY: "request", Stage.RESPONSE_BODY: "answer"})
 

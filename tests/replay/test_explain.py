@@ -17,6 +17,7 @@ from extproc.usage import Completion, UsageRecord
 
 NOT_OF_BODIES = (Reason.UNDECODABLE, Reason.UNKNOWN_PHASE, Reason.INTERNAL)
 MESSAGES = "/v1/messages"
+MOVING: Any = {"usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 1}}
 STARTED = {
     "type": "message_start",
     "message": {"type": "message", "model": "claude-haiku-4-5", "usage": {"input_tokens": 3, "output_tokens": 1}},
@@ -105,7 +106,8 @@ def test_a_stream_on_an_unknown_path_is_asked_the_same() -> None:
         (stream({"error": {"code": 502}}), "the answer is an error (502)"),
         (stream(USED, {"error": {"code": 502}}), "ended in an error (502): the counts are those reported before it"),
         (stream(USED, b"{}}"), "those here may not be the last ones"),
-        (stream(STARTED, path=MESSAGES), "the stream told no finish reason: if it was cut off, the counts are not"),
+        (stream(STARTED, path=MESSAGES), "the answer ended early: the counts are the last ones reported before that"),
+        (stream(MOVING, path="/v1/models/g:streamGenerateContent"), "the stream told no finish reason: if it was cut"),
         (capture(response=ANSWER | {"usage": {"prompt_tokens": 1}}), "the provider reported no completion tokens"),
         (capture(response=ANSWER | {"usage": {"total_tokens": 1}}), "reported no prompt and no completion tokens"),
         (capture(request=b'{"model": '), "the request stops in the middle"),
