@@ -13,7 +13,7 @@ from extproc.codec.framing import is_readable
 from extproc.errors import Reason, Stage
 from extproc.headers import error_word, is_grpc, number_at
 from extproc.providers.answer import DocumentReader
-from extproc.providers.base import RequestFacts
+from extproc.providers.base import UNNAMED_ERROR, RequestFacts
 from extproc.providers.detect import Detector, Target, read_llm_request
 from extproc.providers.shapes import detect_response
 from extproc.readers import ExtractionErrors, Limits, RequestReader, ResponseReader
@@ -243,8 +243,9 @@ class Exchange:
 
     @property
     def _error_type(self) -> str | None:
-        if not self._has_error_status or self._documents.error_type is not None:
-            return self._documents.error_type
+        said = self._documents.error_type
+        if not self._has_error_status or said not in (None, UNNAMED_ERROR):
+            return said
         return self._error_word or str(self._status_code)
 
     def _build_record(self, completion: Completion, now: float) -> UsageRecord:

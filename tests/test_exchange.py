@@ -609,7 +609,7 @@ def test_a_path_may_say_that_the_answer_is_a_stream() -> None:
     """Also where it is refused with a document."""
     path = "/v1beta/models/g:streamGenerateContent"
     record = play(Case(path=path, request=b'{"contents": []}', status=429, response=b'{"error": {}}'))
-    assert (record.streaming, record.error_type) == (True, "error")
+    assert (record.streaming, record.error_type) == (True, "429")
 
 
 def test_a_status_of_400_is_an_error() -> None:

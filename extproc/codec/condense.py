@@ -1,9 +1,9 @@
 """A large JSON document, condensed as it arrives: what is long in it is left out.
 
 An answer with thousands of embeddings is fifty megabytes of numbers around a hundred bytes of usage. Of such a
-document this file keeps the structure: every object and array, every key, every short string, every number that is
-somebody's value. Of the numbers and words in an array its first and its last element stay, if they are some; of a long
-string its start. What is left is JSON if the document was, and says the same to whoever looks for names and counts.
+document this file keeps the structure and all that is short. Of a long run of numbers in an array only those at the
+array's ends stay, of a long string its start. What is left is JSON if the document was, and says the same to whoever
+looks for names and counts.
 
 Owns: the scan, which works through each chunk once. Must not know what a document says. JSON is RFC 8259.
 """
@@ -35,7 +35,10 @@ _STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 # Up to what opens, closes or parts something.
 _LITERALS = re.compile(rb'[^"\[\]{}:]*+')
 
-_WHOLE_ESCAPES = re.compile(rb'(?:[^"\\]++|\\u[0-9a-fA-F]{4}|\\[^u])*+', re.DOTALL)
+# What a string can be cut behind: not in an escape, nor between the two halves of a surrogate pair.
+_WHOLE_ESCAPES = re.compile(
+    rb'(?:[^"\\]++|\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\u[0-9a-fA-F]{4}\\u[0-9a-fA-F]{4})*+', re.DOTALL
+)
 
 _BACKSLASH = ord("\\")
 _QUOTE = ord('"')

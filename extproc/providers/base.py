@@ -15,6 +15,9 @@ from extproc.usage import TokenUsage
 
 EMPTY_OBJECT: JSONObject = {}
 
+# What an error is called that its API has no word for.
+UNNAMED_ERROR = "error"
+
 # No word of an API's own vocabulary is longer.
 MAX_WORD_CHARACTERS = 64
 
@@ -148,9 +151,11 @@ def error_type_of(document: JSONObject) -> str | None:
     Only short words of letters, digits and `_.-` are taken: never a message, which may repeat a key or a prompt.
     """
     error = document.get("error")
+    if document.get("object") == "error":
+        error = document  # Mistral, and servers on vLLM, have no object of its own for it
     if isinstance(error, str) and error:
         # Servers with a sentence in its place (Ollama, TGI) may have the word beside it.
-        return word_at(document, "error_type") or "error"
+        return word_at(document, "error_type") or UNNAMED_ERROR
     if not isinstance(error, Mapping):
         return None
     for key in ("type", "status", "code"):
@@ -159,7 +164,7 @@ def error_type_of(document: JSONObject) -> str | None:
             return str(value)
         if isinstance(value, str) and is_word(value):
             return value
-    return "error"
+    return UNNAMED_ERROR
 
 
 def is_word(value: str) -> bool:

@@ -98,7 +98,7 @@ def test_an_official_client_is_served_and_metered(
     # A client that knows the last event of its API may hang up behind it, before the end of the stream is through.
     assert entry["flags"] in (("-", "DC") if streaming else ("-",))
     # What a vendor that Bedrock alone counts for calls its content is not known.
-    assert ("time_to_first_token_ms" in entry["ai"]) is (streaming and call != calls.bedrock_invoke_other_stream)
+    assert ("time_to_first_token_ms" in entry["ai"]) is streaming
     counters.assert_moved_once_by(reply)
 
 
@@ -122,12 +122,12 @@ ERRORS = [
     ),
     (
         lambda clients: clients.mistral.chat.complete(model="no-such-model", messages=calls.MESSAGES),
-        (SDKError, 400, "400"),
+        (SDKError, 400, "invalid_model"),
         ("mistral_ai", "no-such-model"),
     ),
     (
         lambda clients: clients.ollama.chat(model="no-such-model", messages=calls.MESSAGES),
-        (ollama.ResponseError, 404, "error"),
+        (ollama.ResponseError, 404, "404"),
         ("ollama", "no-such-model"),
     ),
 ]
