@@ -30,7 +30,7 @@ def condense(chunks: list[bytes], max_bytes: int = 1_000_000) -> bytes:
 def shortened(value: Any) -> Any:
     """What is the same in a document and in what is left of it: its structure, keys and the start of each text."""
     if isinstance(value, str):
-        return value[:3]
+        return value[:2]
     if isinstance(value, dict):
         return {key: shortened(inner) for key, inner in value.items()}
     if not isinstance(value, list):
