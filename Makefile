@@ -6,7 +6,7 @@ ARGS ?=
 UV_VERSION := 0.13.8
 
 # The rooms that only compute: every branch of theirs is tested.
-CORE := extproc/codec/*,extproc/providers/*,extproc/readers.py,extproc/exchange.py,extproc/usage.py
+CORE := extproc/codec/*,extproc/providers/*,extproc/headers.py,extproc/readers.py,extproc/exchange.py,extproc/usage.py
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format proto lock clean
+.PHONY: help setup demo test lint format proto docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -44,6 +44,9 @@ format: $(READY) ## let ruff mend what it can
 
 proto: $(READY) ## generate the wire code from proto/
 	$(BIN)/python tools/generate_proto.py
+
+docs: $(READY) ## write docs/providers.md from the tables of extproc/providers
+	$(BIN)/python tools/generate_docs.py
 
 lock: $(READY) ## lock the newest dependencies that pyproject.toml allows
 	$(BIN)/uv lock --upgrade

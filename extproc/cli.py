@@ -152,6 +152,41 @@ def run(
     raise typer.Exit(run_gateway(upstream, Ports(port, metrics_port, envoy_admin_port)))
 
 
+@app.command()
+def replay(
+    path: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PATH", help="A HAR file, or a folder of exchanges: case.json, request.json and response.body each."
+        ),
+    ],
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare with the counts case.json expects; exit 1 if any differs.")
+    ] = False,
+    json: Annotated[
+        bool, typer.Option("--json", help="Write one JSON object per exchange instead of a table.")
+    ] = False,
+    split: Annotated[
+        str, typer.Option(metavar="HOW", help="Chunks of the answers: whole, lines or a number of bytes.")
+    ] = "whole",
+    config: Annotated[Path | None, typer.Option(metavar="FILE", help="A YAML or JSON file of settings.")] = None,
+) -> None:
+    """Play captured exchanges offline, and say why counts are missing.
+
+    Tells what the sidecar would have written and counted for each. Settings are those of serve, from the file and the
+    environment. Exit code 1 says that a capture could not be read, or with --check that counts differ.
+    """
+    import os
+
+    from extproc.app import build_detector
+    from extproc.config.settings import load_settings
+    from extproc.replay.run import Options
+    from extproc.replay.run import replay as play_captures
+
+    settings = load_settings({}, os.environ, config)
+    raise typer.Exit(play_captures(path, settings, build_detector(settings), Options(split, check, json)))
+
+
 def main() -> None:
     """Run the command line; exit with its code."""
     try:

@@ -9,32 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from extproc.codec.framing import is_readable, media_type
+from extproc.codec.framing import is_readable
 from extproc.errors import Reason, Stage
+from extproc.headers import error_word, is_grpc, number_at
 from extproc.providers.answer import DocumentReader
-from extproc.providers.base import RequestFacts, is_word
-from extproc.providers.bedrock_invoke import HEADERS as BEDROCK_HEADERS
+from extproc.providers.base import UNNAMED_ERROR, RequestFacts
 from extproc.providers.detect import Detector, Target, read_llm_request
 from extproc.providers.shapes import detect_response
 from extproc.readers import ExtractionErrors, Limits, RequestReader, ResponseReader
 from extproc.usage import Completion, UsageRecord, UsageSource
 
 _FIRST_ERROR_STATUS = 400
-
-# More than any length or status has.
-_MAX_DIGITS = 18
-
-_UNLABELLED = frozenset({"application/x-www-form-urlencoded", "text/plain"})
-
-# All that is ever read of the headers; the code that takes them out of a message takes no others.
-REQUEST_HEADERS = frozenset({":method", ":authority", ":path", "content-type", "content-encoding"})
-RESPONSE_HEADERS = BEDROCK_HEADERS | {
-    ":status",
-    "content-type",
-    "content-encoding",
-    "content-length",
-    "x-amzn-errortype",
-}
 
 
 class Exchange:
@@ -86,7 +71,7 @@ class Exchange:
         self._response_chunks = 0
         self.asked_for_whole_response = False  # set by who asked
         self._status_code: int | None = None
-        self._error_word = ""
+        self._error_word: str | None = None
         self.is_detachable = False
         self.record: UsageRecord | None = None
         self.revision = 0
@@ -106,7 +91,7 @@ class Exchange:
         self._documents.expect(flavour)
         # A path that others use as well, such as /generate, is an LLM's when its answer has the shape of one.
         self._is_llm = flavour is not None and not (flavour.by_shape and self._target.provider is None)
-        if not self._is_known and not _may_be_question(headers.get("content-type", "")):
+        if not self._is_known and is_grpc(headers):
             self.is_detachable = True
             return
         self._request = RequestReader(headers, self._limits, self._errors)
@@ -128,11 +113,11 @@ class Exchange:
         """Take the response headers."""
         if self._request is not None and self._request.has_started:
             self._end_request()  # its end was not shown: Envoy sends no more of a body than its buffer holds
-        self._status_code = _number(headers.get(":status"))
-        self._response_bytes_left = _number(headers.get("content-length"))
+        self._status_code = number_at(headers, ":status")
+        self._response_bytes_left = number_at(headers, "content-length")
         self.revision += self._has_error_status
         self._response_headers_seen = True
-        self._error_word = headers.get("x-amzn-errortype", "").partition(":")[0]
+        self._error_word = error_word(headers)
         if self.is_detachable:
             pass  # and yet shown, where Envoy has to get its chunks back
         elif is_readable(headers.get("content-type", "")):
@@ -253,15 +238,15 @@ class Exchange:
         """How an exchange that has ended by itself has ended."""
         if self._error_type is not None:
             return Completion.ERROR
-        is_cut_off = self._response is not None and self._response.is_cut_off
+        is_cut_off = self._response is not None and (self._response.is_cut_off or self._response.lacks_end_mark)
         return Completion.TRUNCATED if is_cut_off else Completion.COMPLETE
 
     @property
     def _error_type(self) -> str | None:
-        if not self._has_error_status or self._documents.error_type is not None:
-            return self._documents.error_type
-        # AWS has its word in a header, and only a sentence in the document.
-        return self._error_word if is_word(self._error_word) else str(self._status_code)
+        said = self._documents.error_type
+        if not self._has_error_status or said not in (None, UNNAMED_ERROR):
+            return said
+        return self._error_word or str(self._status_code)
 
     def _build_record(self, completion: Completion, now: float) -> UsageRecord:
         documents, flavour, response = self._documents, self._documents.flavour, self._response
@@ -294,16 +279,3 @@ class Exchange:
         if completion is Completion.COMPLETE or self._documents.is_complete:
             return UsageSource.REPORTED
         return UsageSource.PARTIAL
-
-
-def _may_be_question(content_type: str) -> bool:
-    """Say whether a request of this content-type may be for a model, on a path that says nothing.
-
-    Clients that do not say "JSON" say nothing, or what their HTTP library says by itself.
-    """
-    return is_readable(content_type) or media_type(content_type) in _UNLABELLED
-
-
-def _number(value: str | None) -> int | None:
-    """Return the whole number in a header's value, if it is one."""
-    return int(value) if value and len(value) <= _MAX_DIGITS and value.isascii() and value.isdecimal() else None

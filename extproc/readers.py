@@ -19,7 +19,7 @@ from extproc.codec.multipart import FormFields, boundary_of
 from extproc.codec.payload import BOM, Framing, Payload
 from extproc.errors import DecodeError, ExtractionError, Reason, Stage
 from extproc.providers.answer import DocumentReader
-from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS, is_word
+from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS, UNNAMED_ERROR, is_word
 from extproc.providers.counts import JSONObject
 
 _REQUEST_MEMBERS = Members(REQUEST_MEMBERS, REQUEST_INPUTS)
@@ -34,7 +34,7 @@ _DONE = b"[DONE]"
 _MAX_LOST_EVENTS = 1000
 
 # Servers that have no error object of their own put what went wrong under this event name.
-_ERROR_EVENT = "error"
+_ERROR_EVENT = UNNAMED_ERROR
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +206,12 @@ class ResponseReader:
         flavour = self._documents.flavour
         is_other_array = self._framing.is_array and (flavour is None or not flavour.streams_arrays)
         return self._framing.is_sequence and not is_other_array
+
+    @property
+    def lacks_end_mark(self) -> bool:
+        """Whether the answer is a stream without the mark that its API ends streams with."""
+        flavour = self._documents.flavour
+        return self.is_stream and flavour is not None and flavour.marks_end and not self._documents.is_complete
 
     def feed(self, chunk: bytes, now: float) -> bool:
         """Take a chunk of the body; say whether it told anything new."""

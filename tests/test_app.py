@@ -17,7 +17,10 @@ from support.messages import exchange, metadata_of, protocol, request_body, requ
 from support.sidecar import Sidecar, run
 from support.waiting import wait_for
 
-from extproc.app import report_bug
+from extproc.app import build_detector, report_bug
+from extproc.config.settings import DetectionRule, Settings
+from extproc.errors import SettingsError
+from extproc.providers import bedrock_converse
 
 
 def is_refused(client: ExtProcClient) -> bool:
@@ -157,3 +160,15 @@ def test_a_bug_is_reported_by_its_place_and_never_by_its_text(caplog: pytest.Log
         report_bug(raised.value)
     assert "bug: KeyError at test_app.py:" in caplog.text
     assert "sk-secret" not in caplog.text
+
+
+def test_rules_of_the_settings_reach_the_detection() -> None:
+    """And one that names a flavour that there is not says which there are."""
+    rule = DetectionRule(authority="llm.corp.example", flavour="bedrock_converse", provider="ours")
+    detector = build_detector(Settings(detection_rules=(rule,)))
+    target = detector.detect("llm.corp.example", "/anything")
+    assert (target.provider, target.flavour) == ("ours", bedrock_converse.CONVERSE)
+    with pytest.raises(
+        SettingsError, match=r"detection_rules\[0\].flavour: no such flavour 'gpt'; there are openai_chat"
+    ):
+        build_detector(Settings(detection_rules=(DetectionRule(flavour="gpt"),)))

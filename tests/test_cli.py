@@ -18,10 +18,15 @@ from extproc import __version__
         (["serve", "--log-level", "loud"], "--log-level: input should be 'debug', 'info', 'warning' or 'error'"),
         (["serve", "--config", "/no/such/file"], "--config: cannot read /no/such/file: No such file or directory"),
         (["serve", "--nope"], "No such option: --nope"),
-        (["nope"], "No such command 'nope'. There are serve, demo, run."),
+        (["nope"], "No such command 'nope'. There are serve, demo, run, replay."),
         (["demo", "--port", "65536"], "Invalid value for '--port'"),
         (["run"], "Missing option '--upstream'"),
         (["run", "--upstream", "ftp://x"], "--upstream: 'ftp://x' is no http or https URL; use URL or NAME=URL"),
+        (["replay"], "Missing argument 'PATH'"),
+        (["replay", "/no/such/path"], "cannot read /no/such/path: No such file or directory; it has to be a HAR"),
+        (["replay", __file__], f"{__file__} is not JSON; it has to be a HAR file, or a folder of captured"),
+        (["replay", "/", "--split", "0"], "--split: '0' is none of whole, lines or a number of bytes from 1"),
+        (["replay", "/", "--config", "/no/such/file"], "--config: cannot read /no/such/file: No such file"),
     ],
 )  # fmt: skip
 def test_a_mistake_gets_one_line_and_exit_code_2(arguments: list[str], said: str) -> None:
@@ -40,7 +45,9 @@ def test_mistakes_in_the_environment_name_the_variable() -> None:
     assert ended.stderr.startswith("extproc: EXTPROC_MAX_BODY_BYTES: ")
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["serve", "-h"], ["demo", "-h"], ["run", "-h"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--help"], ["-h"], ["serve", "-h"], ["demo", "-h"], ["run", "-h"], ["replay", "-h"]]
+)
 def test_help_reads_well_in_80_columns(arguments: list[str]) -> None:
     """And is no mistake."""
     ended = run(*arguments, environ={"COLUMNS": "80"})

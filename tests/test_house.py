@@ -20,13 +20,15 @@ VOCABULARY = {"extproc.errors", "extproc.usage", "extproc.semconv"}
 CODEC = VOCABULARY | {"extproc.codec"}
 PROVIDERS = VOCABULARY | {"extproc.providers"}
 READERS = CODEC | PROVIDERS | {"extproc.readers"}
-EXCHANGE = READERS | {"extproc.exchange"}
+HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
+EXCHANGE = READERS | HEADERS | {"extproc.exchange"}
 ROOMS = {
     "extproc.errors": set(),
     "extproc.semconv": set(),
     "extproc.usage": {"extproc.errors"},
     "extproc.codec": CODEC,
     "extproc.providers": PROVIDERS,
+    "extproc.headers": HEADERS,
     "extproc.readers": READERS,
     "extproc.exchange": EXCHANGE,
     "extproc.wire": VOCABULARY | {"extproc.wire"},
@@ -36,11 +38,13 @@ ROOMS = {
     "extproc.config": VOCABULARY | {"extproc.config"},
     "extproc.config.address": {"extproc.errors"},
     "extproc.admin": {"extproc.errors", "extproc.config.address"},
+    # What the sidecar is made of, but for what carries bytes to it.
+    "extproc.replay": EXCHANGE | {"extproc.replay", "extproc.sinks", "extproc.config"},
 }
 
 # The rooms that only compute know no way to do anything else.
-PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.codec", "extproc.providers", "extproc.readers",
-        "extproc.exchange")  # fmt: skip
+PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.codec", "extproc.providers", "extproc.headers",
+        "extproc.readers", "extproc.exchange")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
           "threading", "random", "pathlib", "datetime", "envoy_data_plane"}  # fmt: skip
 
@@ -52,8 +56,13 @@ TESTED_ELSEWHERE = {
     "extproc.demo.course": "tests/e2e/test_demo.py",
     "extproc.demo.leash": "tests/demo/test_process.py",
     "extproc.demo.mock.anthropic": "tests/e2e/test_sdks.py",
+    "extproc.demo.mock.bedrock": "tests/e2e/test_more_sdks.py",
+    "extproc.demo.mock.cohere": "tests/e2e/test_more_sdks.py",
+    "extproc.demo.mock.eventstream": "tests/e2e/test_more_sdks.py",
     "extproc.demo.mock.gemini": "tests/e2e/test_sdks.py",
     "extproc.demo.mock.language": "tests/e2e/test_sdks.py",
+    "extproc.demo.mock.mistral": "tests/e2e/test_more_sdks.py",
+    "extproc.demo.mock.ollama": "tests/e2e/test_more_sdks.py",
     "extproc.demo.mock.openai": "tests/e2e/test_sdks.py",
     "extproc.demo.mock.reply": "tests/e2e/test_sdks.py",
     "extproc.demo.mock.server": "tests/e2e/test_sdks.py",

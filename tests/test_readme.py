@@ -12,7 +12,7 @@ from extproc import semconv
 from extproc.app import build_processor
 from extproc.config.settings import Settings
 from extproc.demo.requests import demo_requests
-from extproc.exchange import REQUEST_HEADERS, RESPONSE_HEADERS
+from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from extproc.providers.base import MAX_NAME_CHARACTERS
 from extproc.usage import Completion, UsageSource
 
@@ -41,6 +41,8 @@ def default(text: str) -> object:
     number, _, unit = text.partition(" ")
     if number.isdigit():
         return int(number) * UNITS.get(unit, 1)
+    if text == "none":
+        return ()
     words = tuple(quoted(text))
     return words if len(words) > 1 else words[0]
 
@@ -81,9 +83,9 @@ def test_every_metric_is_there() -> None:
 def test_the_headers_that_are_read_are_those_it_says() -> None:
     """And how many."""
     trust = section("Trust")
-    headers = trust.partition("reads seven headers:")[2].partition(". ")[0]
+    headers = trust.partition("reads twelve headers:")[2].partition(". ")[0]
     assert set(quoted(headers)) == REQUEST_HEADERS | RESPONSE_HEADERS
-    assert len(REQUEST_HEADERS | RESPONSE_HEADERS) == 7
+    assert len(REQUEST_HEADERS | RESPONSE_HEADERS) == 12
     assert f"cut at {MAX_NAME_CHARACTERS} characters" in trust.replace("\n", " ")
 
 

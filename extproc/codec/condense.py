@@ -1,9 +1,9 @@
 """A large JSON document, condensed as it arrives: what is long in it is left out.
 
 An answer with thousands of embeddings is fifty megabytes of numbers around a hundred bytes of usage. Of such a
-document this file keeps the structure: every object, every key, every short string and every number that stands alone.
-Of a run of numbers in an array the first and the last stay, of a long string its start. What is left is JSON if the
-document was, and says the same to whoever looks for names and counts.
+document this file keeps the structure and all that is short. Of a long run of numbers in an array only those at the
+array's ends stay, of a long string its start. What is left is JSON if the document was, and says the same to whoever
+looks for names and counts.
 
 Owns: the scan, which works through each chunk once. Must not know what a document says. JSON is RFC 8259.
 """
@@ -18,18 +18,30 @@ from extproc.codec.payload import hold
 _MAX_STRING_BYTES = 256
 _LONG_STRING_BYTES = 32
 
-# No number that is a count is longer, white space in front of it aside.
-_MAX_LITERAL_BYTES = 64
+# Numbers and words with the commas and white space between them, that make up a value or a few, are shorter.
+_MAX_LITERALS_BYTES = 64
+
+# As many as there are of what is short and ends in this chunk: structure, strings, literals. One call of the regular
+# expression engine for all of them is what makes the scan fast; what it leaves is long, or stands at the chunk's end.
+_SHORT = re.compile(
+    rb'(?:[\[\]{}:]++|"[^"\\]{0,%d}+"|"(?:[^"\\]|\\.){0,%d}+"|[^"\[\]{}:]{1,%d}+(?=["\[\]{}:]))*+'
+    % (_MAX_STRING_BYTES, _MAX_STRING_BYTES // 2, _MAX_LITERALS_BYTES),
+    re.DOTALL,
+)
 
 # Up to the quote that ends a string, or a backslash that is the last byte of the chunk.
 _STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 
-# Numbers, words and the commas and white space between them: up to what opens, closes or parts something.
+# Up to what opens, closes or parts something.
 _LITERALS = re.compile(rb'[^"\[\]{}:]*+')
 
-_WHOLE_ESCAPES = re.compile(rb'(?:[^"\\]++|\\u[0-9a-fA-F]{4}|\\[^u])*+', re.DOTALL)
+# What a string can be cut behind: not in an escape, nor between the two halves of a surrogate pair.
+_WHOLE_ESCAPES = re.compile(
+    rb'(?:[^"\\]++|\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\u[0-9a-fA-F]{4}\\u[0-9a-fA-F]{4})*+', re.DOTALL
+)
 
 _BACKSLASH = ord("\\")
+_QUOTE = ord('"')
 
 
 class Condenser:
@@ -41,22 +53,38 @@ class Condenser:
         self._in_string = False
         self._escaped = False
         self._string = bytearray()
-        self._first = bytearray()  # of a run of literals, up to its first comma
-        self._last: bytearray | None = None  # behind its last comma; None as long as there is none
+        self._literals = _Literals()
 
     def feed(self, chunk: bytes) -> None:
         """Take a chunk; raise DecodeError(TOO_LARGE) when more is left of the document than may be kept."""
         position = 0
         while position < len(chunk):
-            position = self._read_string(chunk, position) if self._in_string else self._read_literals(chunk, position)
+            if self._in_string:
+                position = self._read_string(chunk, position)
+            elif self._literals.is_empty:
+                position = self._read_short(chunk, position)
+            else:
+                position = self._read_literals(chunk, position)
 
     def finish(self) -> bytes:
         """Return the condensed document. One that was cut off is cut off."""
         if self._in_string:
             self._keep(b'"%s' % self._string)
         else:
-            self._end_literals()
+            self._keep(self._literals.take())
         return bytes(self._kept)
+
+    def _read_short(self, chunk: bytes, position: int) -> int:
+        """Keep what is short as it is; return where the first thing starts of which that is not known."""
+        match = _SHORT.match(chunk, position)
+        end = match.end() if match else position
+        self._keep(chunk[position:end])
+        if end == len(chunk):
+            return end
+        if chunk[end] == _QUOTE:
+            self._in_string = True
+            return end + 1
+        return self._read_literals(chunk, end)
 
     def _read_string(self, chunk: bytes, position: int) -> int:
         """Return where to go on: behind the string, or at the end of the chunk."""
@@ -90,19 +118,32 @@ class Condenser:
         self._in_string = False
 
     def _read_literals(self, chunk: bytes, position: int) -> int:
-        """Return where to go on: behind what ends the run of literals, or at the end of the chunk."""
+        """Return where to go on: where the literals end, or at the end of the chunk."""
         match = _LITERALS.match(chunk, position)
         end = match.end() if match else position
-        self._hold_literals(chunk[position:end])
-        if end == len(chunk):
-            return end
-        self._end_literals()
-        self._in_string = chunk[end : end + 1] == b'"'
-        if not self._in_string:
-            self._keep(chunk[end : end + 1])
-        return end + 1
+        self._literals.hold(chunk[position:end])
+        if end < len(chunk):
+            self._keep(self._literals.take())
+        return end
 
-    def _hold_literals(self, part: bytes) -> None:
+    def _keep(self, part: bytes) -> None:
+        hold(self._kept, part, self._max_bytes)
+
+
+class _Literals:
+    """A run of literals, of which more and more comes: all of it as long as it is short, then its two ends."""
+
+    def __init__(self) -> None:
+        self._start = bytearray()  # as it came, up to one byte beyond what is short
+        self._first = bytearray()  # up to the first comma
+        self._last: bytearray | None = None  # behind the last comma; None as long as there is none
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._start
+
+    def hold(self, part: bytes) -> None:
+        self._start += part[: _MAX_LITERALS_BYTES + 1 - len(self._start)]
         comma = part.find(b",")
         if comma < 0:
             _hold_literal(self._first if self._last is None else self._last, part)
@@ -112,16 +153,19 @@ class Condenser:
         self._last = bytearray()
         _hold_literal(self._last, part[part.rfind(b",") + 1 :])
 
-    def _end_literals(self) -> None:
-        self._keep(bytes(self._first) if self._last is None else b"%s,%s" % (self._first, self._last))
+    def take(self) -> bytes:
+        """Return what is left of the run, and start a new one."""
+        if len(self._start) <= _MAX_LITERALS_BYTES:
+            left = bytes(self._start)
+        else:
+            left = bytes(self._first) if self._last is None else b"%s,%s" % (self._first, self._last)
+        self._start.clear()
         self._first.clear()
         self._last = None
-
-    def _keep(self, part: bytes) -> None:
-        hold(self._kept, part, self._max_bytes)
+        return left
 
 
 def _hold_literal(held: bytearray, part: bytes) -> None:
     """Keep one literal without the white space in front of it; what is longer than any is cut."""
     part = part if held else part.lstrip()
-    held += part[: _MAX_LITERAL_BYTES - len(held)]
+    held += part[: _MAX_LITERALS_BYTES - len(held)]

@@ -144,7 +144,7 @@ def _reason_of(error: Exception, data: bytes) -> Reason:
 
 
 # Larger documents are condensed: as Python values they would take many times their size, all at once, at the end.
-_MAX_HELD_BYTES = 1024 * 1024
+_MAX_HELD_BYTES = 256 * 1024
 
 
 class WholeDocument:

@@ -80,4 +80,5 @@ MESSAGES = Flavour(
     "`message_start`, overridden field by field by `message_delta`",
     restates_usage=False,
     usage_events=frozenset({"message_start", "message_delta"}),
+    marks_end=True,
 )

@@ -15,6 +15,9 @@ from extproc.usage import TokenUsage
 
 EMPTY_OBJECT: JSONObject = {}
 
+# What an error is called that its API has no word for.
+UNNAMED_ERROR = "error"
+
 # No word of an API's own vocabulary is longer.
 MAX_WORD_CHARACTERS = 64
 
@@ -53,6 +56,7 @@ class Flavour:
 
     `counted` tells people where its counts are. `restates_usage` says that each report of usage in a stream holds all
     of it, `usage_events` which SSE events have any, by name; none named: any may. Both matter where an event is lost.
+    `marks_end` says that a stream ends with a mark of its own: one without it was cut off, however politely.
     `streams_arrays` says that an answer which is an array is a stream. `answers_in_json` is False where the answer may
     be an audio file or plain text, which carries no usage and is no error. `by_shape` says that the answer is of
     another flavour, which its shape tells; what this flavour itself reads of it, and of its headers, stands where that
@@ -68,6 +72,7 @@ class Flavour:
     counted: str
     restates_usage: bool = True
     usage_events: frozenset[str] = frozenset()
+    marks_end: bool = False
     streams_arrays: bool = False
     answers_in_json: bool = True
     by_shape: bool = False
@@ -146,9 +151,11 @@ def error_type_of(document: JSONObject) -> str | None:
     Only short words of letters, digits and `_.-` are taken: never a message, which may repeat a key or a prompt.
     """
     error = document.get("error")
+    if document.get("object") == "error":
+        error = document  # Mistral, and servers on vLLM, have no object of its own for it
     if isinstance(error, str) and error:
         # Servers with a sentence in its place (Ollama, TGI) may have the word beside it.
-        return word_at(document, "error_type") or "error"
+        return word_at(document, "error_type") or UNNAMED_ERROR
     if not isinstance(error, Mapping):
         return None
     for key in ("type", "status", "code"):
@@ -157,7 +164,7 @@ def error_type_of(document: JSONObject) -> str | None:
             return str(value)
         if isinstance(value, str) and is_word(value):
             return value
-    return "error"
+    return UNNAMED_ERROR
 
 
 def is_word(value: str) -> bool:

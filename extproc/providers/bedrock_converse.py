@@ -73,4 +73,5 @@ CONVERSE = Flavour(
     count,
     counted="`usage`, in a stream that of the `metadata` event: inputTokens + cacheReadInputTokens + "
     "cacheWriteInputTokens; outputTokens",
+    marks_end=True,
 )

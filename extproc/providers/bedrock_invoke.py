@@ -30,6 +30,9 @@ HEADERS: Final = frozenset(_HEADERS)
 
 _METRICS = "amazon-bedrock-invocationMetrics"
 
+# Where the vendors that have no flavour here put what the model said: Mistral, AI21, Cohere.
+_CONTENT_KEYS = ("outputs", "completions", "generations", "text")
+
 # More than any count has.
 _MAX_DIGITS = 16
 
@@ -48,7 +51,8 @@ def _number(value: str) -> int | str:
 def read_response(document: JSONObject) -> ResponseFacts:
     """Return what Bedrock says beside the vendor's words."""
     metrics = optional_object(document, _METRICS)
-    return ResponseFacts(usage=metrics, is_last=metrics is not None)
+    has_content = any(document.get(key) for key in _CONTENT_KEYS)
+    return ResponseFacts(usage=metrics, has_content=has_content, is_last=metrics is not None)
 
 
 def count(counts: Counts) -> TokenUsage:

@@ -82,6 +82,7 @@ CHAT = Flavour(
     counted="`usage.tokens`, in a stream that of `message-end`: input_tokens; output_tokens. `usage.billed_units` as "
     "billed_input_tokens, billed_output_tokens",
     usage_events=frozenset({"message-end"}),
+    marks_end=True,
 )
 LEGACY_CHAT = Flavour(
     "cohere_chat_v1",
@@ -91,6 +92,7 @@ LEGACY_CHAT = Flavour(
     read_legacy,
     count,
     counted="`meta.tokens`, in a stream that of `stream-end`; `meta.billed_units` as above",
+    marks_end=True,
 )
 GENERATE = Flavour(
     "cohere_generate",

@@ -55,9 +55,25 @@ def count(counts: Counts) -> TokenUsage:
 
 _COUNTED = "prompt_eval_count; eval_count. In a stream of the object with `done: true`"
 
-CHAT = Flavour("ollama_chat", PROVIDER, semconv.CHAT, read_generate_request, read_response, count, counted=_COUNTED)
+CHAT = Flavour(
+    "ollama_chat",
+    PROVIDER,
+    semconv.CHAT,
+    read_generate_request,
+    read_response,
+    count,
+    counted=_COUNTED,
+    marks_end=True,
+)
 GENERATE = Flavour(
-    "ollama_generate", PROVIDER, semconv.TEXT_COMPLETION, read_generate_request, read_response, count, counted=_COUNTED
+    "ollama_generate",
+    PROVIDER,
+    semconv.TEXT_COMPLETION,
+    read_generate_request,
+    read_response,
+    count,
+    counted=_COUNTED,
+    marks_end=True,
 )
 EMBED = Flavour(
     "ollama_embed",

@@ -86,4 +86,5 @@ RESPONSES = Flavour(
     count,
     counted="`usage`: input_tokens; output_tokens. In a stream that of `response.completed`, `response.incomplete` or "
     "`response.failed`",
+    marks_end=True,
 )

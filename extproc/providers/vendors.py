@@ -55,7 +55,6 @@ VENDORS: tuple[Vendor, ...] = (
     _vendor(semconv.X_AI, "api.x.ai", "*.api.x.ai"),
     _vendor(semconv.PERPLEXITY, "api.perplexity.ai"),
     _vendor(semconv.IBM_WATSONX_AI, "*.ml.cloud.ibm.com"),
-    _vendor(semconv.MOONSHOT_AI, "api.moonshot.ai", "api.moonshot.cn"),
     # These go by their own names.
     _vendor("ai21", "api.ai21.com"),
     _vendor("aleph_alpha", "api.aleph-alpha.com"),
@@ -81,6 +80,7 @@ VENDORS: tuple[Vendor, ...] = (
     _vendor("lambda", "api.lambda.ai", "api.lambdalabs.com"),
     _vendor("meta", "api.llama.com"),
     _vendor("minimax", "api.minimax.io", "api.minimaxi.com", "api.minimax.chat"),
+    _vendor("moonshot_ai", "api.moonshot.ai", "api.moonshot.cn"),
     _vendor("nebius", "api.studio.nebius.ai", "api.studio.nebius.com", "api.tokenfactory.nebius.com"),
     _vendor("nomic", "api-atlas.nomic.ai"),
     _vendor("novita", "api.novita.ai"),

@@ -14,7 +14,8 @@ from typing import Protocol
 
 from extproc import semconv
 from extproc.errors import DecodeError, Reason, Stage
-from extproc.exchange import REQUEST_HEADERS, RESPONSE_HEADERS, Exchange
+from extproc.exchange import Exchange
+from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from extproc.providers.base import clean_name
 from extproc.providers.detect import Detector
 from extproc.readers import Limits

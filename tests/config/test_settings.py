@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from extproc.config.settings import Settings, load_settings, unknown_variables, without_settings
+from extproc.config.settings import DetectionRule, Settings, load_settings, unknown_variables, without_settings
 from extproc.errors import SettingsError
 
 
@@ -132,3 +132,32 @@ def test_variables_that_look_like_ours_and_are_none_are_found() -> None:
     """A misspelt one would change nothing, without a word."""
     environ = {"EXTPROC_LISTN": "x", "EXTPROC_LISTEN": "y", "LISTEN_ADDR": "z"}
     assert unknown_variables(environ) == ["EXTPROC_LISTN"]
+
+
+def test_rules_of_detection_are_a_list_of_globs(tmp_path: Path) -> None:
+    """In the file as they are, in the environment as JSON."""
+    file = tmp_path / "settings.yaml"
+    file.write_text("detection_rules:\n  - {authority: 'llm.*', provider: ours}\n  - {path: /x/*, llm: false}\n")
+    ours, excluded = load_settings({}, {}, file).detection_rules
+    assert ours == DetectionRule(authority="llm.*", provider="ours")
+    assert (excluded.authority, excluded.path, excluded.llm) == ("*", "/x/*", False)
+    environ = {"EXTPROC_DETECTION_RULES": '[{"authority": "llm.*", "provider": "ours"}]'}
+    assert load_settings({}, environ, file).detection_rules == (ours,)
+
+
+@pytest.mark.parametrize(
+    ("rules", "problem"),
+    [
+        ("[{}]", "EXTPROC_DETECTION_RULES[0]: a rule has to set provider, flavour or llm: false"),
+        (
+            '[{"llm": false}, {"provdier": "x"}]',
+            "EXTPROC_DETECTION_RULES[1].provdier: no such setting; there are authority, path, provider, flavour, llm",
+        ),
+        ('[{"provider": ""}]', "EXTPROC_DETECTION_RULES[0].provider: string should have at least 1 character, not ''"),
+        ("llm.*=ours", "EXTPROC_DETECTION_RULES: a list of rules in JSON is expected"),
+        ('{"provider": "x"}', "EXTPROC_DETECTION_RULES: input should be a valid tuple, not {'provider': 'x'}"),
+    ],
+)
+def test_a_rule_that_cannot_work_is_said_with_its_place(rules: str, problem: str) -> None:
+    """Which rule, and what is allowed."""
+    assert problems(environ={"EXTPROC_DETECTION_RULES": rules}) == [problem]

@@ -13,7 +13,7 @@ import trustme
 import yaml
 
 from extproc.demo.stack import find_envoy
-from extproc.exchange import REQUEST_HEADERS, RESPONSE_HEADERS
+from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from extproc.semconv import DEFAULT_NAMESPACES
 
 pytestmark = pytest.mark.e2e

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from support import frames
+from support.codings import ENCODERS
 
 from extproc.exchange import Exchange
 from extproc.providers.detect import Detector
@@ -48,9 +48,15 @@ class Case:
         named = {"content-type": self.content_type, "content-encoding": self.content_encoding}
         return {":status": str(self.status)} | _some(named) | dict(self.more_response_headers)
 
+    def encoded(self, coding: str | None) -> Case:
+        """The same exchange with its answer in a content coding, by its name in ENCODERS; None: in none."""
+        if coding is None:
+            return self
+        return replace(self, response=ENCODERS[coding](self.response), content_encoding=coding.lower())
+
     def gzipped(self) -> Case:
         """The same exchange with its answer compressed."""
-        return replace(self, response=gzip.compress(self.response, mtime=0), content_encoding="gzip")
+        return self.encoded("gzip")
 
 
 def _some(headers: Mapping[str, str | None]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from extproc.config.address import HostPort
 from extproc.demo.access_log import AccessLog
-from extproc.demo.bootstrap import Bootstrap
+from extproc.demo.bootstrap import Bootstrap, Upstream
 from extproc.demo.stack import Ports, Stack
 
 _TIMEOUT_SECONDS = 30
@@ -24,18 +24,24 @@ class Gateway:
 
     `upstreams` are put in the place of the file's clusters; `change` may change the ext_proc filter's configuration.
     `max_buffer_bytes` bounds what Envoy holds of a body, in either direction.
+    With `own_routes` the upstreams have routes in the place of the file's, each behind its name, and the sidecar is not
+    told who they are.
     """
 
     def __init__(
         self,
         upstreams: Mapping[str, HostPort],
         *,
+        own_routes: bool = False,
         change: Callable[[dict[str, Any]], object] | None = None,
         max_buffer_bytes: int | None = None,
     ) -> None:
         bootstrap = Bootstrap()
-        for cluster, address in upstreams.items():
-            bootstrap.use_mock(cluster, address)
+        if own_routes:
+            bootstrap.use_upstreams(_as_upstreams(upstreams), trust_store="")
+        else:
+            for cluster, address in upstreams.items():
+                bootstrap.use_mock(cluster, address)
         if change is not None:
             change(bootstrap.ext_proc)
         if max_buffer_bytes is not None:
@@ -92,3 +98,10 @@ class Gateway:
     def value(self, name: str, **labels: str) -> float:
         """Return the value of one series; 0 where it is not there."""
         return self.metrics().get((name, frozenset(labels.items())), 0.0)
+
+
+def _as_upstreams(addresses: Mapping[str, HostPort]) -> list[Upstream]:
+    return [
+        Upstream(name, address.host, address.port, is_tls=False, base_path="", provider=None)
+        for name, address in addresses.items()
+    ]

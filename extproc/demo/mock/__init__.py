@@ -1,4 +1,4 @@
-"""Mock providers: HTTP servers that answer as OpenAI, Anthropic and Gemini do, and keep account of what they said.
+"""Mock providers: HTTP servers that answer as providers do, and keep account of what they said.
 
 They share no code with what is metered: what they write is written from the providers' own documentation.
 """

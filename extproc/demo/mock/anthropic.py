@@ -23,8 +23,18 @@ def answer(path: str, ask: dict[str, Any]) -> Reply:
         return _error(400, "invalid_request_error", "model, messages and max_tokens: Field required")
     if model.startswith("no-such"):
         return _error(404, "not_found_error", f"model: {model}")
-    speech = speak(ask.get("system"), messages, limit=ask["max_tokens"])
-    fresh, cached = count_prompt(ask.get("system"), messages), _CACHED_TOKENS if _caches(ask.get("system")) else 0
+    message, speech, reported = compose(model, ask)
+    if not ask.get("stream"):
+        return Reply(message, reported=reported, model=model)
+    events = tuple(sse(event, event["type"]) for event in stream_events(message, speech))
+    return Reply(events=events, content_type="text/event-stream; charset=utf-8", reported=reported, model=model)
+
+
+def compose(model: str, ask: dict[str, Any]) -> tuple[dict[str, Any], Speech, Reported]:
+    """Return the answer as a message, what is said in it, and the usage it reports."""
+    system, messages = ask.get("system"), ask["messages"]
+    speech = speak(system, messages, limit=ask["max_tokens"])
+    fresh, cached = count_prompt(system, messages), _CACHED_TOKENS if _caches(system) else 0
     reported = Reported(fresh + cached, len(speech.tokens), cached_tokens=cached, cache_creation_tokens=0)
     usage = {
         "input_tokens": fresh,
@@ -43,10 +53,7 @@ def answer(path: str, ask: dict[str, Any]) -> Reply:
         "stop_sequence": None,
         "usage": usage,
     }
-    if not ask.get("stream"):
-        return Reply(message, reported=reported, model=model)
-    events = tuple(sse(event, event["type"]) for event in _events(message, speech))
-    return Reply(events=events, content_type="text/event-stream; charset=utf-8", reported=reported, model=model)
+    return message, speech, reported
 
 
 def _caches(system: Any) -> bool:
@@ -57,7 +64,7 @@ def _error(status: int, kind: str, message: str) -> Reply:
     return Reply({"type": "error", "error": {"type": kind, "message": message}}, status=status)
 
 
-def _events(message: dict[str, Any], speech: Speech) -> Iterator[dict[str, Any]]:
+def stream_events(message: dict[str, Any], speech: Speech) -> Iterator[dict[str, Any]]:
     """Yield the events of a stream: usage stands in the first, and what it came to in the last but one."""
     started = message | {"content": [], "stop_reason": None, "usage": message["usage"] | {"output_tokens": 1}}
     yield {"type": "message_start", "message": started}

@@ -6,6 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from extproc.demo.mock.coding import encode_parts
+
 JSONValue = Any
 
 
@@ -18,6 +20,8 @@ class Reported:
     cached_tokens: int | None = None
     cache_creation_tokens: int | None = None
     reasoning_tokens: int | None = None
+    billed_input_tokens: int | None = None
+    billed_output_tokens: int | None = None
 
     @property
     def total_tokens(self) -> int:
@@ -36,11 +40,17 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = field(default=())
     reported: Reported | None = None
     model: str | None = None
+    codings: tuple[str, ...] = ()
+
+    @property
+    def parts(self) -> tuple[bytes, ...]:
+        """The body as it is sent: event by event, or whole."""
+        return tuple(encode_parts(self.codings, self.events or (encode(self.document),)))
 
     @property
     def body(self) -> bytes:
         """The whole body, as the bytes a client gets."""
-        return b"".join(self.events) if self.events else encode(self.document)
+        return b"".join(self.parts)
 
 
 def encode(document: JSONValue) -> bytes:
@@ -53,3 +63,8 @@ def sse(document: JSONValue, event: str | None = None, *, line_end: str = "\n") 
     name = f"event: {event}{line_end}".encode() if event else b""
     end = line_end.encode()
     return name + b"data: " + encode(document) + end + end
+
+
+def ndjson(document: JSONValue) -> bytes:
+    """Return a document as one line of newline-delimited JSON."""
+    return encode(document) + b"\n"

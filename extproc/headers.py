@@ -1,0 +1,43 @@
+"""The headers of an exchange, as far as they are read.
+
+Owns: which headers these are, and what their values say. The code that takes them out of a message takes no others, so
+that no credential can get in. Must not know phases or documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from extproc.codec.framing import media_type
+from extproc.providers.base import is_word
+from extproc.providers.bedrock_invoke import HEADERS as BEDROCK_HEADERS
+
+# AWS has its word for an error here, and only a sentence in the document.
+# https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization
+_ERROR_TYPE = "x-amzn-errortype"
+
+REQUEST_HEADERS: Final = frozenset({":method", ":authority", ":path", "content-type", "content-encoding"})
+RESPONSE_HEADERS: Final = BEDROCK_HEADERS | frozenset(
+    {":status", "content-type", "content-encoding", "content-length", _ERROR_TYPE}
+)
+
+# More than any length or status has.
+_MAX_DIGITS = 18
+
+
+def number_at(headers: Mapping[str, str], name: str) -> int | None:
+    """Return the whole number in a header's value, if it is one."""
+    value = headers.get(name)
+    return int(value) if value and len(value) <= _MAX_DIGITS and value.isascii() and value.isdecimal() else None
+
+
+def error_word(headers: Mapping[str, str]) -> str | None:
+    """Return the word for an error in the response headers, if there is one."""
+    word = headers.get(_ERROR_TYPE, "").partition(":")[0]
+    return word if is_word(word) else None
+
+
+def is_grpc(headers: Mapping[str, str]) -> bool:
+    """Say whether a request is of gRPC, whose streams would stand still while their bodies are buffered."""
+    return media_type(headers.get("content-type", "")).startswith("application/grpc")

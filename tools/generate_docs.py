@@ -1,0 +1,117 @@
+#!/usr/bin/env python3
+"""Write docs/providers.md from the tables that the sidecar itself goes by; the work behind `make docs`.
+
+Owns: the page. A test fails where it is not what this writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from extproc.providers.base import Flavour
+from extproc.providers.detect import FLAVOURS
+from extproc.providers.paths import ENDPOINTS, Endpoint
+from extproc.providers.uncounted import UNCOUNTED
+from extproc.providers.vendors import VENDORS
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "providers.md"
+
+INTRODUCTION = """\
+# What is counted, and where
+
+<!-- Written by `make docs` from extproc/providers/. Change the tables there. -->
+
+An exchange is known by, in this order: what the Envoy route says of its provider (`x-llm-provider` in
+`grpc_initial_metadata`, taken verbatim), the rules of `detection_rules`, its authority, its path, and the shape of its
+answer. A server that speaks one of these APIs is counted without being in any table; the tables give it its name.
+
+`extproc replay` says of a captured exchange what it was taken for, and why a count is missing.
+
+## Endpoints
+
+A path counts by what it ends in, so a route's prefix in front of it does no harm. `{model}` is where the model stands
+if the body does not name it. Only POST is counted. Where a provider stands in brackets, the path is read so for that
+one alone.
+"""
+
+COUNTS = """\
+## Counts
+
+Before the semicolon stands what is counted as prompt, behind it what is counted as completion, in the words of the API.
+Counts that an API tells beside these (cached, cache creation, reasoning, audio, tool use) are parts of them.
+"""
+
+UNCOUNTED_INTRODUCTION = """\
+## What is not counted
+
+- Endpoints of the API `uncounted`: token counting, batches, reranking, moderation, OCR and the like. Their answers look
+  like usage, and no tokens were used, or none that are told. They count as requests.
+- Streams of OpenAI chat and completions whose client did not ask for `stream_options.include_usage`: there is no usage
+  in them.
+- Images and audio that are paid by the piece or the minute: DALL-E, Whisper, speech as an audio file.
+- What is fetched with GET: background responses, batch results, Replicate predictions that were not waited for.
+- WebSockets: realtime sessions.
+- Answers in a content coding other than gzip, deflate, br and zstd (up to three around one another).
+- Requests and answers of which only a part is shown to the sidecar: what stands in the rest.
+"""
+
+VENDORS_INTRODUCTION = """\
+## Providers
+
+The names are the values of `provider` in metadata and of the label `llm`: OpenTelemetry's where it has one.
+"""
+
+
+def render() -> str:
+    """Return the page."""
+    parts = [
+        INTRODUCTION,
+        *_table(("path", "API", "operation", "provider, if the authority does not say"), map(_endpoint, ENDPOINTS)),
+        COUNTS,
+        *_table(("API", "counted"), map(_counts, _counted_flavours())),
+        UNCOUNTED_INTRODUCTION,
+        VENDORS_INTRODUCTION,
+        *_table(("provider", "authorities"), _vendors()),
+    ]
+    return "\n".join(parts)
+
+
+def _table(headings: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    yield "| " + " | ".join(headings) + " |"
+    yield "|" + "---|" * len(headings)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+    yield ""
+
+
+def _endpoint(endpoint: Endpoint) -> tuple[str, ...]:
+    provider = f"`{endpoint.provider}`" if endpoint.provider else ""
+    if endpoint.only:
+        provider = f"(`{', '.join(endpoint.only)}`)"
+    streamed = ", streamed" if endpoint.streaming else ""
+    template = endpoint.template.replace("{model*}", "{model}")
+    return f"`{template}`", f"`{endpoint.flavour.name}`{streamed}", _operation(endpoint.flavour), provider
+
+
+def _operation(flavour: Flavour) -> str:
+    return f"`{flavour.operation}`" if flavour.operation else ""
+
+
+def _counted_flavours() -> Iterator[Flavour]:
+    return (flavour for flavour in FLAVOURS.values() if flavour is not UNCOUNTED)
+
+
+def _counts(flavour: Flavour) -> tuple[str, ...]:
+    return f"`{flavour.name}`", flavour.counted
+
+
+def _vendors() -> Iterator[tuple[str, ...]]:
+    for vendor in VENDORS:
+        where = "" if vendor.paths == "*" else f", at `{vendor.paths}`"
+        yield f"`{vendor.provider}`", ", ".join(f"`{glob}`" for glob in vendor.authorities) + where
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
+    print(f"wrote {PAGE.relative_to(PAGE.parents[1])}")
