@@ -50,6 +50,23 @@ def test_the_last_chunk_has_the_metrics() -> None:
     assert read_response({"usage": {"input_tokens": 9}}) == ResponseFacts()
 
 
+@pytest.mark.parametrize(
+    ("document", "has_content"),
+    [
+        ({"outputs": [{"text": "a"}]}, True),
+        ({"completions": [{"data": {"text": "a"}}]}, True),
+        ({"generations": [{"text": "a"}]}, True),
+        ({"text": "a", "is_finished": False}, True),
+        ({"text": "", "outputs": []}, False),
+    ],
+)
+def test_content_is_known_where_vendors_without_a_flavour_put_it(
+    document: dict[str, object], has_content: bool
+) -> None:
+    """Mistral, AI21 and Cohere; so that a stream has a first token."""
+    assert read_response(document).has_content is has_content
+
+
 def test_the_answer_is_of_the_vendors_flavour() -> None:
     """Which its shape tells."""
     assert INVOKE.by_shape
