@@ -20,6 +20,8 @@ USAGE = {"billed_units": {"input_tokens": 4, "output_tokens": 9}, "tokens": {"in
         ({"type": "message-start", "id": "c", "delta": {"message": {}}}, ResponseFacts()),
         ({"type": "content-delta", "delta": {"message": {"content": {"text": "a"}}}}, ResponseFacts(has_content=True)),
         ({"type": "tool-plan-delta", "delta": {"message": {"tool_plan": "a"}}}, ResponseFacts(has_content=True)),
+        ({"type": "tool-call-start", "delta": {"message": {}}}, ResponseFacts(has_content=True)),
+        ({"type": "tool-call-delta", "delta": {"message": {}}}, ResponseFacts(has_content=True)),
         ({"type": "content-end", "index": 0}, ResponseFacts()),
         (
             {"type": "message-end", "delta": {"finish_reason": "MAX_TOKENS", "usage": USAGE}},
