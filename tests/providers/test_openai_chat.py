@@ -25,6 +25,8 @@ def test_a_completion_says_everything_at_once() -> None:
         ({"reasoning_content": "hm"}, True),
         ({"reasoning": "hm"}, True),
         ({"tool_calls": [{"index": 0}]}, True),
+        ({"function_call": {"arguments": "{"}}, True),
+        ({"audio": {"data": "QQ=="}}, True),
         ({"refusal": "no"}, True),
         ({}, False),
         (None, False),

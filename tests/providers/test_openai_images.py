@@ -14,7 +14,7 @@ USAGE = {"input_tokens": 18, "output_tokens": 1056, "total_tokens": 1074}
     ("document", "expected"),
     [
         ({"data": [{"b64_json": "QQ=="}], "usage": USAGE}, ResponseFacts(usage=USAGE, has_content=True)),
-        ({"data": [{"url": "https://images.example"}]}, ResponseFacts(has_content=True)),
+        ({"model": "m", "data": [{"url": "https://images.example"}]}, ResponseFacts(model="m", has_content=True)),
         ({"type": "image_generation.partial_image", "b64_json": "QQ=="}, ResponseFacts(has_content=True)),
         (
             {"type": "image_generation.completed", "b64_json": "QQ==", "usage": USAGE},
