@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -59,11 +60,23 @@ def is_settled(exchange: Exchange) -> bool:
 # What is read
 
 
+@functools.cache
+def encoded(name: str, coding: str | None) -> Case:
+    """Return a fixture in a coding."""
+    return CASES[name].encoded(coding)
+
+
+@functools.cache
+def whole(name: str, coding: str | None) -> UsageRecord:
+    """Return its record, played in one chunk."""
+    return play(encoded(name, coding))
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("coding", [None, *ENCODERS])
 def test_a_fixture_yields_what_its_case_says(name: str, coding: str | None) -> None:
     """Field by field, in one chunk, plain and compressed."""
-    record = play(CASES[name].encoded(coding))
+    record = whole(name, coding)
     seen = {key: field(record, key) for key in CASES[name].expected}
     assert seen == dict(CASES[name].expected)
     assert json.loads((FIXTURES / name / "case.json").read_text())["source"]
@@ -73,16 +86,16 @@ def test_a_fixture_yields_what_its_case_says(name: str, coding: str | None) -> N
 @pytest.mark.parametrize("coding", [None, *ENCODERS])
 def test_byte_by_byte_is_the_same(name: str, coding: str | None) -> None:
     """The record does not depend on where the body was cut."""
-    case = CASES[name].encoded(coding)
-    assert play(case, byte_by_byte(case.response)) == play(case)
+    case = encoded(name, coding)
+    assert play(case, byte_by_byte(case.response)) == whole(name, coding)
 
 
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data(), coding=st.sampled_from([None, *ENCODERS]))
 def test_any_split_is_the_same(name: str, data: st.DataObject, coding: str | None) -> None:
     """Wherever Envoy cuts, and however often."""
-    case = CASES[name].encoded(coding)
-    assert play(case, data.draw(splits(case.response))) == play(case)
+    case = encoded(name, coding)
+    assert play(case, data.draw(splits(case.response))) == whole(name, coding)
 
 
 # A decoder that keeps to itself what stands in front of an error in the same chunk.
@@ -93,7 +106,7 @@ KEEPS_TO_ITSELF = ("br", "zstd")
 @given(data=st.data(), name=st.sampled_from(NAMES))
 def test_no_mutation_of_a_body_hurts(data: st.DataObject, name: str, coding: str | None) -> None:
     """Whatever bytes come, nothing is raised, the exchange settles, the same in any chunks, and counts are counts."""
-    case = CASES[name].encoded(coding)
+    case = encoded(name, coding)
     body = bytearray(case.response)
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, len(body)))
