@@ -74,10 +74,13 @@ _CACHED = (
     ("prompt_token_details", "cached_tokens"),  # Writer
     ("prompt_cache_hit_tokens",),  # DeepSeek
     ("cached_tokens",),  # Together AI, Moonshot
+    ("num_cached_tokens",),  # Mistral
+    ("cache_read_input_tokens",),  # LiteLLM, Databricks
 )
 _CACHE_CREATION = (
     ("prompt_tokens_details", "cache_write_tokens"),
     ("prompt_tokens_details", "cache_creation_tokens"),  # LiteLLM
+    ("prompt_tokens_details", "cache_creation_input_tokens"),  # Alibaba
     ("cache_creation_input_tokens",),
 )
 

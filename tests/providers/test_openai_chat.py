@@ -91,6 +91,22 @@ def test_reasoning_without_a_completion_is_kept_beside_nothing() -> None:
     assert count(Counts(fields)) == TokenUsage(1, None, 9, reasoning_tokens=2)
 
 
+@pytest.mark.parametrize(
+    ("fields", "cached", "written"),
+    [
+        ({"cached_tokens": 8}, 8, None),
+        ({"num_cached_tokens": 8}, 8, None),
+        ({"cache_read_input_tokens": 8, "cache_creation_input_tokens": 3}, 8, 3),
+        ({"prompt_tokens_details": {"cached_tokens": 0, "cache_creation_input_tokens": 3}}, 0, 3),
+        ({"prompt_tokens_details": {"cached_tokens": 8}, "num_cached_tokens": 9}, 8, None),
+    ],
+)
+def test_the_cache_is_told_in_many_words(fields: dict[str, object], cached: int | None, written: int | None) -> None:
+    """Parts of the prompt, wherever a vendor puts them; OpenAI's own place stands above the others."""
+    usage = count(Counts(fields))
+    assert (usage.cached_tokens, usage.cache_creation_tokens) == (cached, written)
+
+
 def test_deepseek_has_its_own_word_for_cached() -> None:
     """Used where the details do not say."""
     assert count(Counts({"prompt_cache_hit_tokens": 8})).cached_tokens == 8
