@@ -14,6 +14,7 @@ from extproc.errors import Reason, Stage
 from extproc.headers import error_word, is_grpc, number_at
 from extproc.providers.answer import DocumentReader
 from extproc.providers.base import UNNAMED_ERROR, RequestFacts
+from extproc.providers.counts import JSONObject
 from extproc.providers.detect import Detector, Target, read_llm_request
 from extproc.providers.shapes import detect_response
 from extproc.readers import ExtractionErrors, Limits, RequestReader, ResponseReader
@@ -88,9 +89,10 @@ class Exchange:
             self.is_detachable = True
             return
         flavour = self._target.flavour
-        self._documents.expect(flavour)
-        # A path that others use as well, such as /generate, is an LLM's when its answer has the shape of one.
-        self._is_llm = flavour is not None and not (flavour.by_shape and self._target.provider is None)
+        # Behind a path that others use as well, question or answer has to have the shape of an LLM's.
+        self._is_llm = flavour is not None and not (self._target.is_common and self._provider is None)
+        if flavour is not None and (self._is_llm or flavour.by_shape):
+            self._documents.expect(flavour)
         if not self._is_known and is_grpc(headers):
             self.is_detachable = True
             return
@@ -189,15 +191,20 @@ class Exchange:
             return
         document = request.finish()
         self.revision += 1
-        if document is not None and self._target.flavour is not None:
-            self._request_facts = self._target.flavour.read_request(document)
-        elif document is not None:
-            facts = read_llm_request(document)
-            self._is_llm = facts is not None
-            self._request_facts = facts or self._request_facts
+        if document is not None:
+            self._read_question(document)
         # What could not be read may have been a question to a model all the same: its answer tells.
         if not self._is_known and not request.is_lost:
             self.is_detachable = True
+
+    def _read_question(self, document: JSONObject) -> None:
+        flavour, question = self._target.flavour, read_llm_request(document)
+        if self._is_llm and flavour is not None:
+            self._request_facts = flavour.read_request(document)
+        elif question is not None:
+            self._is_llm = True
+            self._request_facts = flavour.read_request(document) if flavour is not None else question
+            self._documents.expect(flavour)
 
     def _end_response(self, now: float) -> None:
         if self.record is not None:
@@ -210,7 +217,7 @@ class Exchange:
     def _is_known(self) -> bool:
         """Whether it is with an LLM, or with somebody who has one."""
         is_at_provider = self._provider is not None or self._target.provider is not None
-        return self._is_llm or is_at_provider or self._target.flavour is not None
+        return self._is_llm or is_at_provider or self._documents.flavour is not None
 
     @property
     def _was_shown_in_part(self) -> bool:

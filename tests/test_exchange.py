@@ -477,6 +477,36 @@ def test_a_path_that_others_use_too_is_an_llms_by_its_answer(response: bytes, is
     assert record.extraction_errors == ()
 
 
+QUESTION = b'{"model": "llama3", "messages": []}'
+OLLAMA = b'{"model": "llama3", "done": true, "message": {}, "prompt_eval_count": 3, "eval_count": 4}'
+
+
+@pytest.mark.parametrize(
+    ("request_body", "response", "said", "expected"),
+    [
+        (QUESTION, OLLAMA, None, (True, "ollama", True)),
+        (QUESTION, b'{"error": "no such model"}', None, (True, "ollama", True)),
+        (b'{"message": "hi"}', OLLAMA, None, (False, None, False)),
+        (b'{"message": "hi"}', OLLAMA, "ours", (True, "ours", True)),
+        (b'{"mess', OLLAMA, None, (True, "ollama", False)),
+        (b'{"mess', b'{"reply": "hi"}', None, (False, None, False)),
+    ],
+)
+def test_behind_a_common_path_question_or_answer_tell(
+    request_body: bytes, response: bytes, said: str | None, expected: tuple[bool, str | None, bool]
+) -> None:
+    """Many a web application has an /api/chat; what Envoy says of the provider is enough, though."""
+    exchange = Exchange(LIMITS, DETECTOR, provider=said, now=0.0)
+    case = Case(path="/api/chat", authority="app.example", request=request_body)
+    exchange.request_headers(case.request_headers, end_of_stream=False)
+    exchange.request_body(case.request, end_of_stream=True)
+    if not exchange.is_detachable:
+        exchange.response_headers(case.response_headers, end_of_stream=False, now=1.0)
+        exchange.response_body(response, end_of_stream=True, now=2.0)
+    record = exchange.snapshot(3.0)
+    assert (record.is_llm, record.provider, record.streaming) == expected
+
+
 def test_an_answer_that_is_no_json_is_no_loss_where_the_api_may_say_so() -> None:
     """Speech is an audio file."""
     record = play(Case(path="/v1/audio/speech", response=b"ID3", content_type="audio/mpeg"))

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from extproc.errors import Reason, Stage
+from extproc.providers import openai_chat
 from extproc.providers.answer import DocumentReader
 from extproc.providers.shapes import detect_response
 from extproc.readers import ExtractionErrors, Limits, RequestReader, ResponseReader
+from extproc.usage import TokenUsage
 
 EVENT = b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'
 
@@ -125,3 +129,20 @@ def test_an_event_called_error_is_one(body: bytes, error_type: str) -> None:
     assert reader.feed(body, 1.0)
     assert documents.error_type == error_type
     assert errors.as_tuple() == ()
+
+
+def test_a_large_answer_is_counted_without_being_held() -> None:
+    """Thousands of vectors go by, and next to nothing of them is kept."""
+    vector = b'{"object": "embedding", "index": 7, "embedding": [' + b"0.0123456789, " * 256 + b"0.5]},"
+    answer, errors = DocumentReader(openai_chat.EMBEDDINGS, detect_response), ExtractionErrors()
+    reader = ResponseReader({"content-type": "application/json"}, answer, Limits(), errors)
+    reader.feed(b'{"object": "list", "data": [', 1.0)
+    tracemalloc.start()
+    for _ in range(5_000):  # 18 MB
+        reader.feed(vector, 1.0)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    reader.feed(b'{}], "model": "e", "usage": {"prompt_tokens": 12, "total_tokens": 12}}', 2.0)
+    reader.finish(3.0)
+    assert (answer.usage, answer.model, errors.as_tuple()) == (TokenUsage(12, 0, 12), "e", ())
+    assert peak_bytes < 2_000_000

@@ -32,7 +32,8 @@ answer. A server that speaks one of these APIs is counted without being in any t
 
 A path counts by what it ends in, so a route's prefix in front of it does no harm. `{model}` is where the model stands
 if the body does not name it. Only POST is counted. Where a provider stands in brackets, the path is read so for that
-one alone.
+one alone. Others than LLMs have paths like those with an asterisk: at a host that is not known, question or answer has
+to have the shape of an LLM's too.
 """
 
 COUNTS = """\
@@ -89,6 +90,8 @@ def _endpoint(endpoint: Endpoint) -> tuple[str, ...]:
     provider = f"`{endpoint.provider}`" if endpoint.provider else ""
     if endpoint.only:
         provider = f"(`{', '.join(endpoint.only)}`)"
+    if endpoint.is_common:
+        provider += " *"
     streamed = ", streamed" if endpoint.streaming else ""
     template = endpoint.template.replace("{model*}", "{model}")
     return f"`{template}`", f"`{endpoint.flavour.name}`{streamed}", _operation(endpoint.flavour), provider

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 from extproc.errors import DecodeError, Reason
 
-if sys.version_info >= (3, 14):
+if sys.version_info >= (3, 14):  # pragma: no cover - one of the two, whichever Python this is
     from compression import zstd
-else:
+else:  # pragma: no cover
     from backports import zstd
 
 _PIECE_BYTES = 64 * 1024

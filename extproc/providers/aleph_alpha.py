@@ -23,12 +23,12 @@ from extproc.usage import TokenUsage
 
 
 def read_response(document: JSONObject) -> ResponseFacts:
-    """Return what a completion says, whole or the last event of its stream."""
+    """Return what a completion says, whole or one event of its stream: text, then the summary, then the counts."""
     completions = objects_at(document, "completions")
     return ResponseFacts(
         model=name_at(document, "model_version"),
         usage=members(document, "num_tokens_prompt_total", "num_tokens_generated"),
-        finish_reason=first_word_at(completions, "finish_reason"),
+        finish_reason=first_word_at((document, *completions), "finish_reason"),
         error_type=error_type_of(document),
         has_content=bool(completions or document.get("completion")),
     )

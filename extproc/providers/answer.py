@@ -106,9 +106,10 @@ class DocumentReader:
         """
         if not isinstance(document, Mapping):
             return False
+        before = self._known()
         if self.flavour is None or self.flavour is self._envelope:
             self.flavour = self._detect_shape(document) or self._envelope
-        before = self._known()
+            self._join_usage()  # what the headers have counted may turn out to be embeddings
         if self._envelope is not None:
             self._merge(self._envelope, self._envelope_usage, self._envelope.read_response(document))
         if self.flavour is None:

@@ -27,7 +27,7 @@ MAX_NAME_CHARACTERS = 256
 
 # All that is read of a request document: these members, and which of these it has to give to a model.
 REQUEST_MEMBERS = ("model", "model_id", "stream")
-REQUEST_INPUTS = ("messages", "input", "prompt", "contents")
+REQUEST_INPUTS = ("messages", "input", "prompt", "contents", "texts")
 
 
 @dataclass(frozen=True, slots=True)

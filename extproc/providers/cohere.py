@@ -31,8 +31,8 @@ _CONTENT_EVENTS = frozenset({"content-delta", "tool-plan-delta", "tool-call-delt
 
 def read_chat(document: JSONObject) -> ResponseFacts:
     """Return what a v2 answer says, whole or one event of its stream."""
-    event = document.get("type")
-    answer = object_at(document, "delta") if isinstance(event, str) else document
+    event = word_at(document, "type")
+    answer = document if event is None else object_at(document, "delta")
     return ResponseFacts(
         usage=optional_object(answer, "usage"),
         finish_reason=word_at(answer, "finish_reason"),
@@ -44,7 +44,7 @@ def read_chat(document: JSONObject) -> ResponseFacts:
 
 def read_legacy(document: JSONObject) -> ResponseFacts:
     """Return what v1 says to chat, generate or embed, whole or one event of a stream."""
-    event = document.get("event_type")
+    event = word_at(document, "event_type")
     answer = optional_object(document, "response") or document
     generations = objects_at(answer, "generations")
     return ResponseFacts(

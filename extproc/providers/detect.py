@@ -51,13 +51,15 @@ class Rule:
 class Target:
     """What authority and path say of an exchange; every field is absent where they say nothing.
 
-    `is_excluded` says that a rule takes it for no exchange with an LLM.
+    `is_common` says that others have such a path as well, and nothing but the path speaks for an LLM; `is_excluded`
+    that a rule takes it for no exchange with one.
     """
 
     provider: str | None = None
     flavour: Flavour | None = None
     model: str | None = None
     streaming: bool = False
+    is_common: bool = False
     is_excluded: bool = False
 
 
@@ -94,12 +96,16 @@ class Detector:
             return Target(is_excluded=True)
         by_host = next((vendor.provider for vendor in VENDORS if vendor.answers(host, authority, path)), None)
         endpoint, model = _find_endpoint(path, rule.provider or by_host)
-        flavour = FLAVOURS[rule.flavour] if rule.flavour else endpoint.flavour if endpoint else None
+        provider = rule.provider or by_host
+        if endpoint is None:
+            return Target(provider, FLAVOURS[rule.flavour] if rule.flavour else None)
+        is_common = endpoint.is_common and provider is None and rule.flavour is None
         return Target(
-            provider=rule.provider or by_host or (endpoint.provider if endpoint else None),
-            flavour=flavour,
+            provider=provider or (None if is_common else endpoint.provider),
+            flavour=FLAVOURS[rule.flavour] if rule.flavour else endpoint.flavour,
             model=model,
-            streaming=endpoint is not None and endpoint.streaming,
+            streaming=endpoint.streaming,
+            is_common=is_common,
         )
 
 

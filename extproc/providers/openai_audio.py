@@ -16,6 +16,7 @@ from extproc.providers.base import (
     name_at,
     optional_object,
     read_request,
+    word_at,
 )
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
@@ -33,7 +34,7 @@ def read_response(document: JSONObject) -> ResponseFacts:
         usage=optional_object(document, "usage"),
         error_type=error_type_of(document),
         has_content=any(document.get(key) for key in _CONTENT_KEYS),
-        is_last=document.get("type") in _LAST_EVENTS,
+        is_last=word_at(document, "type") in _LAST_EVENTS,
     )
 
 

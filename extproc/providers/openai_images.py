@@ -8,7 +8,15 @@ Owns: where an answer, whole or one event of its stream, puts usage. Models that
 from __future__ import annotations
 
 from extproc import semconv
-from extproc.providers.base import Flavour, ResponseFacts, error_type_of, name_at, optional_object, read_request
+from extproc.providers.base import (
+    Flavour,
+    ResponseFacts,
+    error_type_of,
+    name_at,
+    optional_object,
+    read_request,
+    word_at,
+)
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
@@ -22,7 +30,7 @@ def read_response(document: JSONObject) -> ResponseFacts:
         usage=optional_object(document, "usage"),
         error_type=error_type_of(document),
         has_content=bool(document.get("data") or document.get("b64_json")),
-        is_last=document.get("type") in _LAST_EVENTS,
+        is_last=word_at(document, "type") in _LAST_EVENTS,
     )
 
 

@@ -22,7 +22,6 @@ from extproc.providers import (
     by_shape,
     cohere,
     gemini_generate,
-    llama_cpp,
     ollama,
     openai_audio,
     openai_chat,
@@ -46,7 +45,8 @@ class Endpoint:
     """Paths that end as `template` says are of `flavour`.
 
     `provider` is who answers there, where the authority does not say. `only` holds for paths that another provider uses
-    for something else: the providers, as the authority tells them, for which the endpoint is meant.
+    for something else: the providers, as the authority tells them, for which the endpoint is meant. `is_common` says
+    that others than LLMs have such paths as well, so that by itself it proves nothing.
     """
 
     template: str
@@ -55,6 +55,7 @@ class Endpoint:
     pattern: re.Pattern[str]
     streaming: bool = False
     only: tuple[str, ...] = ()
+    is_common: bool = False
 
 
 _PLACEHOLDER = re.compile(r"\{(\w+)(\*?)\}")
@@ -80,6 +81,10 @@ def _at(
     return Endpoint(template, flavour, provider or flavour.provider, _pattern(template), streaming, only)
 
 
+def _common(template: str, flavour: Flavour) -> Endpoint:
+    return Endpoint(template, flavour, flavour.provider, _pattern(template), is_common=True)
+
+
 _PUBLISHED = "/publishers/{publisher}/models/{model}"
 _DEPLOYED = "/locations/{location}/endpoints/{model}"
 
@@ -97,14 +102,18 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     # OpenAI, and everybody who is compatible with it.
     _at("/chat/completions", _CHAT),
     _at("/agents/completions", _CHAT, semconv.MISTRAL_AI),
-    _at("/completions", _COMPLETIONS),
+    _at("/v1/completions", _COMPLETIONS),
+    _at("/fim/completions", _COMPLETIONS, semconv.MISTRAL_AI),
+    _common("/completions", _COMPLETIONS),
     _at("/ml/v1/text/embeddings", watsonx.EMBEDDINGS),
-    _at("/embeddings", _EMBEDDINGS),
+    _at("/v1/embeddings", _EMBEDDINGS),
+    _common("/embeddings", _EMBEDDINGS),
     _at("/multimodalembeddings", _EMBEDDINGS, "voyage_ai"),
     _at("/contextualizedembeddings", _EMBEDDINGS, "voyage_ai"),
     _at("/responses/input_tokens", _UNCOUNTED, semconv.OPENAI),
     _at("/responses/compact", openai_responses.RESPONSES),
-    _at("/responses", openai_responses.RESPONSES),
+    _at("/v1/responses", openai_responses.RESPONSES),
+    _common("/responses", openai_responses.RESPONSES),
     _at("/images/generations", openai_images.IMAGES),
     _at("/images/edits", openai_images.IMAGES),
     _at("/images/variations", openai_images.IMAGES),
@@ -153,7 +162,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _at("/models/{model}:countTokens", _UNCOUNTED, semconv.GCP_GEMINI),
     _at("/models/{model}:predict", _UNCOUNTED, semconv.GCP_GEMINI),
     _at("/models/{model}:predictLongRunning", _UNCOUNTED, semconv.GCP_GEMINI),
-    _at("/interactions", gemini_generate.INTERACTIONS),
+    _at("/v1beta/interactions", gemini_generate.INTERACTIONS),
+    _common("/interactions", gemini_generate.INTERACTIONS),
     # Bedrock: the model may be an ARN, and that may have slashes in it.
     _at("/model/{model*}/converse", bedrock_converse.CONVERSE),
     _at("/model/{model*}/converse-stream", bedrock_converse.CONVERSE, streaming=True),
@@ -161,20 +171,20 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _at("/model/{model*}/invoke-with-response-stream", bedrock_invoke.INVOKE, streaming=True),
     _at("/model/{model*}/count-tokens", _UNCOUNTED, _BEDROCK),
     # Cohere
-    _at("/v2/chat", cohere.CHAT),
+    _common("/v2/chat", cohere.CHAT),
     _at("/v1/chat", cohere.LEGACY_CHAT, only=(semconv.COHERE,)),
     _at("/v1/chat", _CHAT, only=("writer",)),
     _at("/v1/generate", cohere.GENERATE, only=(semconv.COHERE,)),
-    _at("/v1/embed", cohere.EMBED),
-    _at("/v2/embed", cohere.EMBED),
+    _common("/v1/embed", cohere.EMBED),
+    _common("/v2/embed", cohere.EMBED),
     _at("/v1/classify", _UNCOUNTED, only=(semconv.COHERE,)),
     _at("/v1/summarize", _UNCOUNTED, only=(semconv.COHERE,)),
     _at("/v1/tokenize", _UNCOUNTED, only=(semconv.COHERE,)),
     _at("/v1/detokenize", _UNCOUNTED, only=(semconv.COHERE,)),
     # Ollama
-    _at("/api/chat", ollama.CHAT),
-    _at("/api/generate", ollama.GENERATE),
-    _at("/api/embed", ollama.EMBED),
+    _common("/api/chat", ollama.CHAT),
+    _common("/api/generate", ollama.GENERATE),
+    _common("/api/embed", ollama.EMBED),
     # watsonx
     _at("/text/generation", watsonx.GENERATION),
     _at("/text/generation_stream", watsonx.GENERATION, streaming=True),
@@ -189,8 +199,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _at("/deployments/{model*}/predictions", replicate.PREDICTIONS),
     _at("/v1/predictions", replicate.PREDICTIONS, only=("replicate",)),
     _at("/complete", aleph_alpha.COMPLETE, only=("aleph_alpha",)),
-    _at("/completion", llama_cpp.COMPLETION),
-    _at("/generate", _ANY),
+    _common("/completion", _ANY),
+    _common("/generate", _ANY),
     _at("/generate_stream", _ANY, "huggingface", streaming=True),
     _at("/serving-endpoints/{model}/invocations", _ANY, "databricks"),
     _at("/endpoints/{model}/invocations", _ANY, "aws_sagemaker"),

@@ -85,10 +85,13 @@ def _is_prediction(document: JSONObject) -> bool:
     return "statistics" in object_at(first_object_at(document, "predictions"), "embeddings")
 
 
+# Anthropic's first event, and those that tell the API where the first was lost.
+_MESSAGE_EVENTS = ("message_start", "content_block_start", "content_block_delta", "message_delta")
+
 # The first that fits wins.
 SHAPES: tuple[tuple[_Shape, Flavour], ...] = (
     (lambda document: "usageMetadata" in document or "candidates" in document, gemini_generate.GENERATE),
-    (_says("type", "message", "message_start"), anthropic_messages.MESSAGES),
+    (_says("type", "message", *_MESSAGE_EVENTS), anthropic_messages.MESSAGES),
     (_is_response, openai_responses.RESPONSES),
     (_says("object", "text_completion"), openai_chat.COMPLETIONS),
     (_has("choices"), openai_chat.CHAT),

@@ -96,13 +96,12 @@ def _not_llm(record: UsageRecord, capture: Capture, target: Target) -> str:
         return f"not an LLM exchange: the method is {method}, and only answers to POST are counted"
     if target.is_excluded:
         return "not an LLM exchange: detection_rules say so"
+    unasked = f"the request ({_type(capture.request_headers)}) does not name a model and give it something"
     if target.flavour is not None:
-        type_ = _type(capture.response_headers)
-        return f"not an LLM exchange: not only LLMs have such a path, and the answer ({type_}) has no known shape"
-    why = (
-        f"not an LLM exchange: no known API has the path {clean_name(capture.path) or '/'}, and the request "
-        f"({_type(capture.request_headers)}) does not name a model and give it something"
-    )
+        reply = f"the answer ({_type(capture.response_headers)}) has no known shape"
+        common = "not an LLM exchange: not only LLMs have such a path"
+        return f"{common}, and {reply if target.flavour.by_shape else unasked}"
+    why = f"not an LLM exchange: no known API has the path {clean_name(capture.path) or '/'}, and {unasked}"
     if record.status_code is None:
         # The sidecar left at the request, and so did the replay.
         return (

@@ -119,8 +119,8 @@ def test_a_request_larger_than_envoys_buffer_passes_unchanged(gateway: Gateway, 
 
 
 def test_an_answer_larger_than_the_bound_passes_unchanged(gateway: Gateway, upstream: Upstream) -> None:
-    """It is counted as too large, and not kept."""
-    body = b'{"data": "' + b"x" * 20_000_000 + b'", "usage": {"prompt_tokens": 3}}'
+    """All of it is structure, so nothing can be left out; it is counted as too large."""
+    body = b'{"data": [' + b"{}," * 6_000_000 + b'{}], "usage": {"prompt_tokens": 3}}'
     upstream.script = lambda reply: reply.send(body)
     before = gateway.value("extproc_extraction_errors_total", stage="response_body", reason="too_large")
     _, content, entry = gateway.post(PATH, QUESTION)

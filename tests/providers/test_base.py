@@ -47,6 +47,21 @@ def test_a_sentence_in_the_place_of_an_error_is_one(document: dict[str, object],
     assert error_type_of(document) == expected
 
 
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"object": "error", "message": "no such model", "type": "invalid_model", "code": "1500"}, "invalid_model"),
+        ({"object": "error", "message": "too long", "type": "BadRequestError", "code": 400}, "BadRequestError"),
+        ({"object": "error", "message": "no", "type": None, "code": 429}, "429"),
+        ({"object": "error", "message": "no"}, "error"),
+        ({"object": "list", "type": "invalid_model"}, None),
+    ],
+)
+def test_an_answer_may_itself_be_the_error(document: dict[str, object], expected: str | None) -> None:
+    """Mistral's is, and vLLM's."""
+    assert error_type_of(document) == expected
+
+
 @pytest.mark.parametrize("document", [{}, {"error": None}, {"error": ""}, {"error": []}])
 def test_what_is_no_error_object_has_no_type(document: dict[str, object]) -> None:
     """Nothing is made up, and no message is taken for a type."""

@@ -10,6 +10,7 @@ from extproc.providers.counts import (
     MAX_USAGE_FIELDS,
     Counts,
     UsageFields,
+    add_up,
 )
 
 
@@ -34,6 +35,23 @@ def test_a_count_is_found_under_nested_keys_or_not_at_all() -> None:
     assert counts.get("details", "cached") == 3
     assert [counts.get(*path) for path in (("flat", "cached"), ("none", "cached"), ("no", "such"))] == [None] * 3
     assert not counts.malformed
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([1, 2.0, None, 4], 7),
+        ([0, None], 0),
+        ([None, None], None),
+        ([], None),
+        ([1, "many", -2], "many"),
+        ([True], True),
+        ([1.5, 2], 1.5),
+    ],
+)
+def test_counts_in_several_places_are_added_up(values: list[object], expected: object) -> None:
+    """Absent ones are not missed; where one is no count, that is handed on to be noticed, and there is no sum."""
+    assert add_up(iter(values)) == expected
 
 
 def fields_of(*reports: dict[str, object]) -> UsageFields:

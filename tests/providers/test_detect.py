@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
+
 import pytest
 
 from extproc.providers import bedrock_converse, by_shape, cohere, openai_chat
 from extproc.providers.base import RequestFacts
+from extproc.providers.counts import Counts
 from extproc.providers.detect import FLAVOURS, Detector, Rule, Target, read_llm_request
 
 HERE = "gateway.example"
@@ -88,3 +92,37 @@ def test_a_question_is_known_by_its_shape() -> None:
     assert read_llm_request({"model": "m", "input": "x"}) == RequestFacts("m")
     others: list[dict[str, object]] = [{"model": "m"}, {"messages": []}, {"model": 7, "input": ""}]
     assert [read_llm_request(document) for document in others] == [None] * 3
+
+
+class Everywhere(dict[str, object]):
+    """An object with the same value under each name that is looked for."""
+
+    def __init__(self, value: object) -> None:
+        super().__init__(any=value)
+        self._value = value
+
+    def get(self, key: str, default: object = None) -> object:  # noqa: ARG002
+        return self._value
+
+    def __missing__(self, key: str) -> object:
+        return self._value
+
+    def __contains__(self, key: object) -> bool:
+        return True
+
+
+def strange_documents() -> Iterator[Everywhere]:
+    values: list[object] = [None, True, -1, 1.5, "two words", [], {}, [[]]]
+    for _ in range(3):
+        yield from map(Everywhere, values)
+        values = list(itertools.chain.from_iterable((Everywhere(value), [Everywhere(value)]) for value in values))
+
+
+@pytest.mark.parametrize("name", FLAVOURS)
+def test_no_flavour_stumbles_over_a_type_that_no_api_sends(name: str) -> None:
+    """In whatever place it stands, up to three levels deep."""
+    flavour = FLAVOURS[name]
+    for document in strange_documents():
+        flavour.read_request(document)
+        flavour.read_response(document)
+        flavour.count(Counts(document))

@@ -25,6 +25,8 @@ def test_a_completion_says_everything_at_once() -> None:
         ({"reasoning_content": "hm"}, True),
         ({"reasoning": "hm"}, True),
         ({"tool_calls": [{"index": 0}]}, True),
+        ({"function_call": {"arguments": "{"}}, True),
+        ({"audio": {"data": "QQ=="}}, True),
         ({"refusal": "no"}, True),
         ({}, False),
         (None, False),
@@ -48,6 +50,14 @@ def test_groq_has_its_usage_elsewhere() -> None:
     assert read_response(groq | {"usage": None}).usage == {"prompt_tokens": 18}
     assert read_response(groq | {"usage": {"prompt_tokens": 1}}).usage == {"prompt_tokens": 1}
     assert read_response({"x_groq": "x", "usage": "y"}).usage is None
+
+
+def test_moonshot_has_its_usage_in_a_choice() -> None:
+    """The last of a stream; again the usual place wins."""
+    choices = [{"delta": {}}, {"delta": {}, "finish_reason": "stop", "usage": {"prompt_tokens": 19}}]
+    assert read_response({"choices": choices}).usage == {"prompt_tokens": 19}
+    assert read_response({"choices": choices, "usage": {"prompt_tokens": 1}}).usage == {"prompt_tokens": 1}
+    assert read_response({"choices": [{"usage": [9]}], "usage": None}).usage is None
 
 
 def test_a_usage_inside_content_never_counts() -> None:
@@ -92,26 +102,39 @@ def test_reasoning_without_a_completion_is_kept_beside_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "cached", "written"),
+    ("fields", "expected"),
     [
-        ({"cached_tokens": 8}, 8, None),
-        ({"num_cached_tokens": 8}, 8, None),
-        ({"cache_read_input_tokens": 8, "cache_creation_input_tokens": 3}, 8, 3),
-        ({"prompt_tokens_details": {"cached_tokens": 0, "cache_creation_input_tokens": 3}}, 0, 3),
-        ({"prompt_tokens_details": {"cached_tokens": 8}, "num_cached_tokens": 9}, 8, None),
+        # DeepSeek
+        ({"prompt_cache_hit_tokens": 8, "prompt_cache_miss_tokens": 2}, TokenUsage(cached_tokens=8)),
+        ({"prompt_cache_hit_tokens": 8, "prompt_tokens_details": {"cached_tokens": 0}}, TokenUsage(cached_tokens=0)),
+        # Writer
+        (
+            {"prompt_token_details": {"cached_tokens": 4}, "completion_token_details": {"reasoning_tokens": 3}},
+            TokenUsage(cached_tokens=4, reasoning_tokens=3),
+        ),
+        # Together AI and Moonshot; Perplexity
+        ({"cached_tokens": 16}, TokenUsage(cached_tokens=16)),
+        ({"reasoning_tokens": 5, "completion_tokens": 9}, TokenUsage(None, 9, reasoning_tokens=5)),
+        # Mistral
+        ({"num_cached_tokens": 8}, TokenUsage(cached_tokens=8)),
+        ({"num_cached_tokens": 9, "prompt_tokens_details": {"cached_tokens": 8}}, TokenUsage(cached_tokens=8)),
+        # Alibaba
+        ({"prompt_tokens_details": {"cache_creation_input_tokens": 3}}, TokenUsage(cache_creation_tokens=3)),
+        # LiteLLM
+        ({"prompt_tokens_details": {"cache_creation_tokens": 7}}, TokenUsage(cache_creation_tokens=7)),
+        (
+            {"cache_creation_input_tokens": 6, "cache_read_input_tokens": 2},
+            TokenUsage(cached_tokens=2, cache_creation_tokens=6),
+        ),
+        (
+            {"prompt_tokens_details": {"cache_write_tokens": 1, "cache_creation_tokens": 7}},
+            TokenUsage(cache_creation_tokens=1),
+        ),
     ],
 )
-def test_the_cache_is_told_in_many_words(fields: dict[str, object], cached: int | None, written: int | None) -> None:
-    """Parts of the prompt, wherever a vendor puts them; OpenAI's own place stands above the others."""
-    usage = count(Counts(fields))
-    assert (usage.cached_tokens, usage.cache_creation_tokens) == (cached, written)
-
-
-def test_deepseek_has_its_own_word_for_cached() -> None:
-    """Used where the details do not say."""
-    assert count(Counts({"prompt_cache_hit_tokens": 8})).cached_tokens == 8
-    details = {"prompt_cache_hit_tokens": 8, "prompt_tokens_details": {"cached_tokens": 0}}
-    assert count(Counts(details)).cached_tokens == 0
+def test_vendors_have_their_own_words(fields: dict[str, object], expected: TokenUsage) -> None:
+    """Used where OpenAI's details do not say."""
+    assert count(Counts(fields)) == expected
 
 
 @pytest.mark.parametrize(

@@ -73,15 +73,11 @@ def detect(path: str) -> Target:
         ("/v1/audio/translations", "openai", openai_audio.TRANSCRIPTIONS, None),
         ("/openai/deployments/tts/audio/speech", "azure.ai.openai", openai_audio.SPEECH, "tts"),
         ("/v1/responses/input_tokens", "openai", uncounted.UNCOUNTED, None),
-        ("/v2/chat", "cohere", cohere.CHAT, None),
-        ("/v2/embed", "cohere", cohere.EMBED, None),
         ("/v2/rerank", None, uncounted.UNCOUNTED, None),
-        ("/api/chat", "ollama", ollama.CHAT, None),
         ("/ml/v1/text/generation", "ibm.watsonx.ai", watsonx.GENERATION, None),
         ("/ml/v1/text/embeddings", "ibm.watsonx.ai", watsonx.EMBEDDINGS, None),
         ("/v1/models/meta/llama-3/predictions", "replicate", replicate.PREDICTIONS, "meta/llama-3"),
         ("/serving-endpoints/mine/invocations", "databricks", by_shape.BY_SHAPE, "mine"),
-        ("/generate", None, by_shape.BY_SHAPE, None),
         (
             "/v1/projects/p/locations/l/endpoints/123:generateContent",
             "gcp.vertex_ai",
@@ -111,6 +107,23 @@ def test_a_path_tells_flavour_and_provider(
 def test_a_path_tells_that_an_answer_is_streamed(path: str) -> None:
     """By the name of the method in it."""
     assert detect(path).streaming
+
+
+@pytest.mark.parametrize(
+    ("path", "flavour", "authority", "provider"),
+    [
+        ("/v2/chat", cohere.CHAT, "api.cohere.com", "cohere"),
+        ("/v2/embed", cohere.EMBED, "api.cohere.com", "cohere"),
+        ("/api/chat", ollama.CHAT, "localhost:11434", "ollama"),
+        ("/generate", by_shape.BY_SHAPE, "x.endpoints.huggingface.cloud", "huggingface"),
+        ("/completions", openai_chat.COMPLETIONS, "api.deepseek.com", "deepseek"),
+        ("/forms/1/responses", openai_responses.RESPONSES, "openrouter.ai", "openrouter"),
+    ],
+)
+def test_a_path_that_others_have_too_proves_nothing(path: str, flavour: Flavour, authority: str, provider: str) -> None:
+    """At a host that is not known."""
+    assert detect(path) == Target(flavour=flavour, is_common=True)
+    assert Detector().detect(authority, path) == Target(provider, flavour)
 
 
 def test_the_table_is_readable() -> None:

@@ -29,6 +29,8 @@ DOCUMENTS: list[tuple[dict[str, object], Flavour | None]] = [
     ({"usageMetadata": {}}, gemini_generate.GENERATE),
     ({"type": "message", "content": []}, anthropic_messages.MESSAGES),
     ({"type": "message_start", "message": {}}, anthropic_messages.MESSAGES),
+    ({"type": "content_block_delta", "index": 0, "delta": {}}, anthropic_messages.MESSAGES),
+    ({"type": "message_delta", "delta": {}, "usage": {}}, anthropic_messages.MESSAGES),
     ({"object": "response"}, openai_responses.RESPONSES),
     ({"type": "response.created", "response": {}}, openai_responses.RESPONSES),
     ({"object": "text_completion", "choices": []}, openai_chat.COMPLETIONS),

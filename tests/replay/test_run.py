@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.captures import CHUNK, COUNTS, SECRET, entry, events, har, write_folder
+from support.exchanges import load_case
 from support.sidecar import command, inherited_environ, run
 
 from extproc.config.settings import Settings
@@ -29,9 +31,12 @@ def told(*arguments: str) -> tuple[int, list[dict[str, Any]]]:
     return ended.returncode, [json.loads(line) for line in ended.stdout.splitlines()]
 
 
-def test_the_projects_own_fixtures_are_as_expected() -> None:
-    """Every one of them, for a person to see."""
-    ended = run("replay", str(FIXTURES), "--check", "--split", "lines")
+def test_the_projects_own_fixtures_are_as_expected(tmp_path: Path) -> None:
+    """Every one of them, for a person to see; an answer that is described in words stands there in bytes."""
+    folders = shutil.copytree(FIXTURES, tmp_path / "fixtures")
+    for case in folders.rglob("case.json"):
+        (case.parent / "response.body").write_bytes(load_case(case.parent).response)
+    ended = run("replay", str(folders), "--check", "--split", "lines")
     assert (ended.returncode, ended.stderr) == (0, "")
     count = len(list(FIXTURES.rglob("case.json")))
     assert f"\n{count} exchanges, " in ended.stdout

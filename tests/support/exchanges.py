@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from support import frames
 from support.codings import ENCODERS
 
 from extproc.exchange import Exchange
@@ -32,6 +33,7 @@ class Case:
     response: bytes = b""
     content_type: str | None = "application/json"
     content_encoding: str | None = None
+    more_response_headers: Mapping[str, str] = field(default_factory=dict)
     expected: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -44,7 +46,7 @@ class Case:
     def response_headers(self) -> dict[str, str]:
         """The response's headers, as Envoy shows them."""
         named = {"content-type": self.content_type, "content-encoding": self.content_encoding}
-        return {":status": str(self.status)} | _some(named)
+        return {":status": str(self.status)} | _some(named) | dict(self.more_response_headers)
 
     def encoded(self, coding: str | None) -> Case:
         """The same exchange with its answer in a content coding, by its name in ENCODERS; None: in none."""
@@ -75,14 +77,38 @@ def play(case: Case, chunks: Iterable[bytes] | None = None, *, limits: Limits = 
 
 
 def load_case(folder: Path) -> Case:
-    """Return the exchange in a folder: case.json, request.json and response.body."""
+    """Return the exchange in a folder: case.json, request.json or request.bin, and response.body.
+
+    An answer in AWS frames stands in case.json as `frames`, in words and not in bytes.
+    """
     about = json.loads((folder / "case.json").read_text())
+    form = folder / "request.bin"
     return Case(
         path=about["path"],
         authority=about["authority"],
-        request=(folder / "request.json").read_bytes(),
+        request=(form if form.exists() else folder / "request.json").read_bytes(),
+        request_content_type=about.get("request_content_type", "application/json"),
         status=about.get("status", 200),
-        response=(folder / "response.body").read_bytes(),
+        response=_framed(about["frames"]) if "frames" in about else (folder / "response.body").read_bytes(),
         content_type=about.get("content_type", "application/json"),
+        more_response_headers=about.get("response_headers", {}),
         expected=about["expected"],
     )
+
+
+def _framed(described: Iterable[Mapping[str, Any]]) -> bytes:
+    return b"".join(_frame(each) for each in described)
+
+
+def _frame(described: Mapping[str, Any]) -> bytes:
+    """Return one frame: an `event` with `document`, a `chunk`, an `exception` with `message`, or a `corrupt` one."""
+    match described:
+        case {"event": name, "document": document}:
+            return frames.event(name, document)
+        case {"chunk": document}:
+            return frames.chunk(document)
+        case {"exception": name, "message": message}:
+            return frames.exception(name, message)
+        case {"corrupt": intact}:
+            return frames.corrupt(_frame(intact))
+    raise ValueError(f"no frame is described so: {sorted(described)}")

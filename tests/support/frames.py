@@ -35,3 +35,8 @@ def chunk(document: Any) -> bytes:
 def exception(name: str, message: str) -> bytes:
     """Return an exception."""
     return frame(json.dumps({"message": message}).encode(), message_type="exception", exception_type=name)
+
+
+def corrupt(intact: bytes) -> bytes:
+    """Return the frame with its last byte, of the checksum over all of it, turned around."""
+    return intact[:-1] + bytes([intact[-1] ^ 0xFF])
