@@ -43,7 +43,7 @@ VENDORS: tuple[Vendor, ...] = (
     _vendor(semconv.ANTHROPIC, "api.anthropic.com"),
     _vendor(semconv.GCP_GEMINI, "generativelanguage.googleapis.com"),
     _vendor(semconv.GCP_VERTEX_AI, "aiplatform.googleapis.com", "*-aiplatform.googleapis.com",
-            "aiplatform.*.rep.googleapis.com"),
+            "aiplatform.*.rep.googleapis.com", "*.prediction.vertexai.goog"),
     _vendor(semconv.AZURE_AI_OPENAI, "*.openai.azure.com", "*.openai.azure.us", "*.cognitiveservices.azure.com"),
     _vendor(semconv.AZURE_AI_OPENAI, "*.services.ai.azure.com", paths="*/openai/*"),
     _vendor(semconv.AZURE_AI_INFERENCE, "*.services.ai.azure.com", "*.models.ai.azure.com", "*.inference.ai.azure.com",

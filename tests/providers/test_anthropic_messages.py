@@ -43,7 +43,9 @@ def test_thinking_is_a_part_of_the_output() -> None:
     reader = DocumentReader(MESSAGES, lambda _: None)
     reader.read({"type": "message_start", "message": {"usage": {"input_tokens": 4, "output_tokens": 1}}})
     details = {"thinking_tokens": 15}
-    reader.read({"type": "message_delta", "delta": {}, "usage": {"output_tokens": 20, "output_tokens_details": details}})
+    reader.read(
+        {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 20, "output_tokens_details": details}}
+    )
     assert reader.usage == TokenUsage(4, 20, reasoning_tokens=15)
 
 

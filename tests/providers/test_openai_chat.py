@@ -66,6 +66,16 @@ def test_a_usage_inside_content_never_counts() -> None:
     assert read_response({"choices": [nested]}).usage is None
 
 
+def test_a_conversation_names_the_model_with_its_outputs() -> None:
+    """So does Mistral, whose question may name an agent instead."""
+    answer = {
+        "object": "conversation.response",
+        "outputs": [{"model": "m", "content": "a"}],
+        "usage": {"total_tokens": 9},
+    }
+    assert read_response(answer) == ResponseFacts(model="m", usage={"total_tokens": 9})
+
+
 def test_an_error_in_a_stream_is_an_error() -> None:
     """Servers send it as a data event with status 200."""
     assert read_response({"error": {"type": "server_error", "message": "x"}}).error_type == "server_error"

@@ -35,6 +35,8 @@ DOCUMENTS: list[tuple[dict[str, object], Flavour | None]] = [
     ({"type": "response.created", "response": {}}, openai_responses.RESPONSES),
     ({"object": "text_completion", "choices": []}, openai_chat.COMPLETIONS),
     ({"choices": [], "usage": None}, openai_chat.CHAT),
+    ({"object": "conversation.response", "outputs": []}, openai_chat.CHAT),
+    ({"type": "conversation.response.started", "conversation_id": "c"}, openai_chat.CHAT),
     ({"object": "list", "data": [{"embedding": []}], "usage": {}}, openai_chat.EMBEDDINGS),
     ({"object": "list", "data": [{"relevance_score": 0.5}], "usage": {"total_tokens": 9}}, uncounted.UNCOUNTED),
     ({"results": [{"relevance_score": 0.5}]}, uncounted.UNCOUNTED),
