@@ -108,6 +108,7 @@ SHAPES: tuple[tuple[_Shape, Flavour], ...] = (
     (_has_any("messageStart", "contentBlockDelta"), bedrock_converse.CONVERSE),
     (_has("generation", "generation_token_count"), bedrock_llama.LLAMA),
     (_has("inputTextTokenCount", "embedding"), bedrock_titan.EMBEDDINGS),
+    (lambda document: "embeddingType" in first_object_at(document, "embeddings"), bedrock_titan.EMBEDDINGS),
     (_has("inputTextTokenCount"), bedrock_titan.TEXT),
     (_says("type", "completion"), anthropic_complete.COMPLETE),
     (_is_cohere, cohere.CHAT),

@@ -45,6 +45,7 @@ DOCUMENTS: list[tuple[dict[str, object], Flavour | None]] = [
     ({"generation": "hi", "generation_token_count": 1}, bedrock_llama.LLAMA),
     ({"inputTextTokenCount": 3, "results": []}, bedrock_titan.TEXT),
     ({"inputTextTokenCount": 3, "embedding": []}, bedrock_titan.EMBEDDINGS),
+    ({"embeddings": [{"embeddingType": "TEXT", "embedding": []}]}, bedrock_titan.EMBEDDINGS),
     ({"type": "completion", "completion": " hi"}, anthropic_complete.COMPLETE),
     ({"message": {}, "usage": {"tokens": {}}}, cohere.CHAT),
     ({"type": "message-start", "delta": {}}, cohere.CHAT),
