@@ -205,6 +205,8 @@ class Exchange:
             self._is_llm = True
             self._request_facts = flavour.read_request(document) if flavour is not None else question
             self._documents.expect(flavour)
+        elif flavour is not None and flavour.by_shape:
+            self._request_facts = flavour.read_request(document)  # its answer may tell that it was a question
 
     def _end_response(self, now: float) -> None:
         if self.record is not None:

@@ -66,6 +66,7 @@ def count(counts: Counts) -> TokenUsage:
         completion_tokens=counts.get("output_tokens"),
         cached_tokens=read,
         cache_creation_tokens=written,
+        reasoning_tokens=counts.get("output_tokens_details", "thinking_tokens"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Amazon's Titan on Bedrock, through InvokeModel: text and embeddings.
+"""Amazon's Titan on Bedrock, through InvokeModel: text and embeddings, and those of Nova, which count nothing.
 
 https://docs.aws.amazon.com/bedrock/latest/userguide/model-parameters-titan-text.html and ...-titan-embed-text.html
 
@@ -47,5 +47,5 @@ EMBEDDINGS = Flavour(
     read_request,
     read_response,
     count,
-    counted="inputTextTokenCount; 0",
+    counted="inputTextTokenCount, with Nova what Bedrock says in its header; 0",
 )

@@ -26,6 +26,11 @@ from extproc.providers.base import (
 from extproc.providers.counts import Counts, JSONObject, sum_known
 from extproc.usage import TokenUsage
 
+# The second is what interactions without steps ended with.
+_LAST_EVENTS = ("interaction.completed", "interaction.complete")
+
+_FINAL_STATUS = ("completed", "requires_action", "failed", "cancelled", "incomplete", "budget_exceeded")
+
 
 def read_generate_request(document: JSONObject) -> RequestFacts:  # noqa: ARG001 - the shape all flavours share
     """Return nothing: these requests name model and streaming in their path."""
@@ -37,11 +42,24 @@ def read_generate_response(document: JSONObject) -> ResponseFacts:
     candidates = objects_at(document, "candidates")
     return ResponseFacts(
         model=name_at(document, "modelVersion"),
-        usage=optional_object(document, "usageMetadata"),
+        usage=_with_modalities(
+            optional_object(document, "usageMetadata"), "tokenCount", "promptTokensDetails", "candidatesTokensDetails"
+        ),
         finish_reason=first_word_at(candidates, "finishReason"),
         error_type=error_type_of(document),
         has_content=any(_has_content(candidate) for candidate in candidates),
     )
+
+
+def _with_modalities(usage: JSONObject | None, count: str, *lists: str) -> JSONObject | None:
+    """Return the usage with its lists of counts by modality, each an object with `count` in it, as fields of a name."""
+    found = {name: objects_at(usage, name) for name in lists if usage and objects_at(usage, name)}
+    if usage is None or not found:
+        return usage
+    return {
+        **usage,
+        **{name: {str(each.get("modality")).upper(): each.get(count) for each in found[name]} for name in found},
+    }
 
 
 def _has_content(candidate: JSONObject) -> bool:
@@ -58,6 +76,8 @@ def count_generate(counts: Counts) -> TokenUsage:
         thoughts=counts.get("thoughtsTokenCount"),
         cached=counts.get("cachedContentTokenCount"),
         total=counts.get("totalTokenCount"),
+        audio_in=counts.get("promptTokensDetails", "AUDIO"),
+        audio_out=counts.get("candidatesTokensDetails", "AUDIO"),
     )
 
 
@@ -74,11 +94,13 @@ def read_interaction(document: JSONObject) -> ResponseFacts:
     status = interaction.get("status")
     return ResponseFacts(
         model=name_at(interaction, "model"),
-        usage=optional_object(interaction, "usage"),
-        finish_reason=status if status in ("completed", "failed", "cancelled", "incomplete") else None,
+        usage=_with_modalities(
+            optional_object(interaction, "usage"), "tokens", "input_tokens_by_modality", "output_tokens_by_modality"
+        ),
+        finish_reason=status if status in _FINAL_STATUS else None,
         error_type=error_type_of(document),
         has_content=bool(document.get("delta") or interaction.get("steps")),
-        is_last=event == "interaction.complete",
+        is_last=event in _LAST_EVENTS,
     )
 
 
@@ -91,6 +113,8 @@ def count_interaction(counts: Counts) -> TokenUsage:
         thoughts=counts.get("total_thought_tokens"),
         cached=counts.get("total_cached_tokens"),
         total=counts.get("total_tokens"),
+        audio_in=counts.get("input_tokens_by_modality", "AUDIO"),
+        audio_out=counts.get("output_tokens_by_modality", "AUDIO"),
     )
 
 
@@ -102,6 +126,8 @@ def _inclusive(**counts: int | None) -> TokenUsage:
         provider_total_tokens=counts["total"],
         cached_tokens=counts["cached"],
         reasoning_tokens=counts["thoughts"],
+        audio_prompt_tokens=counts["audio_in"],
+        audio_completion_tokens=counts["audio_out"],
         tool_use_prompt_tokens=counts["tool_use"],
     )
 

@@ -49,7 +49,10 @@ def count(counts: Counts) -> TokenUsage:
         prompt_tokens=prompt,
         completion_tokens=completion,
         provider_total_tokens=total,
-        audio_prompt_tokens=counts.get("input_token_details", "audio_tokens"),
+        cached_tokens=counts.get("prompt_tokens_details", "cached_tokens"),
+        audio_prompt_tokens=_either(
+            counts.get("input_token_details", "audio_tokens"), counts.get("prompt_tokens_details", "audio_tokens")
+        ),
     )
 
 

@@ -17,6 +17,7 @@ from extproc.providers.base import (
     Flavour,
     ResponseFacts,
     error_type_of,
+    first_object_at,
     first_word_at,
     name_at,
     object_at,
@@ -35,7 +36,8 @@ def read_response(document: JSONObject) -> ResponseFacts:
     """Return what a completion, one chunk of it, or an error object says."""
     choices = objects_at(document, "choices")
     return ResponseFacts(
-        model=name_at(document, "model"),
+        # A conversation with Mistral names the model with each of its outputs.
+        model=name_at(document, "model") or name_at(first_object_at(document, "outputs"), "model"),
         usage=_reported_usage(document, choices),
         finish_reason=first_word_at(choices, "finish_reason"),
         error_type=error_type_of(document),
@@ -74,10 +76,13 @@ _CACHED = (
     ("prompt_token_details", "cached_tokens"),  # Writer
     ("prompt_cache_hit_tokens",),  # DeepSeek
     ("cached_tokens",),  # Together AI, Moonshot
+    ("num_cached_tokens",),  # Mistral
+    ("cache_read_input_tokens",),  # LiteLLM, Databricks
 )
 _CACHE_CREATION = (
     ("prompt_tokens_details", "cache_write_tokens"),
     ("prompt_tokens_details", "cache_creation_tokens"),  # LiteLLM
+    ("prompt_tokens_details", "cache_creation_input_tokens"),  # Alibaba
     ("cache_creation_input_tokens",),
 )
 

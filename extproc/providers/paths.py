@@ -101,12 +101,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _at("/openai/deployments/{model}/audio/speech", openai_audio.SPEECH, _AZURE),
     # OpenAI, and everybody who is compatible with it.
     _at("/chat/completions", _CHAT),
+    # A stored answer that is given other metadata: it was counted when it was made.
+    _at("/v1/chat/completions/{completion}", _UNCOUNTED, only=(semconv.OPENAI,)),
     _at("/agents/completions", _CHAT, semconv.MISTRAL_AI),
     _at("/v1/completions", _COMPLETIONS),
     _at("/fim/completions", _COMPLETIONS, semconv.MISTRAL_AI),
+    _at("/engines/{model}/completions", _COMPLETIONS),
     _common("/completions", _COMPLETIONS),
     _at("/ml/v1/text/embeddings", watsonx.EMBEDDINGS),
     _at("/v1/embeddings", _EMBEDDINGS),
+    _at("/engines/{model}/embeddings", _EMBEDDINGS),
     _common("/embeddings", _EMBEDDINGS),
     _at("/multimodalembeddings", _EMBEDDINGS, "voyage_ai"),
     _at("/contextualizedembeddings", _EMBEDDINGS, "voyage_ai"),
@@ -125,6 +129,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     # Mistral
     _at("/v1/ocr", _UNCOUNTED, semconv.MISTRAL_AI),
     _at("/v1/conversations", _CHAT, only=(semconv.MISTRAL_AI,)),
+    _at("/v1/conversations/{conversation}", _CHAT, only=(semconv.MISTRAL_AI,)),
+    _at("/v1/conversations/{conversation}/restart", _CHAT, only=(semconv.MISTRAL_AI,)),
     # Anthropic, also as others offer it.
     _at("/v1/messages", _MESSAGES),
     _at("/v1/messages/count_tokens", _UNCOUNTED, semconv.ANTHROPIC),
@@ -174,6 +180,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _common("/v2/chat", cohere.CHAT),
     _at("/v1/chat", cohere.LEGACY_CHAT, only=(semconv.COHERE,)),
     _at("/v1/chat", _CHAT, only=("writer",)),
+    _common("/v1/chat", _ANY),
     _at("/v1/generate", cohere.GENERATE, only=(semconv.COHERE,)),
     _common("/v1/embed", cohere.EMBED),
     _common("/v2/embed", cohere.EMBED),
@@ -189,6 +196,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _at("/text/generation", watsonx.GENERATION),
     _at("/text/generation_stream", watsonx.GENERATION, streaming=True),
     _at("/generation/text", watsonx.GENERATION, only=(semconv.IBM_WATSONX_AI,)),
+    _at("/generation/text_stream", watsonx.GENERATION, only=(semconv.IBM_WATSONX_AI,), streaming=True),
     _at("/text/chat", _CHAT, only=(semconv.IBM_WATSONX_AI,)),
     _at("/text/chat_stream", _CHAT, only=(semconv.IBM_WATSONX_AI,), streaming=True),
     _at("/text/tokenization", _UNCOUNTED, only=(semconv.IBM_WATSONX_AI,)),
@@ -202,6 +210,8 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _common("/completion", _ANY),
     _common("/generate", _ANY),
     _at("/generate_stream", _ANY, "huggingface", streaming=True),
+    _at("/models/{model*}/pipeline/{task}", _ANY, only=("huggingface",)),
+    _at("/models/{model*}", _ANY, only=("huggingface",)),
     _at("/serving-endpoints/{model}/invocations", _ANY, "databricks"),
     _at("/endpoints/{model}/invocations", _ANY, "aws_sagemaker"),
 )

@@ -53,6 +53,12 @@ def _is_response(document: JSONObject) -> bool:
     return is_event or document.get("object") == "response"
 
 
+def _is_conversation(document: JSONObject) -> bool:
+    event = document.get("type")
+    is_event = isinstance(event, str) and event.startswith("conversation.response.")
+    return is_event or document.get("object") == "conversation.response"
+
+
 def _is_ranking(document: JSONObject) -> bool:
     return "relevance_score" in first_object_at(document, "data") or "relevance_score" in first_object_at(
         document, "results"
@@ -95,12 +101,14 @@ SHAPES: tuple[tuple[_Shape, Flavour], ...] = (
     (_is_response, openai_responses.RESPONSES),
     (_says("object", "text_completion"), openai_chat.COMPLETIONS),
     (_has("choices"), openai_chat.CHAT),
+    (_is_conversation, openai_chat.CHAT),
     (_is_ranking, uncounted.UNCOUNTED),
     (_is_embeddings, openai_chat.EMBEDDINGS),
     (lambda document: "output" in document and "stopReason" in document, bedrock_converse.CONVERSE),
     (_has_any("messageStart", "contentBlockDelta"), bedrock_converse.CONVERSE),
     (_has("generation", "generation_token_count"), bedrock_llama.LLAMA),
     (_has("inputTextTokenCount", "embedding"), bedrock_titan.EMBEDDINGS),
+    (lambda document: "embeddingType" in first_object_at(document, "embeddings"), bedrock_titan.EMBEDDINGS),
     (_has("inputTextTokenCount"), bedrock_titan.TEXT),
     (_says("type", "completion"), anthropic_complete.COMPLETE),
     (_is_cohere, cohere.CHAT),

@@ -38,6 +38,17 @@ def test_the_delta_overrides_the_start_field_by_field() -> None:
     assert reader.is_complete
 
 
+def test_thinking_is_a_part_of_the_output() -> None:
+    """Newer models say how large a part, in a stream with its end; nothing is added to the output."""
+    reader = DocumentReader(MESSAGES, lambda _: None)
+    reader.read({"type": "message_start", "message": {"usage": {"input_tokens": 4, "output_tokens": 1}}})
+    details = {"thinking_tokens": 15}
+    reader.read(
+        {"type": "message_delta", "delta": {}, "usage": {"output_tokens": 20, "output_tokens_details": details}}
+    )
+    assert reader.usage == TokenUsage(4, 20, reasoning_tokens=15)
+
+
 @pytest.mark.parametrize(
     ("delta", "has_content"),
     [

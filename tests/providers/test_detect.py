@@ -38,10 +38,10 @@ def test_the_query_is_not_looked_at() -> None:
 
 @pytest.mark.parametrize(
     ("authority", "flavour"),
-    [("api.cohere.com", cohere.LEGACY_CHAT), ("api.writer.com:443", openai_chat.CHAT), (HERE, None)],
+    [("api.cohere.com", cohere.LEGACY_CHAT), ("api.writer.com:443", openai_chat.CHAT), (HERE, by_shape.BY_SHAPE)],
 )
 def test_one_path_of_two_providers_goes_by_the_authority(authority: str, flavour: object) -> None:
-    """And says nothing where neither is known."""
+    """Where neither is known, the answer tells."""
     assert detect(authority, "/v1/chat").flavour is flavour
 
 

@@ -96,9 +96,39 @@ def test_an_interaction_has_its_own_words() -> None:
     }
     whole = {"model": "m", "status": "completed", "usage": usage, "steps": [{}]}
     assert read_interaction(whole) == ResponseFacts(model="m", usage=usage, finish_reason="completed", has_content=True)
-    event = read_interaction({"event_type": "interaction.complete", "interaction": whole})
-    assert (event.usage, event.is_last) == (usage, True)
+    for name in ("interaction.completed", "interaction.complete"):
+        event = read_interaction({"event_type": name, "interaction": whole})
+        assert (event.usage, event.is_last) == (usage, True)
     assert read_interaction({"event_type": "content.delta", "delta": {"text": "a"}}) == ResponseFacts(has_content=True)
     assert count_interaction(Counts(usage)) == TokenUsage(
         9, 224, 233, cached_tokens=0, reasoning_tokens=211, tool_use_prompt_tokens=0
     )
+
+
+@pytest.mark.parametrize(
+    ("details", "prompt", "completion"),
+    [
+        (
+            {"promptTokensDetails": [{"modality": "TEXT", "tokenCount": 5}, {"modality": "AUDIO", "tokenCount": 32}]},
+            32,
+            None,
+        ),
+        ({"candidatesTokensDetails": [{"modality": "AUDIO", "tokenCount": 33}]}, None, 33),
+        ({"promptTokensDetails": [{"modality": "TEXT", "tokenCount": 5}]}, None, None),
+        ({"promptTokensDetails": [{}, 7], "candidatesTokensDetails": "AUDIO"}, None, None),
+    ],
+)
+def test_audio_is_a_part_of_either_side(details: dict[str, object], prompt: int | None, completion: int | None) -> None:
+    """Counted in lists, by modality."""
+    reported = read_generate_response({"usageMetadata": {"promptTokenCount": 37, **details}}).usage
+    assert reported is not None
+    usage = count_generate(Counts(reported))
+    assert (usage.prompt_tokens, usage.audio_prompt_tokens, usage.audio_completion_tokens) == (37, prompt, completion)
+
+
+def test_audio_of_an_interaction() -> None:
+    """Its API writes the modality in lower case."""
+    usage = {"total_output_tokens": 40, "output_tokens_by_modality": [{"modality": "audio", "tokens": 40}]}
+    reported = read_interaction({"usage": usage}).usage
+    assert reported is not None
+    assert count_interaction(Counts(reported)) == TokenUsage(None, 40, audio_completion_tokens=40)

@@ -41,6 +41,15 @@ def test_a_document_or_an_event_says_its_part(document: dict[str, object], expec
         ({"type": "duration", "seconds": 9}, TokenUsage()),
         # Mistral: the audio is in the total alone.
         ({"prompt_tokens": 4, "completion_tokens": 30, "total_tokens": 400}, TokenUsage(370, 30, 400)),
+        (
+            {
+                "prompt_tokens": 4,
+                "completion_tokens": 30,
+                "total_tokens": 400,
+                "prompt_tokens_details": {"cached_tokens": 320, "audio_tokens": 366},
+            },
+            TokenUsage(370, 30, 400, cached_tokens=320, audio_prompt_tokens=366),
+        ),
         ({"prompt_tokens": 4, "completion_tokens": 30, "total_tokens": 34}, TokenUsage(4, 30, 34)),
         ({"prompt_tokens": 4, "completion_tokens": 30, "total_tokens": 20}, TokenUsage(4, 30, 20)),
         ({"prompt_tokens": 4, "completion_tokens": 30}, TokenUsage(4, 30)),

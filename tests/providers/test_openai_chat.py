@@ -66,6 +66,16 @@ def test_a_usage_inside_content_never_counts() -> None:
     assert read_response({"choices": [nested]}).usage is None
 
 
+def test_a_conversation_names_the_model_with_its_outputs() -> None:
+    """So does Mistral, whose question may name an agent instead."""
+    answer = {
+        "object": "conversation.response",
+        "outputs": [{"model": "m", "content": "a"}],
+        "usage": {"total_tokens": 9},
+    }
+    assert read_response(answer) == ResponseFacts(model="m", usage={"total_tokens": 9})
+
+
 def test_an_error_in_a_stream_is_an_error() -> None:
     """Servers send it as a data event with status 200."""
     assert read_response({"error": {"type": "server_error", "message": "x"}}).error_type == "server_error"
@@ -115,9 +125,17 @@ def test_reasoning_without_a_completion_is_kept_beside_nothing() -> None:
         # Together AI and Moonshot; Perplexity
         ({"cached_tokens": 16}, TokenUsage(cached_tokens=16)),
         ({"reasoning_tokens": 5, "completion_tokens": 9}, TokenUsage(None, 9, reasoning_tokens=5)),
+        # Mistral
+        ({"num_cached_tokens": 8}, TokenUsage(cached_tokens=8)),
+        ({"num_cached_tokens": 9, "prompt_tokens_details": {"cached_tokens": 8}}, TokenUsage(cached_tokens=8)),
+        # Alibaba
+        ({"prompt_tokens_details": {"cache_creation_input_tokens": 3}}, TokenUsage(cache_creation_tokens=3)),
         # LiteLLM
         ({"prompt_tokens_details": {"cache_creation_tokens": 7}}, TokenUsage(cache_creation_tokens=7)),
-        ({"cache_creation_input_tokens": 6, "cache_read_input_tokens": 2}, TokenUsage(cache_creation_tokens=6)),
+        (
+            {"cache_creation_input_tokens": 6, "cache_read_input_tokens": 2},
+            TokenUsage(cached_tokens=2, cache_creation_tokens=6),
+        ),
         (
             {"prompt_tokens_details": {"cache_write_tokens": 1, "cache_creation_tokens": 7}},
             TokenUsage(cache_creation_tokens=1),

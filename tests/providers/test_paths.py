@@ -94,6 +94,34 @@ def test_a_path_tells_flavour_and_provider(
 
 
 @pytest.mark.parametrize(
+    ("authority", "path", "flavour", "model"),
+    [
+        ("api.openai.com", "/v1/chat/completions/chatcmpl-1", uncounted.UNCOUNTED, None),
+        ("api.openai.com", "/v1/engines/ada/embeddings", openai_chat.EMBEDDINGS, "ada"),
+        ("api.openai.com", "/v1/engines/davinci/completions", openai_chat.COMPLETIONS, "davinci"),
+        ("api.mistral.ai", "/v1/conversations", openai_chat.CHAT, None),
+        ("api.mistral.ai", "/v1/conversations/conv_1", openai_chat.CHAT, None),
+        ("api.mistral.ai", "/v1/conversations/conv_1/restart", openai_chat.CHAT, None),
+        ("api.cohere.com", "/v1/chat", cohere.LEGACY_CHAT, None),
+        ("api.writer.com", "/v1/chat", openai_chat.CHAT, None),
+        (HERE, "/v1/chat", by_shape.BY_SHAPE, None),
+        ("us-south.ml.cloud.ibm.com", "/ml/v1-beta/generation/text_stream", watsonx.GENERATION, None),
+        ("api-inference.huggingface.co", "/models/google/flan-t5-xl", by_shape.BY_SHAPE, "google/flan-t5-xl"),
+        ("router.huggingface.co", "/hf-inference/models/a/b/pipeline/feature-extraction", by_shape.BY_SHAPE, "a/b"),
+        ("router.huggingface.co", "/hf-inference/models/a/b/v1/chat/completions", openai_chat.CHAT, None),
+        ("api.openai.com", "/v1/conversations", None, None),
+        ("api.openai.com", "/v1/models/m", None, None),
+    ],
+)
+def test_a_path_may_mean_something_with_one_provider_only(
+    authority: str, path: str, flavour: Flavour | None, model: str | None
+) -> None:
+    """Others have the like of it for something else."""
+    target = Detector().detect(authority, path)
+    assert (target.flavour, target.model) == (flavour, model)
+
+
+@pytest.mark.parametrize(
     "path",
     [
         "/v1beta/models/g:streamGenerateContent",

@@ -22,6 +22,8 @@ from extproc.providers.vendors import VENDORS
         ("vpce-1.bedrock-runtime.eu-west-1.vpce.amazonaws.com", "aws.bedrock"),
         ("bedrock-mantle.us-east-1.api.aws", "aws.bedrock"),
         ("api.groq.com", "groq"),
+        ("models.inference.ai.azure.com", "github"),
+        ("ap-south-1.aws.wxai.ibm.com", "ibm.watsonx.ai"),
         ("127.0.0.1:11434", "ollama"),
         ("localhost:8080", None),
         ("[::1]:8080", None),
@@ -54,3 +56,11 @@ def test_the_table_is_readable() -> None:
     assert len(keys) == len(set(keys))
     assert all(re.fullmatch(r"[a-z][a-z0-9_.]*", vendor.provider) for vendor in VENDORS)
     assert all(glob == glob.lower() for glob, _ in keys)
+
+
+def test_no_authority_is_hidden_by_one_above_it() -> None:
+    """What is written of a host is what is said of it."""
+    for vendor in VENDORS:
+        for glob in vendor.authorities:
+            example, path = glob.replace("*", "x"), vendor.paths.replace("*", "x")
+            assert Detector().detect(example, path).provider == vendor.provider, glob
