@@ -84,7 +84,8 @@ class Exchange:
             # Every API that counts tokens is asked with POST. An answer that is asked for again is no new one.
             self.is_detachable = True
             return
-        self._target = self._detector.detect(headers.get(":authority", ""), headers.get(":path", ""))
+        authority, path = headers.get(":authority", ""), headers.get(":path", "")
+        self._target = self._detector.detect(authority, path, self._provider)
         if self._target.is_excluded:
             self.is_detachable = True
             return

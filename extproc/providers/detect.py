@@ -80,22 +80,26 @@ class Detector:
         self._rules = tuple(rules)
         self._remembered = lru_cache(maxsize=1024)(self._detect)
 
-    def detect(self, authority: str, path: str) -> Target:
-        """Return what authority (host, with or without port) and path say. The query is cut off: it may hold a key."""
+    def detect(self, authority: str, path: str, provider: str | None = None) -> Target:
+        """Return what authority (host, with or without port) and path say.
+
+        `provider` is what else is known of who answers; it decides between paths that providers use for different
+        things. The query is cut off: it may hold a key.
+        """
         path = path.partition("?")[0]
         if len(authority) > _MAX_AUTHORITY_CHARACTERS:
             authority = ""
         detect = self._remembered if len(path) <= _MAX_CACHED_PATH_CHARACTERS else self._detect
-        return detect(authority, path)
+        return detect(authority, path, provider)
 
-    def _detect(self, authority: str, path: str) -> Target:
+    def _detect(self, authority: str, path: str, said: str | None) -> Target:
         authority = authority.lower()
         host = _PORT.sub("", authority)
         rule = next((rule for rule in self._rules if rule.fits(host, authority, path)), Rule())
         if not rule.is_llm:
             return Target(is_excluded=True)
         by_host = next((vendor.provider for vendor in VENDORS if vendor.answers(host, authority, path)), None)
-        endpoint, model = _find_endpoint(path, rule.provider or by_host)
+        endpoint, model = _find_endpoint(path, said or rule.provider or by_host)
         provider = rule.provider or by_host
         if endpoint is None:
             return Target(provider, FLAVOURS[rule.flavour] if rule.flavour else None)

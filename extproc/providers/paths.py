@@ -170,6 +170,7 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     _at("/models/{model}:predictLongRunning", _UNCOUNTED, semconv.GCP_GEMINI),
     _at("/v1beta/interactions", gemini_generate.INTERACTIONS),
     _common("/interactions", gemini_generate.INTERACTIONS),
+    _at("/cachedContents", _UNCOUNTED, semconv.GCP_GEMINI),
     # Bedrock: the model may be an ARN, and that may have slashes in it.
     _at("/model/{model*}/converse", bedrock_converse.CONVERSE),
     _at("/model/{model*}/converse-stream", bedrock_converse.CONVERSE, streaming=True),

@@ -45,6 +45,13 @@ def test_one_path_of_two_providers_goes_by_the_authority(authority: str, flavour
     assert detect(authority, "/v1/chat").flavour is flavour
 
 
+def test_what_envoy_says_of_the_provider_decides_between_paths() -> None:
+    """Its word stands in the exchange; here it only tells whose path it is."""
+    assert Detector().detect(HERE, "/v1/chat", "writer").flavour is openai_chat.CHAT
+    assert Detector().detect(HERE, "/v1/chat", "cohere").flavour is cohere.LEGACY_CHAT
+    assert Detector().detect(HERE, "/v1/files", "writer") == Target()
+
+
 def test_what_clients_make_up_is_not_kept() -> None:
     """Long paths and authorities are looked at, and forgotten."""
     detector = Detector()
