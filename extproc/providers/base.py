@@ -85,6 +85,11 @@ def read_request(document: JSONObject) -> RequestFacts:
     return RequestFacts(model=model, streaming=document.get("stream") is True)
 
 
+def read_nothing(document: JSONObject) -> RequestFacts:  # noqa: ARG001 - the shape all flavours share
+    """Return nothing: what there is to know of these requests stands in their path."""
+    return RequestFacts()
+
+
 def no_usage(counts: Counts) -> TokenUsage:  # noqa: ARG001 - the shape all flavours share
     """Count nothing, whatever there is."""
     return TokenUsage()

@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from extproc import semconv
 from extproc.providers.base import (
     Flavour,
-    RequestFacts,
     ResponseFacts,
     error_type_of,
     object_at,
     optional_object,
+    read_nothing,
     word_at,
 )
 from extproc.providers.counts import Counts, JSONObject, sum_known
@@ -27,11 +27,6 @@ from extproc.usage import TokenUsage
 
 # What an event of a stream is called. Converse says it in the frame's header, Nova in the document.
 _EVENTS = ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlockStop", "messageStop", "metadata")
-
-
-def read_request(document: JSONObject) -> RequestFacts:  # noqa: ARG001 - the shape all flavours share
-    """Return nothing: these requests name model and streaming in their path."""
-    return RequestFacts()
 
 
 def read_response(document: JSONObject) -> ResponseFacts:
@@ -49,8 +44,8 @@ def read_response(document: JSONObject) -> ResponseFacts:
 
 def count(counts: Counts) -> TokenUsage:
     """Return the usage in `usage`: what was fresh, read from the cache and written to it make up the prompt."""
-    read = _either(counts.get("cacheReadInputTokens"), counts.get("cacheReadInputTokenCount"))
-    written = _either(counts.get("cacheWriteInputTokens"), counts.get("cacheWriteInputTokenCount"))
+    read = counts.first(("cacheReadInputTokens",), ("cacheReadInputTokenCount",))
+    written = counts.first(("cacheWriteInputTokens",), ("cacheWriteInputTokenCount",))
     return TokenUsage(
         prompt_tokens=sum_known(counts.get("inputTokens"), read, written),
         completion_tokens=counts.get("outputTokens"),
@@ -60,15 +55,11 @@ def count(counts: Counts) -> TokenUsage:
     )
 
 
-def _either(first: int | None, second: int | None) -> int | None:
-    return second if first is None else first
-
-
 CONVERSE = Flavour(
     "bedrock_converse",
     semconv.AWS_BEDROCK,
     semconv.CHAT,
-    read_request,
+    read_nothing,
     read_response,
     count,
     counted="`usage`, in a stream that of the `metadata` event: inputTokens + cacheReadInputTokens + "

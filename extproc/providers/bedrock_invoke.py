@@ -14,8 +14,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from extproc import semconv
-from extproc.providers.base import Flavour, ResponseFacts, optional_object
-from extproc.providers.bedrock_converse import read_request
+from extproc.providers.base import Flavour, ResponseFacts, optional_object, read_nothing
 from extproc.providers.counts import Counts, JSONObject, sum_known
 from extproc.usage import TokenUsage
 
@@ -70,7 +69,7 @@ INVOKE = Flavour(
     "bedrock_invoke",
     semconv.AWS_BEDROCK,
     semconv.TEXT_COMPLETION,
-    read_request,
+    read_nothing,
     read_response,
     count,
     counted="as the vendor's own API does; what that leaves out, from the headers `x-amzn-bedrock-*-token-count`, in a "

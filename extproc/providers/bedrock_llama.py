@@ -8,8 +8,7 @@ Owns: where an answer, whole or one chunk of it, puts counts and the reason it s
 from __future__ import annotations
 
 from extproc import semconv
-from extproc.providers.base import Flavour, ResponseFacts, members, word_at
-from extproc.providers.bedrock_converse import read_request
+from extproc.providers.base import Flavour, ResponseFacts, members, read_nothing, word_at
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
@@ -32,7 +31,7 @@ LLAMA = Flavour(
     "bedrock_llama",
     semconv.AWS_BEDROCK,
     semconv.TEXT_COMPLETION,
-    read_request,
+    read_nothing,
     read_response,
     count,
     counted="prompt_token_count; generation_token_count",

@@ -8,8 +8,7 @@ Owns: where an answer, whole or one chunk of it, puts counts and the reason it i
 from __future__ import annotations
 
 from extproc import semconv
-from extproc.providers.base import Flavour, ResponseFacts, first_word_at, members, objects_at
-from extproc.providers.bedrock_converse import read_request
+from extproc.providers.base import Flavour, ResponseFacts, first_word_at, members, objects_at, read_nothing
 from extproc.providers.counts import Counts, JSONObject, add_up
 from extproc.usage import TokenUsage
 
@@ -35,7 +34,7 @@ TEXT = Flavour(
     "bedrock_titan_text",
     semconv.AWS_BEDROCK,
     semconv.TEXT_COMPLETION,
-    read_request,
+    read_nothing,
     read_response,
     count,
     counted="inputTextTokenCount; the sum of results[].tokenCount, in a stream totalOutputTextTokenCount",
@@ -44,7 +43,7 @@ EMBEDDINGS = Flavour(
     "bedrock_titan_embeddings",
     semconv.AWS_BEDROCK,
     semconv.EMBEDDINGS,
-    read_request,
+    read_nothing,
     read_response,
     count,
     counted="inputTextTokenCount, with Nova what Bedrock says in its header; 0",

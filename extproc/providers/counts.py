@@ -66,6 +66,10 @@ class Counts:
         self.malformed = self.malformed or (count is None and value is not None) or path in self._refused
         return count
 
+    def first(self, *paths: tuple[str, ...]) -> int | None:
+        """Return the first count that is there, of a count that has several names."""
+        return next((count for count in (self.get(*path) for path in paths) if count is not None), None)
+
 
 class UsageFields:
     """The usage fields of a stream, as they were last reported: counts, and details one level deep.

@@ -13,7 +13,6 @@ from typing import Any
 from extproc import semconv
 from extproc.providers.base import (
     Flavour,
-    RequestFacts,
     ResponseFacts,
     error_type_of,
     first_word_at,
@@ -21,6 +20,7 @@ from extproc.providers.base import (
     object_at,
     objects_at,
     optional_object,
+    read_nothing,
     read_request,
 )
 from extproc.providers.counts import Counts, JSONObject, sum_known
@@ -30,11 +30,6 @@ from extproc.usage import TokenUsage
 _LAST_EVENTS = ("interaction.completed", "interaction.complete")
 
 _FINAL_STATUS = ("completed", "requires_action", "failed", "cancelled", "incomplete", "budget_exceeded")
-
-
-def read_generate_request(document: JSONObject) -> RequestFacts:  # noqa: ARG001 - the shape all flavours share
-    """Return nothing: these requests name model and streaming in their path."""
-    return RequestFacts()
 
 
 def read_generate_response(document: JSONObject) -> ResponseFacts:
@@ -136,7 +131,7 @@ GENERATE = Flavour(
     "gemini_generate",
     semconv.GCP_GEMINI,
     semconv.GENERATE_CONTENT,
-    read_generate_request,
+    read_nothing,
     read_generate_response,
     count_generate,
     counted="`usageMetadata`, the last of a stream: promptTokenCount + toolUsePromptTokenCount; candidatesTokenCount + "
@@ -147,7 +142,7 @@ EMBEDDINGS = Flavour(
     "gemini_embeddings",
     semconv.GCP_GEMINI,
     semconv.EMBEDDINGS,
-    read_generate_request,
+    read_nothing,
     read_generate_response,
     count_embeddings,
     counted="`usageMetadata`, where the model reports it: promptTokenCount; 0",

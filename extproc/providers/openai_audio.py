@@ -40,8 +40,8 @@ def read_response(document: JSONObject) -> ResponseFacts:
 
 def count(counts: Counts) -> TokenUsage:
     """Return the usage in `usage`, in OpenAI's words for media or in those for chat."""
-    prompt = _either(counts.get("input_tokens"), counts.get("prompt_tokens"))
-    completion = _either(counts.get("output_tokens"), counts.get("completion_tokens"))
+    prompt = counts.first(("input_tokens",), ("prompt_tokens",))
+    completion = counts.first(("output_tokens",), ("completion_tokens",))
     total = counts.get("total_tokens")
     if counts.get("prompt_tokens") is not None and completion is not None and total is not None:
         prompt = max(prompt or 0, total - completion)
@@ -50,14 +50,10 @@ def count(counts: Counts) -> TokenUsage:
         completion_tokens=completion,
         provider_total_tokens=total,
         cached_tokens=counts.get("prompt_tokens_details", "cached_tokens"),
-        audio_prompt_tokens=_either(
-            counts.get("input_token_details", "audio_tokens"), counts.get("prompt_tokens_details", "audio_tokens")
+        audio_prompt_tokens=counts.first(
+            ("input_token_details", "audio_tokens"), ("prompt_tokens_details", "audio_tokens")
         ),
     )
-
-
-def _either(first: int | None, second: int | None) -> int | None:
-    return second if first is None else first
 
 
 _COUNTED = "`usage`, where the model reports it: input_tokens; output_tokens"

@@ -49,7 +49,7 @@ def count(counts: Counts) -> TokenUsage:
     """Return the usage in `usage`: prompt_tokens, completion_tokens, total_tokens and their details."""
     prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
     total = counts.get("total_tokens")
-    reasoning = _first(counts, *_REASONING)
+    reasoning = counts.first(*_REASONING)
     if prompt is not None and completion is not None and reasoning and total == prompt + completion + reasoning:
         # xAI counts reasoning beside the completion; by the contract it belongs to it.
         completion += reasoning
@@ -57,8 +57,8 @@ def count(counts: Counts) -> TokenUsage:
         prompt_tokens=prompt,
         completion_tokens=completion,
         provider_total_tokens=total,
-        cached_tokens=_first(counts, *_CACHED),
-        cache_creation_tokens=_first(counts, *_CACHE_CREATION),
+        cached_tokens=counts.first(*_CACHED),
+        cache_creation_tokens=counts.first(*_CACHE_CREATION),
         reasoning_tokens=reasoning,
         audio_prompt_tokens=counts.get("prompt_tokens_details", "audio_tokens"),
         audio_completion_tokens=counts.get("completion_tokens_details", "audio_tokens"),
@@ -85,10 +85,6 @@ _CACHE_CREATION = (
     ("prompt_tokens_details", "cache_creation_input_tokens"),  # Alibaba
     ("cache_creation_input_tokens",),
 )
-
-
-def _first(counts: Counts, *paths: tuple[str, ...]) -> int | None:
-    return next((count for count in (counts.get(*path) for path in paths) if count is not None), None)
 
 
 def count_embeddings(counts: Counts) -> TokenUsage:

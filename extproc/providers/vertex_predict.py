@@ -15,9 +15,9 @@ from extproc.providers.base import (
     members,
     object_at,
     objects_at,
+    read_nothing,
 )
 from extproc.providers.counts import Counts, JSONObject, add_up
-from extproc.providers.gemini_generate import read_generate_request
 from extproc.usage import TokenUsage
 
 
@@ -52,7 +52,7 @@ EMBEDDINGS = Flavour(
     "vertex_embeddings",
     semconv.GCP_VERTEX_AI,
     semconv.EMBEDDINGS,
-    read_generate_request,
+    read_nothing,
     read_embeddings,
     count_embeddings,
     counted="the sum of predictions[].embeddings.statistics.token_count; 0",
@@ -61,7 +61,7 @@ PREDICT = Flavour(
     "vertex_predict",
     semconv.GCP_VERTEX_AI,
     None,
-    read_generate_request,
+    read_nothing,
     read_prediction,
     count_prediction,
     counted="text embeddings as below; else `metadata.tokenMetadata`, which text models before Gemini have",

@@ -10,6 +10,7 @@ from extproc.providers.base import (
     clean_name,
     error_type_of,
     objects_at,
+    read_nothing,
     read_request,
     word_at,
 )
@@ -115,3 +116,8 @@ def test_what_is_no_word_of_an_api_is_none(value: object) -> None:
     """A sentence might repeat what a client sent."""
     assert word_at({"finish_reason": value}, "finish_reason") is None
     assert word_at({"finish_reason": "content_filter"}, "finish_reason") == "content_filter"
+
+
+def test_a_request_may_say_nothing_that_its_path_does_not() -> None:
+    """Model and streaming stand there."""
+    assert read_nothing({"model": "x", "stream": True}) == RequestFacts()

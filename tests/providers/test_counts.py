@@ -120,3 +120,12 @@ def test_names_of_fields_are_bounded() -> None:
     assert fields_of({longest: 1}).fields == {longest: 1}
     fields = fields_of({longest + "x": 1, longest + "y": {"in": 1}})
     assert (fields.fields, fields.is_full) == ({}, False)
+
+
+def test_a_count_may_have_several_names() -> None:
+    """The first that is there stands; what is none is noticed on the way."""
+    counts = Counts({"a": None, "b": {"c": 3}, "d": 4})
+    assert counts.first(("x",), ("a",), ("b", "c"), ("d",)) == 3
+    assert counts.first(("x",)) is None
+    assert not counts.malformed
+    assert Counts({"a": "no", "b": 1}).first(("a",), ("b",)) == 1

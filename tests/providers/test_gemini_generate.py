@@ -2,22 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from extproc.providers.base import RequestFacts, ResponseFacts
+from extproc.providers.base import ResponseFacts
 from extproc.providers.counts import Counts
 from extproc.providers.gemini_generate import (
     count_embeddings,
     count_generate,
     count_interaction,
-    read_generate_request,
     read_generate_response,
     read_interaction,
 )
 from extproc.usage import TokenUsage
-
-
-def test_a_request_says_nothing_that_its_path_does_not() -> None:
-    """Model and streaming stand there."""
-    assert read_generate_request({"model": "x", "contents": []}) == RequestFacts()
 
 
 def test_an_answer_says_model_usage_and_finish_reason() -> None:
