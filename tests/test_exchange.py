@@ -449,6 +449,13 @@ def test_an_error_answer_is_read_for_its_words_only(body: bytes) -> None:
     assert (record.completion, record.usage, record.extraction_errors) == (Completion.ERROR, None, ())
 
 
+@pytest.mark.parametrize("padding", [10, 300_000])
+def test_the_start_of_a_long_text_is_no_word(padding: int) -> None:
+    """However large the document: what may be a key does not end up in a label."""
+    body = b'{"error": {"code": "' + b"s" * 300 + b'"}, "padding": "' + b"x" * padding + b'"}'
+    assert play(Case(status=400, response=body)).error_type == "400"
+
+
 def test_an_error_answer_of_another_type_has_its_status() -> None:
     """Envoy's own replies are text."""
     record = play(Case(status=503, response=b"no healthy upstream", content_type="text/plain"))
