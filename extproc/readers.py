@@ -229,14 +229,16 @@ class ResponseReader:
     def cut_off(self, now: float) -> None:
         """Take note that no more will come. What is missing then is no error of the body, so none is added.
 
-        A document may be whole all the same: its last byte arrives before the end of the stream does.
+        A document, or an array that is a stream, may be whole all the same: its last byte arrives before the end of
+        the stream does.
         """
         body, self._body = self._body, None
-        if body is None or self._framing.is_sequence:
+        if body is None or (self._framing.is_sequence and not self._framing.is_array):
             return
         with suppress(DecodeError):
             for payload in body.finish():
                 self._read_payload(payload, now)
+            self._documents.is_complete = self._documents.is_complete or self._framing.is_array
 
     def _read(self, payloads: Iterator[Payload], now: float) -> bool:
         told = False

@@ -264,15 +264,28 @@ def test_a_stream_that_is_cut_off_keeps_what_was_reported() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["openai_chat/stream-usage", "openai_responses/stream", "anthropic_messages/stream", "openai_chat/plain"]
-)
+    "name",
+    ["openai_chat/stream-usage", "openai_responses/stream", "anthropic_messages/stream", "openai_chat/plain",
+     "gemini_generate/stream-array"],
+)  # fmt: skip
 def test_an_answer_that_is_all_there_is_complete_without_the_end_of_the_stream(name: str) -> None:
-    """The API's own mark, or a whole document, says so; clients do hang up right behind it."""
+    """The API's own mark, or a whole document or array, says so; clients do hang up right behind it."""
     exchange = started(CASES[name])
     exchange.response_body(CASES[name].response, end_of_stream=False, now=11.0)
     exchange.close(Completion.CANCELLED, 12.0)
     assert exchange.record is not None
     assert (exchange.record.completion, exchange.record.usage_source) == (Completion.COMPLETE, UsageSource.REPORTED)
+
+
+def test_an_array_that_is_not_closed_is_cut_off() -> None:
+    """What its elements reported is partial."""
+    case = CASES["gemini_generate/stream-array"]
+    exchange = started(case)
+    exchange.response_body(case.response.rstrip().removesuffix(b"]"), end_of_stream=False, now=11.0)
+    exchange.close(Completion.CANCELLED, 12.0)
+    assert exchange.record is not None
+    assert (exchange.record.completion, exchange.record.usage_source) == (Completion.CANCELLED, UsageSource.PARTIAL)
+    assert errors_of(exchange.record) == []
 
 
 def test_a_document_that_is_cut_off_is_no_error_of_the_document() -> None:
@@ -447,6 +460,13 @@ def test_an_error_answer_is_read_for_its_words_only(body: bytes) -> None:
     record = play(Case(status=502, response=body))
     assert record.error_type == ("overloaded" if b"overloaded" in body else "502")
     assert (record.completion, record.usage, record.extraction_errors) == (Completion.ERROR, None, ())
+
+
+@pytest.mark.parametrize("padding", [10, 300_000])
+def test_the_start_of_a_long_text_is_no_word(padding: int) -> None:
+    """However large the document: what may be a key does not end up in a label."""
+    body = b'{"error": {"code": "' + b"s" * 300 + b'"}, "padding": "' + b"x" * padding + b'"}'
+    assert play(Case(status=400, response=body)).error_type == "400"
 
 
 def test_an_error_answer_of_another_type_has_its_status() -> None:

@@ -40,6 +40,9 @@ _WHOLE_ESCAPES = re.compile(
     rb'(?:[^"\\]++|\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\u[0-9a-fA-F]{4}\\u[0-9a-fA-F]{4})*+', re.DOTALL
 )
 
+# Behind the start of a string that is cut: what is left of a sentence must not pass for a word of an API.
+_ELLIPSIS = "…".encode()
+
 _BACKSLASH = ord("\\")
 _QUOTE = ord('"')
 
@@ -112,7 +115,7 @@ class Condenser:
         string = bytes(self._string)
         if len(string) > _MAX_STRING_BYTES:
             whole = _WHOLE_ESCAPES.match(string, 0, _LONG_STRING_BYTES)
-            string = (whole.group() if whole else b"").decode("utf-8", "ignore").encode()
+            string = (whole.group() if whole else b"").decode("utf-8", "ignore").encode() + _ELLIPSIS
         self._keep(b'"%s"' % string)
         self._string.clear()
         self._in_string = False

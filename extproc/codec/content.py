@@ -2,9 +2,10 @@
 
 https://www.rfc-editor.org/rfc/rfc9110#name-content-codings and the IANA registry of HTTP content coding names.
 
-Owns: which codings are read, and that several can be stacked. Each decoder takes chunks cut anywhere, does work in
-proportion to the bytes that come out (nothing is decoded twice), and hands out bounded pieces, so that a small chunk
-that inflates to gigabytes never stands in memory at once. Must not know what the bytes mean.
+Owns: which codings are read, that several can be stacked, and how much may come out of how little. Each decoder takes
+chunks cut anywhere, does work in proportion to the bytes that come out (nothing is decoded twice), and hands out
+bounded pieces, so that a small chunk that inflates to gigabytes never stands in memory at once, and is not worked
+through either. Must not know what the bytes mean.
 """
 
 from __future__ import annotations
@@ -20,6 +21,14 @@ from extproc.errors import DecodeError, Reason
 
 # More than any server stacks; each costs a pass over what the one around it yields.
 _MAX_CODINGS = 3
+
+# No JSON, event or form inflates so much, and each byte that comes out costs time, in which nobody else is served: a
+# hundred bytes of Brotli can be a terabyte. Small bodies of one letter are let pass.
+_MAX_RATIO = 100
+_MAX_BYTES_AT_FIRST = 8 * 1024 * 1024
+
+# What came in is counted in blocks of this size, wherever the chunks were cut.
+_BLOCK_BYTES = 16 * 1024
 
 
 class ContentDecoder(Protocol):
@@ -43,6 +52,42 @@ class Identity:
 
     def finish(self) -> None:
         """Any end is a good end."""
+
+
+class Bounded:
+    """A coding of which not more is taken off than bodies yield that are meant to be read.
+
+    What came out is compared with the whole blocks that came in before, so that the bound is met at the same byte
+    however the body was cut.
+    """
+
+    def __init__(self, decoder: ContentDecoder) -> None:
+        self._decoder = decoder
+        self._bytes_in = 0
+        self._bytes_out = 0
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield what `chunk` decodes to; raise DecodeError(TOO_LARGE) behind as much as it may be."""
+        start = 0
+        while start < len(chunk):
+            blocks, filled = divmod(self._bytes_in, _BLOCK_BYTES)
+            part = chunk[start : start + _BLOCK_BYTES - filled]
+            start += len(part)
+            self._bytes_in += len(part)
+            yield from self._feed(part, _MAX_BYTES_AT_FIRST + _MAX_RATIO * blocks * _BLOCK_BYTES)
+
+    def finish(self) -> None:
+        """Raise DecodeError(TRUNCATED) if the body stopped inside the coding."""
+        self._decoder.finish()
+
+    def _feed(self, part: bytes, max_bytes_out: int) -> Iterator[bytes]:
+        for piece in self._decoder.feed(part):
+            room = max_bytes_out - self._bytes_out
+            self._bytes_out += len(piece)
+            if len(piece) > room:
+                yield piece[:room]
+                raise DecodeError(Reason.TOO_LARGE)
+            yield piece
 
 
 class Stacked:
@@ -81,7 +126,7 @@ def content_decoder(content_encoding: str) -> ContentDecoder:
     codings = [coding for coding in named if coding not in ("", "identity")]
     if len(codings) > _MAX_CODINGS or any(coding not in _DECODERS for coding in codings):
         raise DecodeError(Reason.CONTENT_ENCODING)
-    decoders = [_DECODERS[coding]() for coding in reversed(codings)]
+    decoders = [Bounded(_DECODERS[coding]()) for coding in reversed(codings)]
     if not decoders:
         return Identity()
     return decoders[0] if len(decoders) == 1 else Stacked(decoders)

@@ -176,10 +176,15 @@ class WholeDocument:
         self._held.clear()
 
 
-# The only bytes that can change the state of the scan. All are ASCII, so no part of another character matches them.
-_OUTSIDE_STRING = re.compile(rb'["\[\]{},]')
-_INSIDE_STRING = re.compile(rb'["\\]')
+# Up to the next byte that can change the state of the scan: between elements, and inside one, where commas mean nothing
+# and strings that end in this chunk are passed over. All are ASCII, so no part of another character matches them.
+_BETWEEN_ELEMENTS = re.compile(rb'[^"\[\]{},]*+(["\[\]{},])')
+_INSIDE_ELEMENT = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+(["\[\]{}])', re.DOTALL)
+
+# Up to the quote that ends a string, or a backslash that is the last byte of the chunk.
+_INSIDE_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
 _WHITESPACE = b" \t\r\n"
+_BACKSLASH = ord("\\")
 
 
 class DocumentArray:
@@ -206,20 +211,20 @@ class DocumentArray:
             if self._in_string:
                 position = self._skip_string(chunk, position)
                 continue
-            match = _OUTSIDE_STRING.search(chunk, position)
+            match = (_INSIDE_ELEMENT if self._depth > 1 else _BETWEEN_ELEMENTS).match(chunk, position)
             if match is None:
                 break
             position = match.end()
-            token = match.group()
+            token = match[1]
             if token == b'"':
                 self._in_string = True
-            elif token == b"," and self._depth == 1:
+            elif token == b",":
                 yield from self._end_element(chunk[start : position - 1])
                 start = position
             elif token in b"[{":
                 self._depth += 1
                 start = position if self._depth == 1 else start
-            elif token in b"]}":
+            else:
                 self._depth -= 1
                 if self._depth == 0:
                     self._closed = True
@@ -234,18 +239,16 @@ class DocumentArray:
         return iter(())
 
     def _skip_string(self, chunk: bytes, position: int) -> int:
-        """Return where to go on: behind the string, behind an escape, or at the end of the chunk."""
+        """Return where to go on: behind the string, or at the end of the chunk."""
         if self._escaped:
             self._escaped = False
             return position + 1
-        match = _INSIDE_STRING.search(chunk, position)
-        if match is None:
-            return len(chunk)
-        if match.group() == b"\\":
-            self._escaped = True
-        else:
-            self._in_string = False
-        return match.end()
+        match = _INSIDE_STRING.match(chunk, position)
+        end = match.end() if match else position
+        if end < len(chunk):
+            self._escaped = chunk[end] == _BACKSLASH
+            self._in_string = self._escaped
+        return end + 1
 
     def _end_element(self, part: bytes) -> Iterator[Payload]:
         hold(self._held, part, self._max_element_bytes)

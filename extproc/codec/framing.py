@@ -31,8 +31,11 @@ _JSON = frozenset({"", "application/json", "text/json"})
 
 
 def media_type(content_type: str) -> str:
-    """Return the media type in the value of a content-type header, lower case, without its parameters."""
-    return content_type.partition(";")[0].strip().lower()
+    """Return the media type in the value of a content-type header, lower case, without its parameters.
+
+    Of a header that was sent twice the first stands.
+    """
+    return content_type.partition(";")[0].partition(",")[0].strip().lower()
 
 
 def is_readable(content_type: str) -> bool:

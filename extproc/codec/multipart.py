@@ -20,13 +20,20 @@ _MAX_HELD_BYTES = 4096
 _MAX_BOUNDARY_CHARACTERS = 70
 
 _BOUNDARY = re.compile(r';\s*boundary="?([^";]+)"?', re.IGNORECASE)
+
+# A parameter in front of the name is read to its end: what a client calls a file may look like a name.
 _NAME = re.compile(
-    rb'^content-disposition:\s*form-data\b[^\n]*?;\s*name="?([^";\r\n]*)"?', re.IGNORECASE | re.MULTILINE
+    rb"^content-disposition:[ \t]*form-data"
+    rb'(?:[ \t]*;[ \t]*(?!name=)[^\s;="]++=(?:"(?:[^"\\\r\n]|\\.)*+"|[^;"\r\n]*+))*+'
+    rb'[ \t]*;[ \t]*name="?([^";\r\n]*)"?',
+    re.IGNORECASE | re.MULTILINE,
 )
 
 _LINE_END = b"\r\n"
 _HEADERS_END = b"\r\n\r\n"
-_CLOSE = b"--"
+
+# White space behind a boundary; RFC 2046 knows of mail gateways that put some there.
+_MAX_PADDING_BYTES = 70
 
 
 def boundary_of(content_type: str) -> bytes | None:
@@ -45,7 +52,10 @@ class FormFields:
 
     def __init__(self, boundary: bytes, wanted: Collection[str]) -> None:
         self.fields: dict[str, str] = {}
-        self._delimiter = _LINE_END + b"--" + boundary
+        # A line that goes on behind the boundary is content: only its own end, or two hyphens, make it a delimiter.
+        delimiter = rb"\r\n--%s(?:(--)|(?=[ \t]{0,%d}\r\n))" % (re.escape(boundary), _MAX_PADDING_BYTES)
+        self._delimiter = re.compile(delimiter)
+        self._max_delimiter_bytes = len(b"\r\n--") + len(boundary) + _MAX_PADDING_BYTES + len(_LINE_END)
         self._wanted = frozenset(wanted)
         # The first delimiter stands at the start of a line as well, but of the first one.
         self._held = bytearray(_LINE_END)
@@ -68,24 +78,23 @@ class FormFields:
 
     def _read_value(self) -> bool:
         """Read up to the next delimiter; return whether there may be more to read."""
-        end = self._held.find(self._delimiter)
-        if end < 0 or len(self._held) < end + len(self._delimiter) + len(_CLOSE):
-            self._pass_over(end)
+        match = self._delimiter.search(self._held)
+        if match is None:
+            self._pass_over()
             return False
-        self._end_value(bytes(self._held[:end]))
-        behind = end + len(self._delimiter)
-        self._has_ended = self._held[behind : behind + len(_CLOSE)] == _CLOSE
-        del self._held[:behind]
+        self._has_ended = match[1] is not None
+        self._end_value(bytes(self._held[: match.start()]))
+        del self._held[: match.end()]
         self._in_headers = not self._has_ended
         return self._in_headers
 
-    def _pass_over(self, end: int) -> None:
+    def _pass_over(self) -> None:
         """Keep what may be the start of a delimiter, and a value that is wanted and not too long."""
-        keep = len(self._held) - end if end >= 0 else len(self._delimiter) + len(_CLOSE)
-        if self._name is not None and len(self._held) - keep > _MAX_HELD_BYTES:
+        passed = len(self._held) - self._max_delimiter_bytes
+        if passed > _MAX_HELD_BYTES:
             self._name = None
         if self._name is None:
-            del self._held[: max(0, len(self._held) - keep)]
+            del self._held[: max(0, passed)]
 
     def _end_value(self, value: bytes) -> None:
         if self._name is not None and len(value) <= _MAX_HELD_BYTES:
@@ -95,9 +104,10 @@ class FormFields:
     def _read_headers(self) -> bool:
         """Read the headers of a part; return whether they have all come."""
         end = self._held.find(_HEADERS_END)
+        # Where there is no end yet, it can't come earlier than in the last bytes.
+        if max(end, len(self._held) - len(_HEADERS_END) + 1 if end < 0 else 0) > _MAX_HELD_BYTES:
+            raise DecodeError(Reason.TOO_LARGE)
         if end < 0:
-            if len(self._held) > _MAX_HELD_BYTES:
-                raise DecodeError(Reason.TOO_LARGE)
             return False
         match = _NAME.search(bytes(self._held[:end]))
         name = match[1].decode("utf-8", "replace") if match else ""

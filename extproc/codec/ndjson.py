@@ -8,14 +8,18 @@ one object follow another with only white space between them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from extproc.codec.document import WholeDocument
 from extproc.codec.payload import Framing, Payload
 from extproc.errors import Reason
 
-# A body whose first line is longer is one document, if nobody says otherwise.
-_MAX_FIRST_LINE_BYTES = 64 * 1024
+# What is looked at to tell lines from one document, wherever the chunks are cut. A body whose first line is longer is
+# one document, if nobody says otherwise.
+_MAX_START_BYTES = 64 * 1024
+
+_NO_SPACE = re.compile(rb"\S")
 
 
 class NDJSON:
@@ -70,6 +74,7 @@ class DocumentOrLines:
         self._max_line_bytes = max_line_bytes
         self._start = bytearray()
         self._searched_bytes = 0
+        self._has_line = False  # a first line that may be a document
         self._framing: Framing | None = None
 
     @property
@@ -101,16 +106,19 @@ class DocumentOrLines:
 
     def _is_lines(self) -> bool | None:
         """Return whether it is lines; None as long as there is no telling."""
-        start = self._start
-        end = start.find(b"\n", self._searched_bytes)
-        is_long = len(start) > _MAX_FIRST_LINE_BYTES
-        if end < 0:
-            self._searched_bytes = len(start)
-            return self._is_labelled if is_long else None
-        self._searched_bytes = end
-        if not start[:end].rstrip().endswith(b"}"):
-            return False
-        if self._is_labelled:
-            return True
-        following = start[end:].lstrip()[:1]
-        return following == b"{" if following or is_long else None
+        is_long = len(self._start) >= _MAX_START_BYTES
+        if not self._has_line:
+            end = self._start.find(b"\n", self._searched_bytes, _MAX_START_BYTES)
+            self._searched_bytes = len(self._start) if end < 0 else end
+            if end < 0:
+                return self._is_labelled if is_long else None
+            if not self._start[:end].rstrip().endswith(b"}"):
+                return False
+            if self._is_labelled:
+                return True
+            self._has_line = True
+        following = _NO_SPACE.search(self._start, self._searched_bytes, _MAX_START_BYTES)
+        if following is not None:
+            return following.group() == b"{"
+        self._searched_bytes = len(self._start)
+        return False if is_long else None

@@ -25,8 +25,8 @@ from extproc.providers.base import (
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
-_LAST_EVENTS = frozenset({"message-end", "stream-end"})
-_CONTENT_EVENTS = frozenset({"content-delta", "tool-plan-delta", "tool-call-delta", "tool-call-start"})
+_LAST_EVENTS = ("message-end", "stream-end")
+_CONTENT_EVENTS = ("content-delta", "tool-plan-delta", "tool-call-delta", "tool-call-start")
 
 
 def read_chat(document: JSONObject) -> ResponseFacts:

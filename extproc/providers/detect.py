@@ -116,7 +116,7 @@ class Detector:
 def _find_endpoint(path: str, provider: str | None) -> tuple[Endpoint | None, str | None]:
     """Return the endpoint a path is of, and the model it names."""
     for endpoint in ENDPOINTS:
-        match = endpoint.pattern.search(path)
+        match = endpoint.match(path)
         if match and (not endpoint.only or provider in endpoint.only):
             model = match.groupdict().get("model")
             return endpoint, clean_name(unquote(model)) if model else None

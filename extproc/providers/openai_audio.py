@@ -24,7 +24,7 @@ from extproc.usage import TokenUsage
 # What carries the product, in a document or in an event of a stream.
 _CONTENT_KEYS = ("text", "delta", "audio")
 
-_LAST_EVENTS = frozenset({"transcript.text.done", "transcription.done", "speech.audio.done"})
+_LAST_EVENTS = ("transcript.text.done", "transcription.done", "speech.audio.done")
 
 
 def read_response(document: JSONObject) -> ResponseFacts:

@@ -20,7 +20,7 @@ from extproc.providers.base import (
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
-_LAST_EVENTS = frozenset({"image_generation.completed", "image_edit.completed"})
+_LAST_EVENTS = ("image_generation.completed", "image_edit.completed")
 
 
 def read_response(document: JSONObject) -> ResponseFacts:

@@ -57,6 +57,15 @@ class Endpoint:
     only: tuple[str, ...] = ()
     is_common: bool = False
 
+    def match(self, path: str) -> re.Match[str] | None:
+        """Return the match where a path is of this endpoint, with the group `model` if its template has one.
+
+        The end is compared first. Where it fits, a placeholder for several segments is found at once; where not, it
+        would be looked for in all of the rest from each segment on, and clients may send long paths.
+        """
+        end = self.template.rpartition("}")[2]
+        return self.pattern.search(path) if path.removesuffix("/").endswith(end) else None
+
 
 _PLACEHOLDER = re.compile(r"\{(\w+)(\*?)\}")
 

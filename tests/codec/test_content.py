@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import gzip
+import random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -62,10 +65,46 @@ def test_an_event_that_was_flushed_is_handed_out_before_the_next_arrives(coding:
 @pytest.mark.parametrize("coding", ENCODERS)
 def test_a_chunk_that_inflates_to_much_comes_in_bounded_pieces(coding: str) -> None:
     """A bomb never stands in memory as a whole: each piece has a bound."""
-    bomb = ENCODERS[coding](b"\0" * 20_000_000)
+    bomb = ENCODERS[coding](b"\0" * 8_000_000)
     sizes = [len(piece) for piece in content_decoder(coding).feed(bomb)]
-    assert sum(sizes) == 20_000_000
+    assert sum(sizes) == 8_000_000
     assert max(sizes) <= MAX_PIECE_BYTES
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "Deflate"])
+@pytest.mark.parametrize("step", [1, 1000, 16_384, 10_000_000])
+def test_a_bomb_is_not_worked_through(coding: str, step: int) -> None:
+    """Nothing comes out beyond what bodies inflate to, and as much comes out in any chunks."""
+    head = random.Random(7).randbytes(20_000)  # what can't be compressed buys room for what can
+    bomb = ENCODERS[coding](head + b"\0" * 40_000_000)
+    chunks = [bomb[start : start + step] for start in range(0, len(bomb), step)]
+    decoder = content_decoder(coding)
+    size = 0
+    reason = None
+    try:
+        for piece in (piece for chunk in chunks for piece in decoder.feed(chunk)):
+            size += len(piece)
+    except DecodeError as error:
+        reason = error.reason
+    assert (reason, size) == (Reason.TOO_LARGE, 8 * 1024 * 1024 + 100 * 16 * 1024)
+
+
+@pytest.mark.parametrize("coding", ENCODERS)
+def test_a_bomb_of_any_coding_is_too_large(coding: str) -> None:
+    """Also where one coding is packed into another, whose own bytes are few."""
+    assert reason_of(coding, [ENCODERS[coding](b"\0" * 40_000_000)]) is Reason.TOO_LARGE
+
+
+def test_a_bomb_behind_the_end_of_an_inner_coding_is_too_large() -> None:
+    """What is passed over is not worked through either."""
+    bomb = gzip.compress(gzip.compress(b"{}") + b"\0" * 40_000_000)
+    assert reason_of("gzip, gzip", [bomb]) is Reason.TOO_LARGE
+
+
+def test_much_may_come_out_of_much() -> None:
+    """A large answer is read to its end."""
+    body = random.Random(7).randbytes(8_000_000).hex().encode()
+    assert sum(len(piece) for piece in content_decoder("gzip").feed(gzip.compress(body, 1))) == 16_000_000
 
 
 @pytest.mark.parametrize("coding", ENCODERS)

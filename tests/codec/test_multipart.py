@@ -94,6 +94,61 @@ def test_a_form_that_is_not_closed_is_truncated(kept: int) -> None:
     assert raised.value.reason is Reason.TRUNCATED
 
 
+@pytest.mark.parametrize("length", [4096, 4097, 20_000])
+@pytest.mark.parametrize("step", [1, 7, 100_000])
+def test_headers_have_the_same_bound_in_any_chunks(length: int, step: int) -> None:
+    """Whether their end is seen with them or not."""
+    headers = b'\r\nContent-Disposition: form-data; name="model"\r\nx: '
+    body = b"--bound" + headers + b"y" * (length - len(headers)) + b"\r\n\r\nm\r\n--bound--"
+    chunks = [body[start : start + step] for start in range(0, len(body), step)]
+    if length <= 4096:
+        assert read(chunks) == {"model": "m"}
+    else:
+        with pytest.raises(DecodeError) as raised:
+            read(chunks)
+        assert raised.value.reason is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize("behind", [b"x", b"-", b"er", b" x", b"\r", b"\n", b"\t" * 71])
+def test_a_line_that_goes_on_behind_the_boundary_is_content(behind: bytes) -> None:
+    """As it is to the server: a file can't name the model."""
+    body = b'--bound\r\nContent-Disposition: form-data; name="model"\r\n\r\nm\r\n'
+    body += b'--bound\r\nContent-Disposition: form-data; name="file"\r\n\r\n\r\n--bound' + behind
+    body += b'\r\nContent-Disposition: form-data; name="model"\r\n\r\nother\r\n--bound--'
+    assert read([body]) == read(byte_by_byte(body)) == {"model": "m"}
+
+
+@pytest.mark.parametrize("padding", [b"", b" ", b"\t \t", b" " * 70])
+def test_white_space_may_stand_behind_a_boundary(padding: bytes) -> None:
+    """It is no part of the headers."""
+    body = b"--bound" + padding + b'\r\nContent-Disposition: form-data; name="model"\r\n\r\nm'
+    body += b"\r\n--bound" + padding + b"\r\n\r\nno headers\r\n--bound--" + padding
+    assert read([body]) == read(byte_by_byte(body)) == {"model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("parameters", "is_model"),
+    [
+        ('name="model"', True),
+        ("name=model", True),
+        ('NAME="model"; filename="a"', True),
+        ('filename="a.wav" ; name="model"', True),
+        ("filename*=UTF-8''a%20b;filename=a b; name=model", True),
+        ('filename=""; name="model"', True),
+        ('filename="; name=model; "', False),
+        ('filename="a\\"; name=model; b"; name="file"', False),
+        ('filename="; name=model; "; name="file"', False),
+        ("name*=UTF-8''model", False),
+        ('name="a; name=model"', False),
+        ('filename="; name=model', False),
+    ],
+)
+def test_a_name_is_a_parameter_of_its_own(parameters: str, is_model: bool) -> None:
+    """Not what stands in the name of a file."""
+    body = f"--bound\r\nContent-Disposition: form-data; {parameters}\r\n\r\nm\r\n--bound--".encode()
+    assert read([body]) == ({"model": "m"} if is_model else {})
+
+
 def test_headers_without_an_end_are_bounded() -> None:
     """Nobody's are so long."""
     form = FormFields(b"bound", ("model",))

@@ -92,6 +92,25 @@ def test_a_long_first_line_is_what_it_is_called(is_labelled: bool, whole: bool) 
     assert framing.is_sequence is is_labelled
 
 
+@pytest.mark.parametrize("is_labelled", [True, False])
+@pytest.mark.parametrize("body", [
+    b'{"a": "' + b"x" * 70_000 + b'"}\n{"b": 2}',
+    b'{"a": "' + b"x" * 70_000 + b'\n"}\n{"b": 2}',
+    b'{"a": 1}' + b" " * 70_000 + b'\n{"b": 2}',
+    b'{"a": 1}\n' + b" " * 70_000 + b'{"b": 2}',
+    *(b'{"a": 1}\n' + b" " * spaces + b'{"b": 2}' for spaces in range(65_525, 65_529)),
+    *(b'{"a":' + b" " * spaces + b'1}\n{"b": 2}' for spaces in range(65_526, 65_530)),
+])  # fmt: skip
+def test_a_long_start_is_told_alike_in_any_chunks(body: bytes, is_labelled: bool) -> None:
+    """Not more of it is looked at where more of it is there."""
+    kinds = set()
+    for step in (7, 1000, 65_535, 65_536, 100_000):
+        framing = document_or_lines(is_labelled=is_labelled)
+        payloads = read(framing, [body[start : start + step] for start in range(0, len(body), step)])
+        kinds.add((framing.is_sequence, *(len(payload.data) for payload in payloads)))
+    assert len(kinds) == 1
+
+
 def test_a_line_followed_by_nothing_for_long_is_a_document() -> None:
     """An endless run of white space is not waited out."""
     framing = document_or_lines()

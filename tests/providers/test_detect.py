@@ -93,6 +93,31 @@ def test_every_flavour_has_a_name_of_its_own() -> None:
     assert len(FLAVOURS) > 30
 
 
+@pytest.mark.parametrize("name", FLAVOURS)
+@pytest.mark.parametrize("value", [None, True, 7, "x", [], [[]], [{}], {}, {"type": []}])
+def test_types_that_no_api_sends_are_read_past(name: str, value: object) -> None:
+    """Wherever they stand, in a document of any flavour, nothing raises."""
+    flavour = FLAVOURS[name]
+    keys = [
+        "type",
+        "event_type",
+        "object",
+        "status",
+        "delta",
+        "response",
+        "message",
+        "error",
+        "data",
+        "results",
+        "usage",
+    ]
+    for key in keys:
+        document = {"type": "message-start", "is_finished": False, "choices": value, key: value}
+        for facts in (flavour.read_response(document), flavour.read_response({key: document})):
+            assert facts.model is None
+        assert flavour.read_request({key: value}).model is None
+
+
 def test_a_question_is_known_by_its_shape() -> None:
     """It names a model and gives it something."""
     assert read_llm_request({"model": "m", "messages": [], "stream": True}) == RequestFacts("m", streaming=True)

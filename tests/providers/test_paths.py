@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from extproc.providers import (
@@ -160,5 +162,16 @@ def test_the_table_is_readable() -> None:
     assert len(keys) == len(set(keys))
     for endpoint in ENDPOINTS:
         path = endpoint.template.replace("{model*}", "m").replace("{", "").replace("}", "")
-        found = next(each for each in ENDPOINTS if each.pattern.search(path) and set(each.only) <= set(endpoint.only))
+        found = next(each for each in ENDPOINTS if each.match(path) and set(each.only) <= set(endpoint.only))
         assert found is endpoint, f"{found.template} hides {endpoint.template}"
+
+
+@pytest.mark.parametrize("end", ["", "/", *sorted({endpoint.template.rpartition("}")[2] for endpoint in ENDPOINTS})])
+@pytest.mark.parametrize("segment", ["/model", "/model/m", "/models/m", "/deployments", "/publishers/p/models/m"])
+def test_a_long_path_is_read_at_once(segment: str, end: str) -> None:
+    """As long as Envoy lets them be, with the names of many endpoints in it."""
+    path = segment * (60_000 // len(segment))
+    start = time.process_time()
+    detect(f"{path}{end}")
+    detect(f"{path}{end}//")
+    assert time.process_time() - start < 1  # seconds; it was ten
