@@ -22,6 +22,9 @@ from extproc.errors import DecodeError, Reason
 # More than any server stacks; each costs a pass over what the one around it yields.
 _MAX_CODINGS = 3
 
+# The last is what some servers say that mean the first.
+_NO_CODING = frozenset({"", "identity", "none"})
+
 # No JSON, event or form inflates so much, and each byte that comes out costs time, in which nobody else is served: a
 # hundred bytes of Brotli can be a terabyte. Small bodies of one letter are let pass.
 _MAX_RATIO = 100
@@ -123,7 +126,7 @@ def content_decoder(content_encoding: str) -> ContentDecoder:
     them is not read, or there are more than anybody stacks.
     """
     named = [coding.strip().lower() for coding in content_encoding.split(",")]
-    codings = [coding for coding in named if coding not in ("", "identity")]
+    codings = [coding for coding in named if coding not in _NO_CODING]
     if len(codings) > _MAX_CODINGS or any(coding not in _DECODERS for coding in codings):
         raise DecodeError(Reason.CONTENT_ENCODING)
     decoders = [Bounded(_DECODERS[coding]()) for coding in reversed(codings)]

@@ -31,6 +31,9 @@ _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 _ZLIB_WINDOW_BITS = zlib.MAX_WBITS
 _RAW_WINDOW_BITS = -zlib.MAX_WBITS
 
+# RFC 1952 section 2.3.1: the first byte of a member.
+_GZIP_MARK = b"\x1f"
+
 # RFC 1950 section 2.2: the two bytes of a zlib header name method 8 and are, as one number, a multiple of 31.
 _ZLIB_HEADER_BYTES = 2
 _ZLIB_METHOD = 8
@@ -89,6 +92,10 @@ class Gzip:
             while data and not self._padding:
                 if self._members_read and self._member.is_new:
                     data = data.lstrip(b"\0")
+                    # What follows a whole member and is no other is padding, a line end for example.
+                    self._padding = bool(data) and not data.startswith(_GZIP_MARK)
+                    if self._padding:
+                        return
                 yield from self._inflate(data)
                 data = self._member.unused_data
                 if self._member.has_ended:

@@ -66,6 +66,9 @@ class Target:
 # No host name is longer, RFC 1035 section 2.3.4; a port may follow it.
 _MAX_AUTHORITY_CHARACTERS = 262
 
+# Of a longer path only the end is looked at: what clients make up must not cost more than what they send.
+_MAX_PATH_CHARACTERS = 2048
+
 # No path of any API is; one that is longer is looked at each time anew, so that clients can't fill the cache.
 _MAX_CACHED_PATH_CHARACTERS = 512
 
@@ -86,7 +89,7 @@ class Detector:
         `provider` is what else is known of who answers; it decides between paths that providers use for different
         things. The query is cut off: it may hold a key.
         """
-        path = path.partition("?")[0]
+        path = path.partition("?")[0][-_MAX_PATH_CHARACTERS:]
         if len(authority) > _MAX_AUTHORITY_CHARACTERS:
             authority = ""
         detect = self._remembered if len(path) <= _MAX_CACHED_PATH_CHARACTERS else self._detect
@@ -116,8 +119,8 @@ class Detector:
 def _find_endpoint(path: str, provider: str | None) -> tuple[Endpoint | None, str | None]:
     """Return the endpoint a path is of, and the model it names."""
     for endpoint in ENDPOINTS:
-        match = endpoint.match(path)
-        if match and (not endpoint.only or provider in endpoint.only):
+        match = endpoint.match(path) if not endpoint.only or provider in endpoint.only else None
+        if match:
             model = match.groupdict().get("model")
             return endpoint, clean_name(unquote(model)) if model else None
     return None, None

@@ -37,6 +37,13 @@ def _has(*names: str) -> _Shape:
     return lambda document: all(name in document for name in names)
 
 
+def _has_objects(name: str) -> _Shape:
+    """Return the shape that has an array of objects, or an empty one, under a name."""
+    return lambda document: (
+        isinstance(document.get(name), list) and all(isinstance(item, Mapping) for item in document[name][:1])
+    )
+
+
 def _has_any(*names: str) -> _Shape:
     """Return the shape that has an object under one of the names."""
     return lambda document: any(isinstance(document.get(name), Mapping) for name in names)
@@ -45,6 +52,22 @@ def _has_any(*names: str) -> _Shape:
 def _says(key: str, *words: str) -> _Shape:
     """Return the shape that has one of the words under a key."""
     return lambda document: document.get(key) in words
+
+
+# Anthropic's first event, and those that tell the API where the first was lost.
+_MESSAGE_EVENTS = ("message_start", "content_block_start", "content_block_delta", "message_delta")
+
+_has_candidates = _has_objects("candidates")
+_is_message_event = _says("type", *_MESSAGE_EVENTS)
+
+
+def _is_candidates(document: JSONObject) -> bool:
+    return "usageMetadata" in document or _has_candidates(document)
+
+
+def _is_message(document: JSONObject) -> bool:
+    is_whole = document.get("type") == "message" and "content" in document
+    return is_whole or _is_message_event(document)
 
 
 def _is_response(document: JSONObject) -> bool:
@@ -91,16 +114,13 @@ def _is_prediction(document: JSONObject) -> bool:
     return "statistics" in object_at(first_object_at(document, "predictions"), "embeddings")
 
 
-# Anthropic's first event, and those that tell the API where the first was lost.
-_MESSAGE_EVENTS = ("message_start", "content_block_start", "content_block_delta", "message_delta")
-
 # The first that fits wins.
 SHAPES: tuple[tuple[_Shape, Flavour], ...] = (
-    (lambda document: "usageMetadata" in document or "candidates" in document, gemini_generate.GENERATE),
-    (_says("type", "message", *_MESSAGE_EVENTS), anthropic_messages.MESSAGES),
+    (_is_candidates, gemini_generate.GENERATE),
+    (_is_message, anthropic_messages.MESSAGES),
     (_is_response, openai_responses.RESPONSES),
     (_says("object", "text_completion"), openai_chat.COMPLETIONS),
-    (_has("choices"), openai_chat.CHAT),
+    (_has_objects("choices"), openai_chat.CHAT),
     (_is_conversation, openai_chat.CHAT),
     (_is_ranking, uncounted.UNCOUNTED),
     (_is_embeddings, openai_chat.EMBEDDINGS),

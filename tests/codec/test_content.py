@@ -138,7 +138,7 @@ def test_no_mutation_raises_anything_else(coding: str, data: st.DataObject) -> N
     assert reason_of(coding, data.draw(splits(bytes(body)))) in allowed
 
 
-@pytest.mark.parametrize("coding", ["", "identity", " IDENTITY ", "identity, identity"])
+@pytest.mark.parametrize("coding", ["", "identity", " IDENTITY ", "identity, identity", "none"])
 def test_no_coding_changes_nothing(coding: str) -> None:
     """Identity hands chunks through, and any end is a good end."""
     decoder = content_decoder(coding)

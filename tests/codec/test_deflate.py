@@ -38,7 +38,7 @@ def test_several_members_are_one_body() -> None:
     decoder.finish()
 
 
-@pytest.mark.parametrize("padding", [b"\0", b"\0" * 600, b"\x1f", b"not gzip", b"\0\0more"])
+@pytest.mark.parametrize("padding", [b"\0", b"\0" * 600, b"\x1f", b"\n", b"not gzip", b"\x1fnot", b"\0\0more"])
 @pytest.mark.parametrize("whole", [True, False])
 def test_what_follows_the_last_member_is_passed_over(padding: bytes, whole: bool) -> None:
     """Padding behind a whole member is no error, as for gzip(1)."""
