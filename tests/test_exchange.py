@@ -90,6 +90,7 @@ def test_byte_by_byte_is_the_same(name: str, coding: str | None) -> None:
     assert play(case, byte_by_byte(case.response)) == whole(name, coding)
 
 
+@pytest.mark.no_cover  # what it covers the tests above do, and measuring takes twice the time
 @pytest.mark.parametrize("name", NAMES)
 @given(data=st.data(), coding=st.sampled_from([None, *ENCODERS]))
 def test_any_split_is_the_same(name: str, data: st.DataObject, coding: str | None) -> None:
@@ -102,6 +103,7 @@ def test_any_split_is_the_same(name: str, data: st.DataObject, coding: str | Non
 KEEPS_TO_ITSELF = ("br", "zstd")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("coding", [None, *ENCODERS])
 @given(data=st.data(), name=st.sampled_from(NAMES))
 def test_no_mutation_of_a_body_hurts(data: st.DataObject, name: str, coding: str | None) -> None:

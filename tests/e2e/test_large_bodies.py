@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 
 import pytest
 from support.gateway import Gateway
@@ -11,8 +12,10 @@ from support.upstream import Reply, Upstream
 
 pytestmark = pytest.mark.e2e
 
-VECTOR = b'{"object": "embedding", "index": 0, "embedding": [' + b"0.0123456789, " * 1535 + b"0.5]}"
-VECTORS = 1000
+# Longer than what gzip looks back on, so that it compresses as such answers do.
+_RANDOM = random.Random(1)
+VECTOR = json.dumps({"object": "embedding", "index": 0, "embedding": [_RANDOM.random() for _ in range(3072)]}).encode()
+VECTORS = 400
 USAGE = b'"model": "text-embedding-3-small", "usage": {"prompt_tokens": 4321, "total_tokens": 4321}}'
 EMBEDDINGS = b'{"object": "list", "data": [' + b",\n".join([VECTOR] * VECTORS) + b"], " + USAGE
 
