@@ -204,8 +204,10 @@ class Exchange:
             self._request_facts = flavour.read_request(document)
         elif question is not None:
             self._is_llm = True
-            self._request_facts = flavour.read_request(document) if flavour is not None else question
-            self._documents.expect(flavour)
+            self._request_facts = question
+            if flavour is not None:
+                self._request_facts = flavour.read_request(document)
+                self._documents.expect(flavour)
         elif flavour is not None and flavour.by_shape:
             self._request_facts = flavour.read_request(document)  # its answer may tell that it was a question
 
