@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,6 +135,12 @@ def test_files_and_functions_stay_small(name: str) -> None:
     for node in ast.walk(tree_of(name)):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             assert (node.end_lineno or 0) - node.lineno < MAX_FUNCTION_LINES, node.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_group_is_repeated_possessively(name: str) -> None:
+    """Such expressions are wrong before Python 3.11.5: https://github.com/python/cpython/issues/106052."""
+    assert not re.search(r"\)(?:[*+?]|\{[\d,]+\})\+[^+]", MODULES[NAMES.index(name)].read_text())
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if not name.endswith("__init__")])

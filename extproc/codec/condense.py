@@ -21,29 +21,30 @@ _LONG_STRING_BYTES = 32
 # Numbers and words with the commas and white space between them, that make up a value or a few, are shorter.
 _MAX_LITERALS_BYTES = 64
 
-# As many as there are of what is short and ends in this chunk: structure, strings, literals. One call of the regular
-# expression engine for all of them is what makes the scan fast; what it leaves is long, or stands at the chunk's end.
+# Up to some thousands of what is short and ends in this chunk: structure, strings, literals. One call of the regular
+# expression engine for so many of them is what makes the scan fast. Groups are repeated so often and not for ever,
+# because the engine takes memory for each turn; a possessive quantifier would not, but is wrong for groups before
+# Python 3.11.5 (https://github.com/python/cpython/issues/106052).
 _SHORT = re.compile(
-    rb'(?:[\[\]{}:]++|"[^"\\]{0,%d}+"|"(?:[^"\\]|\\.){0,%d}+"|[^"\[\]{}:]{1,%d}+(?=["\[\]{}:]))*+'
+    rb'(?:[\[\]{}:]++|"[^"\\]{0,%d}+"|"(?:[^"\\]|\\.){0,%d}"|[^"\[\]{}:]{1,%d}+(?=["\[\]{}:])){0,4096}'
     % (_MAX_STRING_BYTES, _MAX_STRING_BYTES // 2, _MAX_LITERALS_BYTES),
     re.DOTALL,
 )
 
-# Up to the quote that ends a string, or a backslash that is the last byte of the chunk.
-_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+# Inside a string, and not beyond the quote that ends it, nor a backslash that is the last byte of the chunk.
+STRING = re.compile(rb'(?:[^"\\]++|\\.){0,4096}', re.DOTALL)
 
 # Up to what opens, closes or parts something.
 _LITERALS = re.compile(rb'[^"\[\]{}:]*+')
 
 # What a string can be cut behind: not in an escape, nor between the two halves of a surrogate pair.
 _WHOLE_ESCAPES = re.compile(
-    rb'(?:[^"\\]++|\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\u[0-9a-fA-F]{4}\\u[0-9a-fA-F]{4})*+', re.DOTALL
+    rb'(?:[^"\\]++|\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\u[0-9a-fA-F]{4}\\u[0-9a-fA-F]{4})*', re.DOTALL
 )
 
 # Behind the start of a string that is cut: what is left of a sentence must not pass for a word of an API.
 _ELLIPSIS = "…".encode()
 
-_BACKSLASH = ord("\\")
 _QUOTE = ord('"')
 
 
@@ -82,7 +83,7 @@ class Condenser:
         match = _SHORT.match(chunk, position)
         end = match.end() if match else position
         self._keep(chunk[position:end])
-        if end == len(chunk):
+        if end > position:
             return end
         if chunk[end] == _QUOTE:
             self._in_string = True
@@ -95,16 +96,18 @@ class Condenser:
             self._escaped = False
             self._hold_string(chunk[position : position + 1])
             return position + 1
-        match = _STRING.match(chunk, position)
+        match = STRING.match(chunk, position)
         end = match.end() if match else position
         self._hold_string(chunk[position : min(end, position + _MAX_STRING_BYTES + 1)])
         if end == len(chunk):
             return end
-        if chunk[end] == _BACKSLASH:
-            self._escaped = True
-            self._hold_string(b"\\")
-        else:
+        if chunk[end] == _QUOTE:
             self._end_string()
+            return end + 1
+        if end + 1 < len(chunk):
+            return end  # it goes on
+        self._escaped = True
+        self._hold_string(b"\\")
         return end + 1
 
     def _hold_string(self, part: bytes) -> None:

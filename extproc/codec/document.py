@@ -14,7 +14,7 @@ import msgspec
 import orjson
 from msgspec import Raw
 
-from extproc.codec.condense import Condenser
+from extproc.codec.condense import STRING, Condenser
 from extproc.codec.payload import BOM, Payload, hold
 from extproc.errors import DecodeError, Reason
 
@@ -176,15 +176,12 @@ class WholeDocument:
         self._held.clear()
 
 
-# Up to the next byte that can change the state of the scan: between elements, and inside one, where commas mean nothing
-# and strings that end in this chunk are passed over. All are ASCII, so no part of another character matches them.
-_BETWEEN_ELEMENTS = re.compile(rb'[^"\[\]{},]*+(["\[\]{},])')
-_INSIDE_ELEMENT = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]++|\\.)*+")*+(["\[\]{}])', re.DOTALL)
-
-# Up to the quote that ends a string, or a backslash that is the last byte of the chunk.
-_INSIDE_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+# What can't change the state of the scan: between elements, and inside one, where commas mean nothing and short strings
+# that end in this chunk are passed over. What can is ASCII, so no part of another character matches it.
+_BETWEEN_ELEMENTS = re.compile(rb'[^"\[\]{},]*+')
+_INSIDE_ELEMENT = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]|\\.){0,256}"){0,4096}', re.DOTALL)
 _WHITESPACE = b" \t\r\n"
-_BACKSLASH = ord("\\")
+_QUOTE = ord('"')
 
 
 class DocumentArray:
@@ -211,20 +208,20 @@ class DocumentArray:
             if self._in_string:
                 position = self._skip_string(chunk, position)
                 continue
-            match = (_INSIDE_ELEMENT if self._depth > 1 else _BETWEEN_ELEMENTS).match(chunk, position)
-            if match is None:
-                break
-            position = match.end()
-            token = match[1]
+            is_inside = self._depth > 1
+            match = (_INSIDE_ELEMENT if is_inside else _BETWEEN_ELEMENTS).match(chunk, position)
+            position = match.end() if match else position
+            token = chunk[position : position + 1]
+            position += 1
             if token == b'"':
                 self._in_string = True
-            elif token == b",":
+            elif token == b"," and not is_inside:
                 yield from self._end_element(chunk[start : position - 1])
                 start = position
-            elif token in b"[{":
+            elif token in (b"[", b"{"):
                 self._depth += 1
                 start = position if self._depth == 1 else start
-            else:
+            elif token in (b"]", b"}"):
                 self._depth -= 1
                 if self._depth == 0:
                     self._closed = True
@@ -239,16 +236,17 @@ class DocumentArray:
         return iter(())
 
     def _skip_string(self, chunk: bytes, position: int) -> int:
-        """Return where to go on: behind the string, or at the end of the chunk."""
+        """Return where to go on: behind the string, further on in it, or at the end of the chunk."""
         if self._escaped:
             self._escaped = False
             return position + 1
-        match = _INSIDE_STRING.match(chunk, position)
+        match = STRING.match(chunk, position)
         end = match.end() if match else position
-        if end < len(chunk):
-            self._escaped = chunk[end] == _BACKSLASH
-            self._in_string = self._escaped
-        return end + 1
+        if end == len(chunk):
+            return end
+        self._in_string = chunk[end] != _QUOTE
+        self._escaped = self._in_string and end + 1 == len(chunk)
+        return end if self._in_string and not self._escaped else end + 1
 
     def _end_element(self, part: bytes) -> Iterator[Payload]:
         hold(self._held, part, self._max_element_bytes)

@@ -24,7 +24,7 @@ _BOUNDARY = re.compile(r';\s*boundary="?([^";]+)"?', re.IGNORECASE)
 # A parameter in front of the name is read to its end: what a client calls a file may look like a name.
 _NAME = re.compile(
     rb"^content-disposition:[ \t]*form-data"
-    rb'(?:[ \t]*;[ \t]*(?!name=)[^\s;="]++=(?:"(?:[^"\\\r\n]|\\.)*+"|[^;"\r\n]*+))*+'
+    rb'(?:[ \t]*;[ \t]*(?!name=)[^\s;="]++=(?:"(?:[^"\\\r\n]|\\.)*"|[^;"\r\n]*+))*'
     rb'[ \t]*;[ \t]*name="?([^";\r\n]*)"?',
     re.IGNORECASE | re.MULTILINE,
 )

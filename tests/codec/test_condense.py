@@ -101,3 +101,19 @@ def test_what_is_kept_has_a_bound() -> None:
         condense([b"[" + b"{}," * 1000], 1000)
     assert raised.value.reason is Reason.TOO_LARGE
     assert len(condense([b"[" + b"1," * 100_000 + b"1]"], 1000)) < 10
+
+
+@pytest.mark.parametrize("part", [rb"\n", b"x", rb"\u00e9"])
+@pytest.mark.parametrize("count", [4095, 4096, 4097, 20_000])
+def test_a_string_of_any_length_has_one_end(part: bytes, count: int) -> None:
+    """However many of its parts come in one chunk."""
+    body = b'["' + part * count + b'", "' + part * count + b'", {"a": 1}]'
+    for chunks in ([body], [body[:9000], body[9000:]]):
+        assert json.loads(condense(chunks))[2] == {"a": 1}
+        assert len(condense(chunks)) < 100
+
+
+def test_any_number_of_short_things_comes_out() -> None:
+    """More than are taken at once."""
+    body = b"[" + b'{"a":1},' * 9000 + b"{}]"
+    assert condense([body]) == body

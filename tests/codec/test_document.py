@@ -333,3 +333,18 @@ def test_the_bound_of_an_element_does_not_depend_on_the_chunks(data: st.DataObje
     assert whole[1] is (Reason.TOO_LARGE if size > 11 else None)
     assert run(byte_by_byte(body)) == whole
     assert run(data.draw(splits(body))) == whole
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        b'{"a": "' + rb"\"]}\\" * 9000 + b'"}',
+        b'["' + b'", "' * 9000 + b'"]',
+        b'{"a": [' + b"{}," * 9000 + b"{}]}",
+        b'["x' + rb"\n" * 300 + b'"]',
+    ],
+)
+def test_an_element_may_have_any_number_of_parts(element: bytes) -> None:
+    """Strings and escapes that are more than are passed over at once."""
+    body = b"[" + element + b", " + element + b"]"
+    assert elements([body], 100_000) == elements([body[:7000], body[7000:]], 100_000) == [element, element]
