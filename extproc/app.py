@@ -11,6 +11,7 @@ import logging
 import signal
 import traceback
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
@@ -36,17 +37,18 @@ def build_processor(settings: Settings, registry: CollectorRegistry) -> Processo
     """Return what all sessions share, with its metrics in `registry`."""
     server_metrics = ServerMetrics(registry, version=__version__)
     return Processor(
-        limits=Limits(
-            max_body_bytes=settings.max_body_bytes,
-            max_event_bytes=settings.max_event_bytes,
-            max_whole_response_bytes=settings.max_whole_response_bytes,
-        ),
+        limits=build_limits(settings),
         detector=build_detector(settings),
         build_metadata=DynamicMetadata(settings.metadata_namespaces).build,
         sinks=(TokenMetrics(registry, max_label_values=settings.max_label_values), server_metrics),
         observer=server_metrics,
         report_bug=report_bug,
     )
+
+
+def build_limits(settings: Settings) -> Limits:
+    """Return the bounds of an exchange, which are settings by the same names."""
+    return Limits(**{each.name: getattr(settings, each.name) for each in fields(Limits)})
 
 
 def build_detector(settings: Settings) -> Detector:

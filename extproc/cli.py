@@ -178,13 +178,15 @@ def replay(
     """
     import os
 
-    from extproc.app import build_detector
+    from extproc.app import build_detector, build_limits
     from extproc.config.settings import load_settings
+    from extproc.replay.play import Observer
     from extproc.replay.run import Options
     from extproc.replay.run import replay as play_captures
 
     settings = load_settings({}, os.environ, config)
-    raise typer.Exit(play_captures(path, settings, build_detector(settings), Options(split, check, json)))
+    observer = Observer(build_limits(settings), build_detector(settings))
+    raise typer.Exit(play_captures(path, settings, observer, Options(split, check, json)))
 
 
 def main() -> None:

@@ -17,10 +17,11 @@ from support.messages import exchange, metadata_of, protocol, request_body, requ
 from support.sidecar import Sidecar, run
 from support.waiting import wait_for
 
-from extproc.app import build_detector, report_bug
+from extproc.app import build_detector, build_limits, report_bug
 from extproc.config.settings import DetectionRule, Settings
 from extproc.errors import SettingsError
 from extproc.providers import bedrock_converse
+from extproc.readers import Limits
 
 
 def is_refused(client: ExtProcClient) -> bool:
@@ -172,3 +173,9 @@ def test_rules_of_the_settings_reach_the_detection() -> None:
         SettingsError, match=r"detection_rules\[0\].flavour: no such flavour 'gpt'; there are openai_chat"
     ):
         build_detector(Settings(detection_rules=(DetectionRule(flavour="gpt"),)))
+
+
+def test_the_limits_are_the_settings() -> None:
+    """All of them."""
+    assert build_limits(Settings()) == Limits()
+    assert build_limits(Settings(max_body_bytes=2048)) == Limits(max_body_bytes=2048)

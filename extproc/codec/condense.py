@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 
 from extproc.codec.payload import hold
+from extproc.codec.strings import StringScan
 
 # Model names and words of an API are shorter; answers, prompts and images are longer.
 _MAX_STRING_BYTES = 256
@@ -30,9 +31,6 @@ _SHORT = re.compile(
     % (_MAX_STRING_BYTES, _MAX_STRING_BYTES // 2, _MAX_LITERALS_BYTES),
     re.DOTALL,
 )
-
-# Inside a string, and not beyond the quote that ends it, nor a backslash that is the last byte of the chunk.
-STRING = re.compile(rb'(?:[^"\\]++|\\.){0,4096}', re.DOTALL)
 
 # Up to what opens, closes or parts something.
 _LITERALS = re.compile(rb'[^"\[\]{}:]*+')
@@ -54,16 +52,15 @@ class Condenser:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._kept = bytearray()
-        self._in_string = False
-        self._escaped = False
-        self._string = bytearray()
+        self._scan = StringScan()
+        self._string = bytearray()  # its start, and that it is longer than that
         self._literals = _Literals()
 
     def feed(self, chunk: bytes) -> None:
         """Take a chunk; raise DecodeError(TOO_LARGE) when more is left of the document than may be kept."""
         position = 0
         while position < len(chunk):
-            if self._in_string:
+            if self._scan.is_open:
                 position = self._read_string(chunk, position)
             elif self._literals.is_empty:
                 position = self._read_short(chunk, position)
@@ -72,47 +69,33 @@ class Condenser:
 
     def finish(self) -> bytes:
         """Return the condensed document. One that was cut off is cut off."""
-        if self._in_string:
+        if self._scan.is_open:
             self._keep(b'"%s' % self._string)
         else:
             self._keep(self._literals.take())
         return bytes(self._kept)
 
     def _read_short(self, chunk: bytes, position: int) -> int:
-        """Keep what is short as it is; return where the first thing starts of which that is not known."""
+        """Keep what is short as it is, or begin what is not known to be; return where to go on."""
         match = _SHORT.match(chunk, position)
         end = match.end() if match else position
         self._keep(chunk[position:end])
         if end > position:
             return end
         if chunk[end] == _QUOTE:
-            self._in_string = True
+            self._scan.is_open = True
             return end + 1
         return self._read_literals(chunk, end)
 
     def _read_string(self, chunk: bytes, position: int) -> int:
-        """Return where to go on: behind the string, or at the end of the chunk."""
-        if self._escaped:
-            self._escaped = False
-            self._hold_string(chunk[position : position + 1])
-            return position + 1
-        match = STRING.match(chunk, position)
-        end = match.end() if match else position
-        self._hold_string(chunk[position : min(end, position + _MAX_STRING_BYTES + 1)])
-        if end == len(chunk):
-            return end
-        if chunk[end] == _QUOTE:
+        """Return where to go on: behind the string, further on in it, or at the end of the chunk."""
+        end = self._scan.advance(chunk, position)
+        content_end = end if self._scan.is_open else end - 1
+        room = _MAX_STRING_BYTES + 1 - len(self._string)
+        self._string += chunk[position : min(content_end, position + room)]
+        if not self._scan.is_open:
             self._end_string()
-            return end + 1
-        if end + 1 < len(chunk):
-            return end  # it goes on
-        self._escaped = True
-        self._hold_string(b"\\")
-        return end + 1
-
-    def _hold_string(self, part: bytes) -> None:
-        """Keep the start of a string, and that it is longer than that."""
-        self._string += part[: _MAX_STRING_BYTES + 1 - len(self._string)]
+        return end
 
     def _end_string(self) -> None:
         string = bytes(self._string)
@@ -121,7 +104,6 @@ class Condenser:
             string = (whole.group() if whole else b"").decode("utf-8", "ignore").encode() + _ELLIPSIS
         self._keep(b'"%s"' % string)
         self._string.clear()
-        self._in_string = False
 
     def _read_literals(self, chunk: bytes, position: int) -> int:
         """Return where to go on: where the literals end, or at the end of the chunk."""

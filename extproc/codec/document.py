@@ -14,8 +14,9 @@ import msgspec
 import orjson
 from msgspec import Raw
 
-from extproc.codec.condense import STRING, Condenser
+from extproc.codec.condense import Condenser
 from extproc.codec.payload import BOM, Payload, hold
+from extproc.codec.strings import StringScan
 from extproc.errors import DecodeError, Reason
 
 
@@ -181,7 +182,6 @@ class WholeDocument:
 _BETWEEN_ELEMENTS = re.compile(rb'[^"\[\]{},]*+')
 _INSIDE_ELEMENT = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]|\\.){0,256}"){0,4096}', re.DOTALL)
 _WHITESPACE = b" \t\r\n"
-_QUOTE = ord('"')
 
 
 class DocumentArray:
@@ -198,15 +198,14 @@ class DocumentArray:
         self._held = bytearray()
         self._depth = 0  # 1: inside the array, between or in its elements; more: inside an element
         self._closed = False
-        self._in_string = False
-        self._escaped = False
+        self._scan = StringScan()
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Yield the elements that `chunk` completes."""
         start = position = 0
         while position < len(chunk) and not self._closed:
-            if self._in_string:
-                position = self._skip_string(chunk, position)
+            if self._scan.is_open:
+                position = self._scan.advance(chunk, position)
                 continue
             is_inside = self._depth > 1
             match = (_INSIDE_ELEMENT if is_inside else _BETWEEN_ELEMENTS).match(chunk, position)
@@ -214,7 +213,7 @@ class DocumentArray:
             token = chunk[position : position + 1]
             position += 1
             if token == b'"':
-                self._in_string = True
+                self._scan.is_open = True
             elif token == b"," and not is_inside:
                 yield from self._end_element(chunk[start : position - 1])
                 start = position
@@ -234,19 +233,6 @@ class DocumentArray:
         if not self._closed:
             raise DecodeError(Reason.TRUNCATED)
         return iter(())
-
-    def _skip_string(self, chunk: bytes, position: int) -> int:
-        """Return where to go on: behind the string, further on in it, or at the end of the chunk."""
-        if self._escaped:
-            self._escaped = False
-            return position + 1
-        match = STRING.match(chunk, position)
-        end = match.end() if match else position
-        if end == len(chunk):
-            return end
-        self._in_string = chunk[end] != _QUOTE
-        self._escaped = self._in_string and end + 1 == len(chunk)
-        return end if self._in_string and not self._escaped else end + 1
 
     def _end_element(self, part: bytes) -> Iterator[Payload]:
         hold(self._held, part, self._max_element_bytes)

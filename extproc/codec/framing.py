@@ -44,6 +44,11 @@ def is_readable(content_type: str) -> bool:
     return type_ in _JSON or type_ in _STREAMS or type_.endswith("+json")
 
 
+def is_stream(content_type: str) -> bool:
+    """Say whether a body of this content-type is called a stream."""
+    return media_type(content_type) in _STREAMS
+
+
 class SniffedBody:
     """A framing that becomes the right one when the first byte is known.
 

@@ -102,14 +102,15 @@ class Detector:
         if not rule.is_llm:
             return Target(is_excluded=True)
         by_host = next((vendor.provider for vendor in VENDORS if vendor.answers(host, authority, path)), None)
-        endpoint, model = _find_endpoint(path, said or rule.provider or by_host)
         provider = rule.provider or by_host
+        flavour = FLAVOURS[rule.flavour] if rule.flavour else None
+        endpoint, model = _find_endpoint(path, said or provider)
         if endpoint is None:
-            return Target(provider, FLAVOURS[rule.flavour] if rule.flavour else None)
-        is_common = endpoint.is_common and provider is None and rule.flavour is None
+            return Target(provider, flavour)
+        is_common = endpoint.is_common and provider is None and flavour is None
         return Target(
             provider=provider or (None if is_common else endpoint.provider),
-            flavour=FLAVOURS[rule.flavour] if rule.flavour else endpoint.flavour,
+            flavour=flavour or endpoint.flavour,
             model=model,
             streaming=endpoint.streaming,
             is_common=is_common,

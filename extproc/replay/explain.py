@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from extproc.codec.framing import SniffedBody, is_readable, media_type
+from extproc.codec.framing import is_readable, is_stream, media_type
 from extproc.errors import ExtractionError, Reason, Stage
 from extproc.providers import gemini_generate, openai_chat, tgi
 from extproc.providers.base import Flavour, clean_name, is_word
@@ -115,8 +115,8 @@ def _unreadable(error: ExtractionError, capture: Capture, limits: Limits) -> str
     headers = capture.request_headers if is_request else capture.response_headers
     if error == ExtractionError(Stage.RESPONSE_BODY, Reason.EMPTY) and capture.response is None:
         return "the capture does not hold the answer's body: save it with content"
-    body = SniffedBody(headers.get("content-type", ""), max_document_bytes=0, max_event_bytes=0)
-    name = "max_event_bytes" if body.is_labelled_stream and not is_request else "max_body_bytes"
+    is_of_events = not is_request and is_stream(headers.get("content-type", ""))
+    name = "max_event_bytes" if is_of_events else "max_body_bytes"
     coding = headers.get("content-encoding", "")
     rest = _REASONS.get(error.reason, f"could not be read ({error.reason.value})").format(
         type=_type(headers), coding=coding if is_word(coding) else "it has", limit=f"{name} ({getattr(limits, name)})"

@@ -7,9 +7,8 @@ interest is left there, as the sidecar leaves it. Must not know where captures a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
-from extproc.config.settings import Settings
 from extproc.errors import SettingsError
 from extproc.exchange import Exchange
 from extproc.providers.detect import Detector
@@ -55,11 +54,6 @@ def parse_split(text: str) -> Split:
     if text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS and int(text):
         return Split(size=int(text))
     raise SettingsError(f"--split: {text!r} is none of whole, lines or a number of bytes from 1")
-
-
-def limits_of(settings: Settings) -> Limits:
-    """Return the bounds of an exchange, which are settings by the same names."""
-    return Limits(**{each.name: getattr(settings, each.name) for each in fields(Limits)})
 
 
 def play(capture: Capture, observer: Observer, split: Split) -> UsageRecord:

@@ -19,7 +19,6 @@ from rich.progress import track
 
 from extproc.config.settings import Settings
 from extproc.errors import EXIT_FAILURE, DecodeError, Reason, SettingsError
-from extproc.providers.detect import Detector
 from extproc.replay.capture import Capture, CaptureError, Source
 from extproc.replay.check import check
 from extproc.replay.explain import explain
@@ -27,7 +26,7 @@ from extproc.replay.folders import find_folders
 from extproc.replay.har import find_entries
 from extproc.replay.jsonlines import JSONLinesReport
 from extproc.replay.outcome import Outcome, Report, Sum
-from extproc.replay.play import Observer, Split, limits_of, parse_split, play
+from extproc.replay.play import Observer, Split, parse_split, play
 from extproc.replay.table import TableReport
 
 _EXPECTED = "a HAR file, or a folder of captured exchanges (case.json, request.json and response.body in each)"
@@ -68,12 +67,12 @@ class Player:
         return Outcome(capture.name, record, explain(record, capture, self.observer), differences)
 
 
-def replay(path: Path, settings: Settings, detector: Detector, options: Options) -> int:
+def replay(path: Path, settings: Settings, observer: Observer, options: Options) -> int:
     """Play what is at `path` and tell of it; return the exit code: 0 if all could be played and is as expected, else 1.
 
     Raises SettingsError for a path that can't be read or is not what can be played, and for a split that is none.
     """
-    player = Player(Observer(limits_of(settings), detector), parse_split(options.split), options.is_checking)
+    player = Player(observer, parse_split(options.split), options.is_checking)
     sources = find_sources(path)
     report: Report = JSONLinesReport(settings, sys.stdout.buffer) if options.as_json else TableReport(_console())
     total = Sum()

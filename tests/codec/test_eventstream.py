@@ -9,10 +9,11 @@ from botocore.eventstream import EventStreamBuffer
 from hypothesis import given
 from hypothesis import strategies as st
 from support.chunks import byte_by_byte, splits
-from support.frames import chunk, event, exception, frame, header
+from support.frames import chunk, event, exception, frame
 
 from extproc.codec.eventstream import EventStreamDecoder
 from extproc.codec.payload import Payload
+from extproc.demo.mock.eventstream import encode_header
 from extproc.errors import DecodeError, Reason
 
 LOST = Payload(b"", lost=Reason.CORRUPT_FRAME)
@@ -172,4 +173,4 @@ def test_no_mutation_raises_anything_else(data: st.DataObject) -> None:
 
 def test_a_header_is_built_as_amazon_says() -> None:
     """Name length, name, type 7, value length, value."""
-    assert header(":a", "bc") == b"\2:a\7\0\2bc"
+    assert encode_header(":a", "bc") == b"\2:a\7\0\2bc"

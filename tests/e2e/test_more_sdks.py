@@ -13,8 +13,8 @@ from support import calls
 from support.clients import Clients
 from support.counters import Counters
 from support.gateway import Gateway
+from support.metered import assert_metered
 
-from extproc.demo.check import check_entry
 from extproc.demo.mock.server import MORE_PROVIDERS, MockProviders
 
 pytestmark = pytest.mark.e2e
@@ -86,20 +86,8 @@ def test_an_official_client_is_served_and_metered(
     providers: MockProviders,
 ) -> None:
     """Bytes as the provider sent them, metadata as it reported, counters moved by that much."""
-    counters = Counters(gateway, llm, model)
-    total = call(clients)
-    reply = providers.ledger[clients.request_id]
-    assert bytes(clients.recorder.body) == reply.body
-    assert reply.reported is not None
-    assert total == reply.reported.total_tokens
-    entry = gateway.entry(clients.request_id)
-    names = {"provider": llm, "model": model, "operation": operation, "streaming": streaming}
-    assert [str(difference) for difference in check_entry(entry, reply, names)] == []
-    # A client that knows the last event of its API may hang up behind it, before the end of the stream is through.
-    assert entry["flags"] in (("-", "DC") if streaming else ("-",))
-    # What a vendor that Bedrock alone counts for calls its content is not known.
-    assert ("time_to_first_token_ms" in entry["ai"]) is streaming
-    counters.assert_moved_once_by(reply)
+    names: dict[str, object] = {"provider": llm, "model": model, "operation": operation, "streaming": streaming}
+    assert_metered(call, names, clients, gateway, providers)
 
 
 ERRORS = [

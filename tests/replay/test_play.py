@@ -5,11 +5,10 @@ from dataclasses import replace
 import pytest
 from support.captures import CHUNK, COUNTS, capture, events
 
-from extproc.config.settings import Settings
 from extproc.errors import SettingsError
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
-from extproc.replay.play import Observer, Split, limits_of, parse_split, play
+from extproc.replay.play import Observer, Split, parse_split, play
 from extproc.usage import Completion, UsageSource
 
 OBSERVER = Observer(Limits(), Detector())
@@ -71,9 +70,3 @@ def test_a_request_without_an_answer_was_cancelled() -> None:
 def test_an_answer_without_a_body_ends(response: bytes | None) -> None:
     """Nothing is waited for."""
     assert play(capture(response=response), OBSERVER, Split()).completion is Completion.COMPLETE
-
-
-def test_the_limits_are_the_settings() -> None:
-    """All of them."""
-    assert limits_of(Settings()) == Limits()
-    assert limits_of(Settings(max_body_bytes=2048)) == Limits(max_body_bytes=2048)

@@ -164,4 +164,4 @@ def test_a_path_without_captures_is_a_mistake(tmp_path: Path) -> None:
         with pytest.raises(SettingsError, match=f"x.har {said}; it has to be a HAR file, or a folder"):
             find_sources(tmp_path / "x.har")
     with pytest.raises(SettingsError, match=r"^--split"):
-        replay(tmp_path, Settings(), Detector(), Options(split="half"))
+        replay(tmp_path, Settings(), Observer(Limits(), Detector()), Options(split="half"))

@@ -10,6 +10,8 @@ from types import MappingProxyType
 
 import brotli
 
+from extproc.demo.mock.coding import CODINGS, start_zlib
+
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
@@ -46,13 +48,5 @@ ENCODERS: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType(
 
 def flushed_events(coding: str, events: list[bytes]) -> list[bytes]:
     """Return the events compressed as one body, each flushed so that it can be read on its own, and the body's end."""
-    if coding == "br":
-        br = brotli.Compressor()
-        return [*(br.process(event) + br.flush() for event in events), br.finish()]
-    if coding == "zstd":
-        zstandard = zstd.ZstdCompressor()
-        # Mode 1 ends a block, as FLUSH_BLOCK does.
-        return [*(zstandard.compress(event, 1) for event in events), zstandard.flush()]
-    window_bits = {"gzip": 31, "deflate": 15, "Deflate": -15}[coding]
-    deflate = zlib.compressobj(wbits=window_bits)
-    return [*(deflate.compress(event) + deflate.flush(zlib.Z_SYNC_FLUSH) for event in events), deflate.flush()]
+    code = start_zlib(-zlib.MAX_WBITS) if coding == "Deflate" else CODINGS[coding]()
+    return [*(code(event, False) for event in events), code(b"", True)]

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import struct
-import zlib
 from typing import Any
 
-
-def header(name: str, value: str) -> bytes:
-    """Return one header with a string value (type 7)."""
-    return bytes([len(name)]) + name.encode() + b"\7" + struct.pack(">H", len(value)) + value.encode()
+from extproc.demo.mock.eventstream import encode_block, encode_header
 
 
 def frame(payload: bytes, raw_headers: bytes = b"", **headers: str) -> bytes:
     """Return one frame with both checksums; `event_type="metadata"` stands for the header `:event-type`."""
-    encoded = raw_headers + b"".join(header(f":{name.replace('_', '-')}", value) for name, value in headers.items())
-    prelude = struct.pack(">II", 16 + len(encoded) + len(payload), len(encoded))
-    message = prelude + struct.pack(">I", zlib.crc32(prelude)) + encoded + payload
-    return message + struct.pack(">I", zlib.crc32(message))
+    encoded = (encode_header(f":{name.replace('_', '-')}", value) for name, value in headers.items())
+    return encode_block(raw_headers + b"".join(encoded), payload)
 
 
 def event(name: str, document: Any) -> bytes:

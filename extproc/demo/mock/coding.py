@@ -25,7 +25,8 @@ Coder = Callable[[bytes, bool], bytes]
 _GZIP_WINDOW_BITS = 16 + zlib.MAX_WBITS
 
 
-def _start_zlib(window_bits: int) -> Coder:
+def start_zlib(window_bits: int) -> Coder:
+    """Return a coder of DEFLATE in the wrapper that zlib's window bits stand for."""
     compressor = zlib.compressobj(wbits=window_bits)
 
     def code(part: bytes, is_last: bool) -> bytes:
@@ -55,8 +56,8 @@ def _start_zstd() -> Coder:
 
 CODINGS = MappingProxyType(
     {
-        "gzip": lambda: _start_zlib(_GZIP_WINDOW_BITS),
-        "deflate": lambda: _start_zlib(zlib.MAX_WBITS),
+        "gzip": lambda: start_zlib(_GZIP_WINDOW_BITS),
+        "deflate": lambda: start_zlib(zlib.MAX_WBITS),
         "br": _start_brotli,
         "zstd": _start_zstd,
     }

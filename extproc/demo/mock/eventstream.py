@@ -20,7 +20,11 @@ _FRAME_BYTES = 4 + 4 + 4 + 4
 
 def encode_message(headers: Mapping[str, str], payload: bytes) -> bytes:
     """Return one message: lengths, their CRC, headers, payload, and the CRC of all that."""
-    block = b"".join(_encode_header(name, value) for name, value in headers.items())
+    return encode_block(b"".join(encode_header(name, value) for name, value in headers.items()), payload)
+
+
+def encode_block(block: bytes, payload: bytes) -> bytes:
+    """Return one message whose headers are encoded already."""
     lengths = struct.pack(">II", _FRAME_BYTES + len(block) + len(payload), len(block))
     message = lengths + _checksum(lengths) + block + payload
     return message + _checksum(message)
@@ -32,7 +36,8 @@ def encode_event(event_type: str, payload: bytes) -> bytes:
     return encode_message(headers, payload)
 
 
-def _encode_header(name: str, value: str) -> bytes:
+def encode_header(name: str, value: str) -> bytes:
+    """Return one header, whose value is a string."""
     key, text = name.encode(), value.encode()
     return struct.pack(">B", len(key)) + key + struct.pack(">BH", _STRING, len(text)) + text
 
