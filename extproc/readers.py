@@ -1,4 +1,4 @@
-"""The two directions of an exchange, each read as far as it can be.
+"""The response of an exchange, read as far as it can be.
 
 Owns: bodies through their content coding, their framing and their flavour, and what becomes of bytes that are not what
 they should be: the body is read no further, the reason is kept, nothing is raised. Must not know phases, settlement or
@@ -7,25 +7,23 @@ what is done with the result.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import msgspec
+import orjson
 
 from extproc.codec.content import ContentDecoder, content_decoder
-from extproc.codec.document import Members, WholeDocument, decode_document
-from extproc.codec.framing import SniffedBody, is_readable
-from extproc.codec.multipart import FormFields, boundary_of
-from extproc.codec.payload import BOM, Framing, Payload
+from extproc.codec.document import MAX_HELD_BYTES, decode_document
+from extproc.codec.framing import SniffedBody, is_stream
+from extproc.codec.payload import Framing, Payload
+from extproc.codec.sse import split_plain
 from extproc.errors import DecodeError, ExtractionError, Reason, Stage
 from extproc.providers.answer import DocumentReader
-from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS, UNNAMED_ERROR, is_word
-from extproc.providers.counts import JSONObject
-
-_REQUEST_MEMBERS = Members(REQUEST_MEMBERS, REQUEST_INPUTS)
-
-# Of a JSON object: a brace, a byte order mark, or gzip's own mark.
-_FIRST_BYTES = (b"{", BOM[:1], b"\x1f")
+from extproc.providers.base import UNNAMED_ERROR, is_word
 
 # OpenAI ends its streams with this data, and so does everybody who is compatible.
 _DONE = b"[DONE]"
@@ -35,6 +33,12 @@ _MAX_LOST_EVENTS = 1000
 
 # Servers that have no error object of their own put what went wrong under this event name.
 _ERROR_EVENT = UNNAMED_ERROR
+_ERROR_EVENT_BYTES = _ERROR_EVENT.encode()
+
+
+@cache
+def _decoder_of(shape: type[msgspec.Struct]) -> msgspec.json.Decoder[msgspec.Struct]:
+    return msgspec.json.Decoder(shape)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +72,7 @@ class ExtractionErrors:
         return tuple(self._seen)
 
 
-class _Body:
+class Body:
     """A body on its way through its content coding and its framing."""
 
     __slots__ = ("_decoder", "_framing")
@@ -78,95 +82,14 @@ class _Body:
         self._framing = framing
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
+        """Yield the payloads that `chunk` completes."""
         for piece in self._decoder.feed(chunk):
             yield from self._framing.feed(piece)
 
     def finish(self) -> Iterator[Payload]:
+        """Yield what the end of the body completes."""
         yield from self._framing.finish()
         self._decoder.finish()
-
-
-class _Form:
-    """A form as a framing: its one document has the members that are read of a request, as its fields say them."""
-
-    is_sequence = False
-
-    def __init__(self, boundary: bytes) -> None:
-        self._fields = FormFields(boundary, REQUEST_MEMBERS)
-
-    def feed(self, chunk: bytes) -> Iterator[Payload]:
-        self._fields.feed(chunk)
-        return iter(())
-
-    def finish(self) -> Iterator[Payload]:
-        document: dict[str, str | bool] = dict(self._fields.fields)
-        if "stream" in document:
-            document["stream"] = self._fields.fields["stream"].strip().lower() == "true"
-        if not document:
-            self._fields.finish()
-        # Behind the fields there may be a file of which Envoy's buffer holds only the start.
-        yield Payload(json.dumps(document).encode())
-
-
-class RequestReader:
-    """Reads a request body to its document. `is_lost` says that there may have been one, and it could not be read."""
-
-    __slots__ = ("_body", "_content_type", "_errors", "_is_form", "_started", "is_lost")
-
-    def __init__(self, headers: Mapping[str, str], limits: Limits, errors: ExtractionErrors) -> None:
-        self._errors = errors
-        self._content_type = headers.get("content-type", "")
-        self._started = False
-        self._body: _Body | None = None
-        self.is_lost = False
-        boundary = boundary_of(self._content_type)
-        self._is_form = boundary is not None
-        try:
-            decoder = content_decoder(headers.get("content-encoding", ""))
-        except DecodeError as error:
-            self._give_up(error.reason)
-        else:
-            self._body = _Body(decoder, WholeDocument(limits.max_body_bytes) if boundary is None else _Form(boundary))
-
-    @property
-    def has_started(self) -> bool:
-        """Whether any of the body but white space was seen."""
-        return self._started
-
-    def feed(self, chunk: bytes) -> None:
-        """Take a chunk of the body."""
-        if self._body is None or not chunk:
-            return
-        first_byte = b"" if self._started else chunk.lstrip()[:1]
-        if first_byte:
-            self._started = True
-            if not self._may_be_readable(first_byte):
-                self._give_up(Reason.CONTENT_TYPE)
-                return
-        try:
-            list(self._body.feed(chunk))  # run to its end; a whole document has no payload before its own
-        except DecodeError as error:
-            self._give_up(error.reason)
-
-    def finish(self) -> JSONObject | None:
-        """Return what is of interest in the document, if the body was one and is an object."""
-        body, self._body = self._body, None
-        document: JSONObject | None = None
-        try:
-            for payload in body.finish() if body else ():
-                document = _REQUEST_MEMBERS.decode(payload.data)
-        except DecodeError as error:
-            self._give_up(error.reason)
-        return document
-
-    def _may_be_readable(self, first_byte: bytes) -> bool:
-        """Say whether the body is worth reading. curl -d says "form" of JSON, so the first byte is asked too."""
-        return self._is_form or is_readable(self._content_type) or first_byte in _FIRST_BYTES
-
-    def _give_up(self, reason: Reason) -> None:
-        self._body = None
-        self._errors.add(Stage.REQUEST_BODY, reason)
-        self.is_lost = reason not in (Reason.EMPTY, Reason.CONTENT_TYPE)
 
 
 class ResponseReader:
@@ -175,37 +98,42 @@ class ResponseReader:
     `first_token_at` is when the first token of a stream came. `is_cut_off` says that the body stopped in the middle.
     """
 
-    __slots__ = ("_body", "_documents", "_errors", "_events_lost", "_framing", "first_token_at", "is_cut_off")
+    __slots__ = ("_body", "_content_type", "_decode_quiet", "_documents", "_errors", "_events_lost", "_framing",
+                 "_is_over", "_is_plain", "_limits", "first_token_at", "is_cut_off")  # fmt: skip
 
     def __init__(
         self, headers: Mapping[str, str], documents: DocumentReader, limits: Limits, errors: ExtractionErrors
     ) -> None:
-        content_type = headers.get("content-type", "")
+        self._content_type = headers.get("content-type", "")
         self._documents = documents
         self._errors = errors
-        self._framing = SniffedBody(
-            content_type, max_document_bytes=limits.max_body_bytes, max_event_bytes=limits.max_event_bytes
-        )
-        self._body: _Body | None = None
+        self._limits = limits
+        # Most bodies are one document in one chunk, which needs neither of these.
+        self._body: Body | None = None
+        self._framing: SniffedBody | None = None
+        self._is_over = False
+        # Set as long as the next chunk may hold nothing but events that say nothing new.
+        self._decode_quiet: Callable[[bytes], object] | None = None
         self._events_lost = 0
         self.first_token_at: float | None = None
         self.is_cut_off = False
-        try:
-            self._body = _Body(content_decoder(headers.get("content-encoding", "")), self._framing)
-        except DecodeError as error:
-            self._give_up(error.reason)
+        coding = headers.get("content-encoding", "")
+        self._is_plain = not coding
+        if coding:
+            self._open(coding)
 
     @property
     def is_labelled_stream(self) -> bool:
         """Whether the response calls itself a stream, which is known before its first byte."""
-        return self._framing.is_labelled_stream
+        return is_stream(self._content_type)
 
     @property
     def is_stream(self) -> bool:
         """Whether the answer is a stream: documents one by one. An array of them is one where its API streams so."""
+        if self._framing is None or not self._framing.is_sequence:
+            return False
         flavour = self._documents.flavour
-        is_other_array = self._framing.is_array and (flavour is None or not flavour.streams_arrays)
-        return self._framing.is_sequence and not is_other_array
+        return not self._framing.is_array or (flavour is not None and flavour.streams_arrays)
 
     @property
     def lacks_end_mark(self) -> bool:
@@ -213,16 +141,32 @@ class ResponseReader:
         flavour = self._documents.flavour
         return self.is_stream and flavour is not None and flavour.marks_end and not self._documents.is_complete
 
+    def read_whole(self, chunk: bytes, now: float) -> None:
+        """Take a body that comes in one chunk: what `feed` and `finish` do."""
+        document = self._decode_whole(chunk) if self._body is None and not self._is_over else None
+        if document is None:
+            self.feed(chunk, now)
+            self.finish(now)
+            return
+        self._is_over = True
+        self._read_document(document, now)
+
     def feed(self, chunk: bytes, now: float) -> bool:
         """Take a chunk of the body; say whether it told anything new."""
-        if self._body is None or not chunk:
+        if self._is_over or not chunk or (self._decode_quiet is not None and self._is_quiet(chunk, self._decode_quiet)):
             return False
         was_stream = self.is_stream
-        return self._read(self._body.feed(chunk), now) or was_stream != self.is_stream
+        body = self._body or self._open("")
+        told = body is not None and self._read(body.feed(chunk), now)
+        self._decode_quiet = self._find_quiet()
+        return told or was_stream != self.is_stream
 
     def finish(self, now: float) -> None:
         """Take note that the body has ended as it should."""
-        body, self._body = self._body, None
+        if self._is_over:
+            return
+        body = self._body or self._open("")
+        self._is_over, self._body = True, None
         if body is not None:
             self._read(body.finish(), now)
 
@@ -233,12 +177,55 @@ class ResponseReader:
         the stream does.
         """
         body, self._body = self._body, None
-        if body is None or (self._framing.is_sequence and not self._framing.is_array):
+        self._is_over = True
+        if body is None or self._framing is None or (self._framing.is_sequence and not self._framing.is_array):
             return
         with suppress(DecodeError):
             for payload in body.finish():
                 self._read_payload(payload, now)
             self._documents.is_complete = self._documents.is_complete or self._framing.is_array
+
+    def _open(self, coding: str) -> Body | None:
+        self._framing = SniffedBody(
+            self._content_type,
+            max_document_bytes=self._limits.max_body_bytes,
+            max_event_bytes=self._limits.max_event_bytes,
+        )
+        try:
+            self._body = Body(content_decoder(coding), self._framing)
+        except DecodeError as error:
+            self._give_up(error.reason)
+        return self._body
+
+    def _decode_whole(self, chunk: bytes) -> Any:
+        """Return the document that a whole body is; None where it takes a closer look to tell."""
+        is_large = len(chunk) > min(MAX_HELD_BYTES, self._limits.max_body_bytes)
+        if not self._is_plain or is_large or chunk[:1] != b"{" or self.is_labelled_stream:
+            return None
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(chunk)
+        return None
+
+    def _find_quiet(self) -> Callable[[bytes], object] | None:
+        """Return what decodes events that say nothing new, and no others; None as long as any event may say it."""
+        shape = self._documents.quiet
+        if shape is None or not self._is_plain or self._framing is None or not self._framing.is_between_events:
+            return None
+        return _decoder_of(shape).decode
+
+    def _is_quiet(self, chunk: bytes, decode: Callable[[bytes], object]) -> bool:
+        """Say whether a chunk holds nothing but whole events that say nothing new."""
+        events = split_plain(chunk) if len(chunk) <= self._limits.max_event_bytes else None
+        if events is None:
+            return False
+        try:
+            for name, data in events:
+                if name == _ERROR_EVENT_BYTES:
+                    return False
+                decode(data)
+        except (msgspec.MsgspecError, RecursionError):
+            return False
+        return True
 
     def _read(self, payloads: Iterator[Payload], now: float) -> bool:
         told = False
@@ -259,19 +246,40 @@ class ResponseReader:
             told = not documents.is_complete
             documents.is_complete = True
             return told
+        if self._says_nothing(payload):
+            return False
         try:
             document = decode_document(payload.data)
         except DecodeError as error:
-            if not self._framing.is_sequence:
+            if not self._is_sequence:
                 raise
             return self._lose(payload, error.reason)
+        return self._read_document(document, now) | self._name_error(payload)
+
+    @property
+    def _is_sequence(self) -> bool:
+        return self._framing is not None and self._framing.is_sequence
+
+    def _says_nothing(self, payload: Payload) -> bool:
+        """Say of one event what `_is_quiet` says of a chunk: how events are cut must not change what is read."""
+        shape = self._documents.quiet
+        if shape is None or not self._is_sequence or payload.event == _ERROR_EVENT:
+            return False
+        with suppress(msgspec.MsgspecError, RecursionError):
+            _decoder_of(shape).decode(payload.data)
+            return True
+        return False
+
+    def _read_document(self, document: Any, now: float) -> bool:
+        documents = self._documents
         told = documents.read(document)
-        documents.is_complete = documents.is_complete or not self._framing.is_sequence
+        if not self._is_sequence:
+            documents.is_complete = True
+        elif self.first_token_at is None and documents.has_content:
+            self.first_token_at = now
         if documents.malformed:
             self._errors.add(Stage.RESPONSE_BODY, Reason.MALFORMED_COUNT)
-        if self.first_token_at is None and documents.has_content and self._framing.is_sequence:
-            self.first_token_at = now
-        return self._name_error(payload) or told
+        return told
 
     def _lose(self, payload: Payload, reason: Reason) -> bool:
         """Take note of an event that is no JSON, or too large. The framing is intact, so only this one is lost."""
@@ -292,7 +300,7 @@ class ResponseReader:
         return True
 
     def _give_up(self, reason: Reason) -> None:
-        self._body = None
+        self._is_over, self._body = True, None
         self._errors.add(Stage.RESPONSE_BODY, reason)
         self.is_cut_off = reason is Reason.TRUNCATED
         self._documents.lose()

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 from support.chunks import byte_by_byte, splits
 from support.codings import ENCODERS
 from support.exchanges import DETECTOR, LIMITS, Case, load_case, play
@@ -49,7 +49,7 @@ def errors_of(record: UsageRecord) -> list[tuple[Stage, Reason]]:
 
 
 def are_counts(record: UsageRecord) -> bool:
-    values = dataclasses.astuple(record.usage) if record.usage else ()
+    values = astuple(record.usage) if record.usage else ()
     return all(value is None or (type(value) is int and value >= 0) for value in values)
 
 

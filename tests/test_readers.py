@@ -8,7 +8,8 @@ from extproc.errors import Reason, Stage
 from extproc.providers import openai_chat
 from extproc.providers.answer import DocumentReader
 from extproc.providers.shapes import detect_response
-from extproc.readers import ExtractionErrors, Limits, RequestReader, ResponseReader
+from extproc.readers import ExtractionErrors, Limits, ResponseReader
+from extproc.request_reader import RequestReader
 from extproc.usage import TokenUsage
 
 EVENT = b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'

@@ -7,7 +7,9 @@ interest is left there, as the sidecar leaves it. Must not know where captures a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from extproc.errors import SettingsError
 from extproc.exchange import Exchange
