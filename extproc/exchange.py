@@ -17,8 +17,9 @@ from extproc.providers.base import UNNAMED_ERROR, RequestFacts
 from extproc.providers.counts import JSONObject
 from extproc.providers.detect import Detector, Target, read_llm_request
 from extproc.providers.shapes import detect_response
-from extproc.readers import ExtractionErrors, Limits, ResponseReader
+from extproc.readers import ExtractionErrors, Limits
 from extproc.request_reader import RequestReader
+from extproc.response_reader import ResponseReader
 from extproc.usage import Completion, UsageRecord, UsageSource
 
 _FIRST_ERROR_STATUS = 400
@@ -190,9 +191,9 @@ class Exchange:
             return False
         return 0 < expected <= self._limits.max_whole_response_bytes
 
-    def snapshot(self, now: float) -> UsageRecord:
-        """Return the record: the final one, or what it would be if the exchange were cut off now."""
-        return self.record or self._build_record(Completion.CANCELLED, now)
+    def snapshot(self) -> UsageRecord:
+        """Return the record: the final one, or what it would be if the exchange were cut off, without its duration."""
+        return self.record or self._build_record(Completion.CANCELLED, self._started_at)
 
     def _end_request(self) -> None:
         request, self._request = self._request, None
@@ -295,8 +296,5 @@ class Exchange:
     def _usage_source(self, completion: Completion) -> UsageSource:
         if self._documents.usage is None:
             return UsageSource.NONE
-        if self._documents.may_lack_usage:
-            return UsageSource.PARTIAL
-        if completion is Completion.COMPLETE or self._documents.is_complete:
-            return UsageSource.REPORTED
-        return UsageSource.PARTIAL
+        is_all = completion is Completion.COMPLETE or self._documents.is_complete
+        return UsageSource.REPORTED if is_all and not self._documents.may_lack_usage else UsageSource.PARTIAL

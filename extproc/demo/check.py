@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from msgspec.structs import asdict
 from prometheus_client.parser import text_string_to_metric_families
 
 from extproc.demo.mock.reply import Reply

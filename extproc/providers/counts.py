@@ -60,21 +60,20 @@ class Counts:
         value: Any = self._fields.get(name)
         if detail is not None:
             value = value.get(detail) if type(value) is dict else None
-        count = value if type(value) is int and 0 <= value <= MAX_TOKENS else to_count(value)
-        if (count is None and value is not None) or (self._refused and self._is_refused(name, detail)):
+        if self._refused and ((name,) if detail is None else (name, detail)) in self._refused:
             self.malformed = True
+        if value is None or (type(value) is int and 0 <= value <= MAX_TOKENS):
+            return value
+        count = to_count(value)
+        self.malformed = self.malformed or count is None
         return count
 
     def first(self, *paths: tuple[str] | tuple[str, str]) -> int | None:
         """Return the first count that is there, of a count that has several names."""
         for path in paths:
-            count = self.get(*path)
-            if count is not None:
+            if path[0] in self._fields and (count := self.get(*path)) is not None:
                 return count
         return None
-
-    def _is_refused(self, name: str, detail: str | None) -> bool:
-        return ((name,) if detail is None else (name, detail)) in self._refused
 
 
 class UsageFields:
@@ -93,7 +92,7 @@ class UsageFields:
     def report(self, reported: JSONObject) -> None:
         """Take one usage object into account."""
         for name, value in reported.items():
-            if not self._has_room(self.fields, name):
+            if name not in self.fields and not self._has_room(self.fields, name):
                 continue
             if type(value) is int and 0 <= value <= MAX_TOKENS and not isinstance(self.fields.get(name), dict):
                 self.fields[name] = value
@@ -113,7 +112,7 @@ class UsageFields:
         if not isinstance(details, dict):
             details = self.fields[name] = {}
         for detail, value in reported.items():
-            if not self._has_room(details, detail):
+            if detail not in details and not self._has_room(details, detail):
                 continue
             if type(value) is int and 0 <= value <= MAX_TOKENS:
                 details[detail] = value
@@ -130,8 +129,6 @@ class UsageFields:
             fields[name] = False if count is None else count
 
     def _has_room(self, fields: Mapping[str, Any], name: str) -> bool:
-        if name in fields:
-            return True
         if len(fields) >= MAX_USAGE_FIELDS:
             self.is_full = True
             return False

@@ -103,7 +103,10 @@ def count_embeddings(counts: Counts) -> TokenUsage:
 
 def _reported_usage(document: JSONObject, choices: Sequence[JSONObject]) -> JSONObject | None:
     """Return the usage object: at the top, in Groq's extension, or with Moonshot in the last choice of a stream."""
-    places = (document, object_at(document, "x_groq"), *choices)
+    usage = document.get("usage")
+    if isinstance(usage, dict):
+        return usage
+    places = (object_at(document, "x_groq"), *choices)
     return next((place["usage"] for place in places if isinstance(place.get("usage"), dict)), None)
 
 

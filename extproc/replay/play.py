@@ -68,7 +68,7 @@ def play(capture: Capture, observer: Observer, split: Split) -> UsageRecord:
         if exchange.is_detachable:
             break
     exchange.close(Completion.COMPLETE if exchange.is_detachable else Completion.CANCELLED, _NOW)
-    return replace(exchange.snapshot(_NOW), time_to_first_token_seconds=None)
+    return replace(exchange.snapshot(), time_to_first_token_seconds=None)
 
 
 def _phases(exchange: Exchange, capture: Capture, split: Split) -> Iterator[None]:
