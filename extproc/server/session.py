@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from extproc import semconv
 from extproc.errors import DecodeError, Reason, Stage
@@ -21,6 +21,7 @@ from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.sinks.base import UsageSink
 from extproc.usage import Completion, UsageRecord
+from extproc.wire.ai import read_request_info, read_token_usage
 from extproc.wire.envoy import (
     CONTINUE,
     Metadata,
@@ -34,7 +35,10 @@ from extproc.wire.envoy import (
     read_headers,
     read_modes,
 )
+from extproc.wire.ext_proc_pb2 import Metadata as MetadataContext
 from extproc.wire.ext_proc_pb2 import ProcessingRequest
+
+T = TypeVar("T")
 
 
 class ServerObserver(Protocol):
@@ -84,8 +88,8 @@ class Session:
     the rest of the exchange through without asking.
     """
 
-    __slots__ = ("_exchange", "_is_broken", "_messages", "_modes", "_processor", "_published", "_revision", "_settled",
-                 "detached")  # fmt: skip
+    __slots__ = ("_exchange", "_is_broken", "_knows_request", "_knows_usage", "_messages", "_modes", "_processor",
+                 "_published", "_revision", "_settled", "detached")  # fmt: skip
 
     def __init__(self, processor: Processor, exchange: Exchange) -> None:
         self._processor = processor
@@ -96,6 +100,8 @@ class Session:
         self._revision = 0
         self._settled = False
         self._is_broken = False
+        self._knows_request = False
+        self._knows_usage = False
         self.detached = False
 
     def receive(self, message: bytes, now: float) -> bytes | None:
@@ -124,6 +130,8 @@ class Session:
 
     def _advance(self, phase: Phase, request: ProcessingRequest, now: float) -> bytes:
         """Take the exchange one phase further; return what there is to add to the reply, as bytes."""
+        if request.HasField("metadata_context"):
+            self._take_native(request.metadata_context)
         self._feed(phase, request, now)
         if self._exchange.is_detachable and not self._modes.echoed:
             # Not with chunks to echo: those already on their way would be lost with the stream.
@@ -135,6 +143,22 @@ class Session:
             self._exchange.asked_for_whole_response = True
             return news + self._modes.whole_response
         return news
+
+    def _take_native(self, metadata: MetadataContext) -> None:
+        """Take what Envoy itself has read of the exchange, once, where its configuration forwards it."""
+        if not self._knows_request and (asked := self._decoded(read_request_info, metadata)) is not None:
+            self._knows_request = True
+            self._exchange.native_request(asked)
+        if not self._knows_usage and (used := self._decoded(read_token_usage, metadata)) is not None:
+            self._knows_usage = True
+            self._exchange.native_usage(used)
+
+    def _decoded(self, read: Callable[[MetadataContext], T | None], metadata: MetadataContext) -> T | None:
+        try:
+            return read(metadata)
+        except DecodeError as error:
+            self._processor.observer.message_failed(Stage.MESSAGE, error.reason)
+            return None
 
     def _feed(self, phase: Phase, request: ProcessingRequest, now: float) -> None:
         exchange = self._exchange

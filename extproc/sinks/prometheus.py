@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from extproc.errors import Reason, Stage
 from extproc.sinks.labels import BoundedLabels
-from extproc.usage import UsageRecord
+from extproc.usage import NativeCheck, UsageRecord
 
 LABELS = ("llm", "model")
 
@@ -109,6 +109,14 @@ class ServerMetrics:
             ["stage", "reason"],
             registry=registry,
         )
+        self._native = Counter(
+            "extproc_native_usage",
+            "Exchanges whose usage Envoy had read itself, by how that compares with what was read here",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in NativeCheck:
+            self._native.labels(outcome.value)
         self._sink_errors = Counter("extproc_sink_errors", "Records a sink failed to take", ["sink"], registry=registry)
 
     def emit(self, record: UsageRecord) -> None:
@@ -117,6 +125,8 @@ class ServerMetrics:
             self._exchanges.labels(record.completion.value).inc()
         else:
             self._skipped.inc()
+        if record.native_check is not None:
+            self._native.labels(record.native_check.value).inc()
         for error in record.extraction_errors:
             self._errors.labels(error.stage.value, error.reason.value).inc()
 
