@@ -17,7 +17,7 @@ MODULES = sorted(
 NAMES = [path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in MODULES]
 
 # Each room, and the rooms below it that it may know. What is not named here may know everything.
-VOCABULARY = {"extproc.errors", "extproc.usage", "extproc.semconv"}
+VOCABULARY = {"extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native"}
 CODEC = VOCABULARY | {"extproc.codec"}
 PROVIDERS = VOCABULARY | {"extproc.providers"}
 READERS = CODEC | PROVIDERS | {"extproc.readers"}
@@ -25,6 +25,7 @@ HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
 EXCHANGE = READERS | HEADERS | {"extproc.exchange"}
 ROOMS = {
     "extproc.errors": set(),
+    "extproc.native": set(),
     "extproc.semconv": set(),
     "extproc.usage": {"extproc.errors"},
     "extproc.codec": CODEC,
@@ -44,8 +45,8 @@ ROOMS = {
 }
 
 # The rooms that only compute know no way to do anything else.
-PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.codec", "extproc.providers", "extproc.headers",
-        "extproc.readers", "extproc.exchange")  # fmt: skip
+PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native", "extproc.codec", "extproc.providers",
+        "extproc.headers", "extproc.readers", "extproc.exchange")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
           "threading", "random", "pathlib", "datetime", "envoy_data_plane"}  # fmt: skip
 
@@ -72,6 +73,7 @@ TESTED_ELSEWHERE = {
     "extproc.demo.show": "tests/e2e/test_demo.py",
     "extproc.demo.stack": "tests/e2e/test_faults.py",
     "extproc.errors": "tests/test_exchange.py",
+    "extproc.native": "tests/wire/test_ai.py",
     "extproc.sinks.base": "tests/server/test_session.py",
 }
 
