@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import Message
 from google.protobuf.struct_pb2 import Struct, Value
+from google.protobuf.wrappers_pb2 import BoolValue, UInt64Value
 
 from extproc.errors import DecodeError, Reason
 from extproc.native import ExtractionStatus, NativeRequest, NativeUsage
@@ -24,6 +25,8 @@ REQUEST_INFO: Final = "envoy.ai.request_info"
 TOKEN_USAGE: Final = "envoy.ai.token_usage"  # noqa: S105 - a token of speech
 
 _PACKAGE = "envoy.data.ai.v3."
+
+_WRAPPERS = (UInt64Value, BoolValue)
 
 # More than any count has.
 _MAX_DIGITS = 18
@@ -84,14 +87,13 @@ def _fields_of(metadata: Metadata, namespace: str, kind: type[Message]) -> dict[
 
 def _read_message(message: Message) -> dict[str, Any]:
     """Return the fields of a message that are there. A wrapped value is its value, and may be 0."""
-    return {
-        field.name: value
-        if field.message_type is None
-        else value.value
-        if field.message_type.file.package == "google.protobuf"
-        else _read_message(value)
-        for field, value in message.ListFields()
-    }
+    return {field.name: _plain(value) for field, value in message.ListFields()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, _WRAPPERS):
+        return value.value
+    return _read_message(value) if isinstance(value, Message) else value
 
 
 def _read_struct(struct: Struct, fields: Iterable[Any]) -> dict[str, Any]:
