@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from extproc import semconv
 from extproc.providers.base import Flavour, ResponseFacts, error_type_of
 from extproc.providers.counts import Counts, JSONObject, UsageFields
-from extproc.usage import TokenUsage
+from extproc.usage import TokenUsage, UsageSource
 
 NO_USAGE = TokenUsage()
 
@@ -93,6 +93,13 @@ class DocumentReader:
         if self.model is None or not self.has_content or self._envelope is not None or self.flavour is None:
             return None
         return self.flavour.quiet
+
+    def usage_source(self, *, is_whole: bool) -> UsageSource:
+        """Return how far the usage can be trusted; `is_whole` says that all of the answer was seen."""
+        if self.usage is None:
+            return UsageSource.NONE
+        is_last = (is_whole or self.is_complete) and not self.may_lack_usage
+        return UsageSource.REPORTED if is_last else UsageSource.PARTIAL
 
     def lose(self, event: str = "") -> None:
         """Take note that a part of the answer could not be read: an event of that name, or who knows what."""

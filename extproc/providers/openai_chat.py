@@ -53,12 +53,9 @@ def count(counts: Counts) -> TokenUsage:
     prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
     total = counts.get("total_tokens")
     reasoning = counts.first(*_REASONING)
-    if prompt is not None and completion is not None and reasoning and total == prompt + completion + reasoning:
-        # xAI counts reasoning beside the completion; by the contract it belongs to it.
-        completion += reasoning
     return TokenUsage(
         prompt_tokens=prompt,
-        completion_tokens=completion,
+        completion_tokens=inclusive_completion(prompt, completion, reasoning, total),
         provider_total_tokens=total,
         cached_tokens=counts.first(*_CACHED),
         cache_creation_tokens=counts.first(*_CACHE_CREATION),
@@ -66,6 +63,15 @@ def count(counts: Counts) -> TokenUsage:
         audio_prompt_tokens=counts.get("prompt_tokens_details", "audio_tokens"),
         audio_completion_tokens=counts.get("completion_tokens_details", "audio_tokens"),
     )
+
+
+def inclusive_completion(
+    prompt: int | None, completion: int | None, reasoning: int | None, total: int | None
+) -> int | None:
+    """Return the completion with its reasoning, which xAI counts beside it: then only all three make up the total."""
+    if prompt is None or completion is None or not reasoning or total != prompt + completion + reasoning:
+        return completion
+    return completion + reasoning
 
 
 # Where servers put the same count; the first that is there stands.
