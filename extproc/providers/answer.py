@@ -26,15 +26,16 @@ class _ReportedUsage:
     __slots__ = ("_fields", "malformed", "usage")
 
     def __init__(self) -> None:
-        self._fields = UsageFields()
+        self._fields: UsageFields | None = None
         self.usage: TokenUsage | None = None
         self.malformed = False
 
     def report(self, flavour: Flavour, reported: JSONObject) -> None:
-        self._fields.report(reported)
-        counts = Counts(self._fields.fields, self._fields.refused)
+        fields = self._fields = self._fields or UsageFields()
+        fields.report(reported)
+        counts = Counts(fields.fields, fields.refused)
         usage = flavour.count(counts)
-        self.malformed = self.malformed or self._fields.is_full or counts.malformed
+        self.malformed = self.malformed or fields.is_full or counts.malformed
         if usage != NO_USAGE:
             self.usage = usage
 

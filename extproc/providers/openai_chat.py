@@ -31,8 +31,8 @@ from extproc.providers.base import (
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
-# The parts of a delta (or of a whole message) that carry what the model produced.
-_CONTENT_KEYS = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "audio")
+# The parts of a delta (or of a whole message) that carry what the model produced, beside `content`.
+_CONTENT_KEYS = ("reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "audio")
 
 
 def read_response(document: JSONObject) -> ResponseFacts:
@@ -44,7 +44,7 @@ def read_response(document: JSONObject) -> ResponseFacts:
         usage=_reported_usage(document, choices),
         finish_reason=first_word_at(choices, "finish_reason"),
         error_type=error_type_of(document),
-        has_content=any(_has_content(choice) for choice in choices),
+        has_content=any(map(_has_content, choices)),
     )
 
 
@@ -120,7 +120,7 @@ def _has_content(choice: JSONObject) -> bool:
     if choice.get("text"):  # legacy completions
         return True
     part = optional_object(choice, "delta") or optional_object(choice, "message") or EMPTY_OBJECT
-    return any(part.get(key) for key in _CONTENT_KEYS)
+    return bool(part.get("content")) or any(map(part.get, _CONTENT_KEYS))
 
 
 _COUNTED = "`usage`: prompt_tokens; completion_tokens"

@@ -18,7 +18,7 @@ from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from extproc.providers.base import clean_name
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
-from extproc.server.news import MetadataNews
+from extproc.server.news import MetadataNews, Published
 from extproc.sinks.base import UsageSink
 from extproc.usage import Completion, UsageRecord
 from extproc.wire.ai import read_request_info, read_token_usage
@@ -105,7 +105,7 @@ class Session:
         self._modes = NO_MODES
         self._messages: dict[str, int] = {}
         self._passes_over: Callable[[bytes], bool] | None = None
-        self._published: UsageRecord | None = None
+        self._published: Published | None = None
         self._revision = 0
         self._settled = False
         self._is_broken = False
@@ -230,8 +230,8 @@ class Session:
         record = self._exchange.record
         if record is not None:
             return self._processor.news.all_of(record)
-        published, self._published = self._published, self._exchange.snapshot()
-        return self._processor.news.since(published, self._published)
+        self._published = self._processor.news.since(self._published, self._exchange.snapshot())
+        return self._published.news
 
     def _break(self, error: Exception) -> None:
         """Read no more of the exchange after an exception nobody foresaw. It ends that, and nothing else."""
