@@ -32,8 +32,8 @@ _SHORT = re.compile(
     re.DOTALL,
 )
 
-# Up to what opens, closes or parts something.
-_LITERALS = re.compile(rb'[^"\[\]{}:]*+')
+# What opens, closes or parts something; what most often ends a long run of literals comes first.
+_STRUCTURE = (b"]", b"[", b'"', b"{", b"}", b":")
 
 # What a string can be cut behind: not in an escape, nor between the two halves of a surrogate pair.
 _WHOLE_ESCAPES = re.compile(
@@ -107,8 +107,7 @@ class Condenser:
 
     def _read_literals(self, chunk: bytes, position: int) -> int:
         """Return where to go on: where the literals end, or at the end of the chunk."""
-        match = _LITERALS.match(chunk, position)
-        end = match.end() if match else position
+        end = _end_of_literals(chunk, position)
         self._literals.hold(chunk[position:end])
         if end < len(chunk):
             self._keep(self._literals.take())
@@ -116,6 +115,18 @@ class Condenser:
 
     def _keep(self, part: bytes) -> None:
         hold(self._kept, part, self._max_bytes)
+
+
+def _end_of_literals(chunk: bytes, position: int) -> int:
+    """Return where a run of literals ends that goes on at `position`: at what opens, closes or parts something.
+
+    It may be a megabyte long. To look for one byte after the other takes a tenth of a regular expression's time.
+    """
+    end = len(chunk)
+    for mark in _STRUCTURE:
+        found = chunk.find(mark, position, end)
+        end = end if found < 0 else found
+    return end
 
 
 class _Literals:
