@@ -7,7 +7,7 @@ settlement or what is done with the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -48,7 +48,7 @@ class ResponseReader:
     """
 
     __slots__ = ("_body", "_content_type", "_decode_quiet", "_documents", "_errors", "_events_lost", "_framing",
-                 "_is_over", "_is_plain", "_limits", "first_token_at", "is_cut_off")  # fmt: skip
+                 "_is_between_events", "_is_over", "_is_plain", "_limits", "first_token_at", "is_cut_off")  # fmt: skip
 
     def __init__(
         self, headers: Mapping[str, str], documents: DocumentReader, limits: Limits, errors: ExtractionErrors
@@ -61,6 +61,7 @@ class ResponseReader:
         self._body: Body | None = None
         self._framing: SniffedBody | None = None
         self._is_over = False
+        self._is_between_events = False  # of an event stream without a coding
         # Set as long as the next chunk may hold nothing but events that say nothing new.
         self._decode_quiet: Callable[[bytes], object] | None = None
         self._events_lost = 0
@@ -105,10 +106,16 @@ class ResponseReader:
         if self._is_over or not chunk or self._is_quiet(chunk):
             return False
         was_stream = self.is_stream
-        body = self._body or self._open("")
-        told = body is not None and self._read(body.feed(chunk), now)
+        told = self._read(self._payloads_of(chunk), now)
+        self._is_between_events = self._is_plain and self._framing is not None and self._framing.is_between_events
         self._decode_quiet = self._find_quiet()
         return told or was_stream != self.is_stream
+
+    def _payloads_of(self, chunk: bytes) -> Iterable[Payload]:
+        if self._is_between_events and len(chunk) <= self._limits.max_event_bytes and (events := split_plain(chunk)):
+            return [Payload(data, name.decode("utf-8", "replace")) for name, data in events]
+        body = self._body or self._open("")
+        return body.feed(chunk) if body is not None else ()
 
     @property
     def passes_over(self) -> Callable[[bytes], bool] | None:
@@ -180,11 +187,9 @@ class ResponseReader:
     def _find_quiet(self) -> Callable[[bytes], object] | None:
         """Return what decodes events that say nothing new, and no others; None as long as any event may say it."""
         shape = self._documents.quiet
-        if shape is None or not self._is_plain or self._framing is None or not self._framing.is_between_events:
-            return None
-        return _decoder_of(shape).decode
+        return _decoder_of(shape).decode if shape is not None and self._is_between_events else None
 
-    def _read(self, payloads: Iterator[Payload], now: float) -> bool:
+    def _read(self, payloads: Iterable[Payload], now: float) -> bool:
         told = False
         try:
             for payload in payloads:

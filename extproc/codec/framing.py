@@ -93,8 +93,8 @@ class SniffedBody:
 
     @property
     def is_between_events(self) -> bool:
-        """Whether the body is an event stream of which the last event is complete, and nothing of the next has come."""
-        return isinstance(self._framing, SSEDecoder) and self._framing.is_between_events
+        """Whether the body is an event stream of which events have come, the last of them whole, and nothing else."""
+        return self._payloads_seen and isinstance(self._framing, SSEDecoder) and self._framing.is_between_events
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Yield the payloads that `chunk` completes."""
