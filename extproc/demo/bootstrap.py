@@ -45,10 +45,10 @@ class Upstream:
 class Bootstrap:
     """Envoy's configuration as a document to put addresses into."""
 
-    def __init__(self) -> None:
-        """Load envoy/envoy.yaml, from the installed package or from the source tree."""
-        packaged = files("extproc") / "_envoy" / "envoy.yaml"
-        source = Path(__file__).resolve().parents[2] / "envoy" / "envoy.yaml"
+    def __init__(self, file: str = "envoy.yaml") -> None:
+        """Load a file of envoy/, from the installed package or from the source tree."""
+        packaged = files("extproc") / "_envoy" / file
+        source = Path(__file__).resolve().parents[2] / "envoy" / file
         # Aliases in YAML are one object in memory; a copy through JSON makes them several, as Envoy sees them.
         text = packaged.read_text() if packaged.is_file() else source.read_text()
         self._document: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(text)))

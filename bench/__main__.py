@@ -1,0 +1,73 @@
+"""`python -m bench`: measure, show, write down; the work behind `make bench`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from rich.status import Status
+
+from bench.load import NATIVE
+from bench.matrix import Plan, run_matrix
+from bench.measure import WORKLOADS
+from bench.results import Results, describe_machine
+from bench.subjects import ROOT, SUBJECTS, Upstream
+from bench.terminal import show
+from extproc.demo.terminal import build_console
+from extproc.errors import EXIT_FAILURE, EXIT_INTERRUPTED, ExtprocError
+
+_FULL_ROUNDS, _FULL_SECONDS = 3, 2.0
+_QUICK_ROUNDS, _QUICK_SECONDS = 1, 0.5
+_QUICK_WORKLOADS = ("json", "sse-8", "sse-512", "paced-64")
+
+
+def main() -> None:
+    """Run the benchmark; exit with 1 if something that had to hold did not."""
+    options = _parse()
+    os.chdir(ROOT)  # the floor is a module of this package
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_FAILURE))
+    try:
+        results = _run(options)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)
+    except ExtprocError as error:
+        sys.exit(f"bench: {error}")
+    options.output.write_text(json.dumps(results.as_document(), indent=1) + "\n")
+    is_right = results.failed == 0 and all(outcome.is_right for outcome in results.scenarios.values())
+    sys.exit(0 if is_right else EXIT_FAILURE)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description="What metering costs, measured side by side.")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, in under two minutes")
+    parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", "0")), metavar="N")
+    parser.add_argument("--seconds", type=float, default=0.0, help="how long a window is")
+    parser.add_argument("--output", type=Path, default=ROOT / "bench-results.json", metavar="FILE")
+    options = parser.parse_args()
+    if not (NATIVE / "load").is_file():
+        parser.error("the load generator is not built: run `make bench`")
+    options.output = options.output.absolute()
+    options.rounds = options.rounds or (_QUICK_ROUNDS if options.quick else _FULL_ROUNDS)
+    options.seconds = options.seconds or (_QUICK_SECONDS if options.quick else _FULL_SECONDS)
+    return options
+
+
+def _run(options: argparse.Namespace) -> Results:
+    console = build_console()
+    skipped = {subject.name: subject.missing for subject in SUBJECTS if subject.missing}
+    subjects = [subject for subject in SUBJECTS if subject.name not in skipped]
+    workloads = [each for each in WORKLOADS if not options.quick or each.name in _QUICK_WORKLOADS]
+    plan = Plan(subjects, workloads, options.rounds, options.seconds)
+    with Status("starting", console=console) as status, Upstream() as upstream:
+        rounds = run_matrix(plan, upstream, status.update)
+    results = Results(describe_machine(), rounds, skipped)
+    show(console, results)
+    return results
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""One window of one subject under one workload: what came back, and what it took.
+
+Owns: the workloads, and that what is divided by each other belongs together. CPU time is read before the first exchange
+and after the last, so that every exchange is in it whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from bench.load import Load, LoadReport, run_load
+from bench.processes import Memory
+from bench.subjects import Running
+
+_WARM_UP_SECONDS = 0.15
+_FIRST_WARM_UP_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A kind of traffic. `load.seconds` is put in when it is run."""
+
+    name: str
+    load: Load
+    warm_up: str  # the workload of the load generator that opens connections and fills caches
+
+
+def _workload(name: str, answer: str, connections: int, interval_us: int = 0, ramp_ms: int = 0) -> Workload:
+    load = Load(answer, connections, 0.0, interval_us=interval_us, ramp_ms=ramp_ms)
+    return Workload(name, load, "sse-8" if answer.startswith("sse-") else answer)
+
+
+# Streams of events are paced, below what the machine can take. A stream that comes faster than the sidecar answers for
+# its headers is held by Envoy meanwhile and handed over in few large pieces: the faster subject then gets more
+# messages, and nothing can be compared.
+WORKLOADS = (
+    _workload("json", "json", 16),
+    _workload("sse-8", "sse-8", 4, 2_000),
+    _workload("sse-64", "sse-64", 4, 2_000),
+    _workload("sse-512", "sse-512", 4, 2_000),
+    _workload("embeddings", "embeddings", 4),
+    _workload("mixed", "mixed", 32, 1_000),
+    # As fast as Envoy reads.
+    _workload("burst-64", "sse-64", 16),
+    # Where time is what is measured: one stream, and 64 that do not start together.
+    _workload("paced-1", "sse-64", 1, 2_000),
+    _workload("paced-64", "sse-32", 64, 32_000, 1_000),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What one window showed."""
+
+    report: LoadReport
+    sidecar_cpu_seconds: float
+    envoy_cpu_seconds: float
+    messages: int
+    phases: Mapping[str, int] = field(default_factory=dict)
+    memory: Memory = field(default_factory=lambda: Memory(0, 0))
+
+    def per_exchange(self, amount: float) -> float:
+        """Return an amount of the whole window as one of each exchange. Raises ZeroDivisionError if there was none."""
+        return amount / self.report.requests
+
+
+def warm_up(running: Running) -> None:
+    """Have a subject do a bit of everything."""
+    run_load(Load("mixed", 16, _FIRST_WARM_UP_SECONDS), running.port)
+
+
+def measure(running: Running, workload: Workload, seconds: float) -> Sample:
+    """Measure a window of so many seconds, and what was under way at its end."""
+    run_load(Load(workload.warm_up, workload.load.connections, _WARM_UP_SECONDS), running.port)
+    phases, messages, used = running.phases(), running.messages(), running.used()
+    report = run_load(replace(workload.load, seconds=seconds), running.port)
+    used_then = running.used()
+    phases_then = running.phases()
+    return Sample(
+        report,
+        sidecar_cpu_seconds=used_then.sidecar_cpu_seconds - used.sidecar_cpu_seconds,
+        envoy_cpu_seconds=used_then.envoy_cpu_seconds - used.envoy_cpu_seconds,
+        messages=running.messages() - messages,
+        phases={phase: count - phases.get(phase, 0) for phase, count in phases_then.items()},
+        memory=running.sidecar_memory(),
+    )
