@@ -6,11 +6,10 @@ what it needs passed in.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import signal
+import threading
 import traceback
-from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -23,10 +22,11 @@ from extproc.config.settings import Settings
 from extproc.errors import SettingsError
 from extproc.providers.detect import FLAVOURS, Detector, Rule
 from extproc.readers import Limits
-from extproc.server.aio import AioServer
+from extproc.server.engine import Engine, EngineOptions, build_engine
 from extproc.server.health import Health
 from extproc.server.listen import check_listen
 from extproc.server.session import Processor
+from extproc.server.signals import Signals
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
 
@@ -73,56 +73,55 @@ def report_bug(error: BaseException) -> None:
     log.error("bug: %s at %s:%s in %s", type(error).__name__, Path(frame.filename).name, frame.lineno, frame.name)
 
 
-async def serve(settings: Settings) -> None:
+def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, drain, return. Raises SettingsError if an address can't be had."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
     health = Health()
-    server = AioServer(build_processor(settings, registry), health, max_message_bytes=settings.max_message_bytes)
-    stop, stop_at_once = _stop_events()
+    engine = build_engine(settings.engine, build_processor(settings, registry), health, build_engine_options(settings))
     admin = AdminServer(
         parse_host_port(settings.admin_listen), registry, lambda: health.is_serving, version=__version__
     )
     try:
-        listen = parse_address(settings.listen)
-        check_listen(listen)
-        port = await server.start(str(listen))
-        if isinstance(listen, HostPort):
-            listen = HostPort(listen.host, port)
-        log.info("ready: ext_proc on %s, admin on http://%s, version %s", listen, admin.address, __version__)
-        await stop.wait()
-        log.info("draining: running streams have %g s to finish", settings.drain_seconds)
-        await _drain(server, settings.drain_seconds, stop_at_once)
-        log.info("stopped")
+        with Signals((signal.SIGTERM, signal.SIGINT)) as signals:
+            listen = parse_address(settings.listen)
+            check_listen(listen)
+            port = engine.start(str(listen))
+            if isinstance(listen, HostPort):
+                listen = HostPort(listen.host, port)
+            log.info("ready: ext_proc on %s, admin on http://%s, version %s", listen, admin.address, __version__)
+            while not signals.wait():
+                pass
+            log.info("draining: running streams have %g s to finish", settings.drain_seconds)
+            _drain(engine, settings.drain_seconds, signals)
+            log.info("stopped")
     finally:
         admin.close()
 
 
-def _stop_events() -> tuple[asyncio.Event, asyncio.Event]:
-    """Return two events: the first signal sets the first, the second the second."""
-    stop, stop_at_once = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # Who starts us with a signal ignored means it: a supervisor that shares our terminal, nohup.
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            loop.add_signal_handler(number, _advance, (stop, stop_at_once))
-    return stop, stop_at_once
+def build_engine_options(settings: Settings) -> EngineOptions:
+    """Return how the engine listens."""
+    return EngineOptions(
+        max_message_bytes=settings.max_message_bytes, max_concurrent_streams=settings.max_concurrent_streams
+    )
 
 
-def _advance(steps: Sequence[asyncio.Event]) -> None:
-    """Set the first event that is not set yet."""
-    next((step for step in steps if not step.is_set()), steps[-1]).set()
-
-
-async def _drain(server: AioServer, grace_seconds: float, stop_at_once: asyncio.Event) -> None:
+def _drain(engine: Engine, grace_seconds: float, signals: Signals) -> None:
     """Drain, and cut it short if a second signal comes."""
-    draining = asyncio.ensure_future(server.drain(grace_seconds))
-    impatience = asyncio.ensure_future(stop_at_once.wait())
-    await asyncio.wait({draining, impatience}, return_when=asyncio.FIRST_COMPLETED)
-    impatience.cancel()
-    if not draining.done():
-        log.warning("stopping at once: running streams are cut off")
-        await server.drain(0)
-    await draining
+    drained = threading.Event()
+
+    def drain() -> None:
+        engine.drain(grace_seconds)
+        drained.set()
+        signals.wake()
+
+    draining = threading.Thread(target=drain, name="drain")
+    draining.start()
+    while not drained.is_set():
+        if signals.wait():
+            log.warning("stopping at once: running streams are cut off")
+            engine.drain(0)
+            break
+    draining.join()

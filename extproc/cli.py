@@ -76,7 +76,6 @@ def serve(
     Every setting is also an environment variable, EXTPROC_ and its name: EXTPROC_LISTEN, EXTPROC_MAX_BODY_BYTES and so
     on. A flag is stronger than the environment, the environment stronger than the file.
     """
-    import asyncio
     import logging
     import os
 
@@ -103,7 +102,7 @@ def serve(
 
     from extproc.app import serve as run_server
 
-    asyncio.run(run_server(settings))
+    run_server(settings)
 
 
 @app.command()

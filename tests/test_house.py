@@ -72,6 +72,7 @@ TESTED_ELSEWHERE = {
     "extproc.demo.show": "tests/e2e/test_demo.py",
     "extproc.demo.stack": "tests/e2e/test_faults.py",
     "extproc.errors": "tests/test_exchange.py",
+    "extproc.server.aio": "tests/server/test_engine.py",
     "extproc.sinks.base": "tests/server/test_session.py",
 }
 

@@ -88,6 +88,11 @@ class Settings(BaseModel):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_checked_log_level)] = Field(
         default="info", description="The least severe log lines to write."
     )
+    engine: Literal["auto", "completion_queue", "aio"] = Field(
+        default="auto",
+        description="What carries the messages: gRPC's completion queue, which is the fastest, or grpc.aio, which only "
+        "uses gRPC's public API. auto takes the first where this installation has it, and says so where not.",
+    )
     metadata_namespaces: Annotated[tuple[str, ...], AfterValidator(_checked_namespaces)] = Field(
         default=DEFAULT_NAMESPACES,
         min_length=1,
@@ -119,6 +124,12 @@ class Settings(BaseModel):
         ge=64 * _KIB,
         le=2**31 - 1,  # gRPC's own bound
         description="The largest ext_proc message that is accepted; with a BUFFERED body mode it holds a whole body.",
+    )
+    max_concurrent_streams: int = Field(
+        default=2**31 - 1,
+        ge=1,
+        le=2**31 - 1,  # what HTTP/2 can number
+        description="The most exchanges at a time on one connection of Envoy's; it opens another for more.",
     )
     max_label_values: int = Field(
         default=200,

@@ -6,8 +6,11 @@ Owns: carrying bytes between gRPC streams and sessions, health, drain. Sessions 
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -15,57 +18,86 @@ import grpc.aio
 
 from extproc.errors import SettingsError
 from extproc.server import health as health_service
+from extproc.server.engine import EngineOptions, how_streams_end
 from extproc.server.health import Health
 from extproc.server.session import Processor, Session
-from extproc.usage import Completion
 from extproc.wire import envoy
 
 # How long streams that were cut off may take to settle.
 _SETTLE_SECONDS = 2.0
 
-_OPTIONS = (
-    ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a share of the traffic
-    ("grpc.max_concurrent_streams", 2**31 - 1),  # one for each exchange that is under way
-    # Envoy may be told to ping its connections, idle or not; the default takes that for an attack and hangs up.
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 1000),
-    ("grpc.http2.max_ping_strikes", 0),
-)
-
 
 class AioServer:
-    """Serves ext_proc and health on one address."""
+    """Serves ext_proc and health on one address, in an event loop and a thread of its own."""
 
-    def __init__(self, processor: Processor, health: Health, *, max_message_bytes: int) -> None:
+    def __init__(self, processor: Processor, health: Health, options: EngineOptions) -> None:
         self._processor = processor
         self._health = health
+        self._options = options
         self._drain_deadline: float | None = None
         self._streams: set[asyncio.Task[Any]] = set()  # gRPC's own tasks, one for each stream
-        self._server = grpc.aio.server(options=[*_OPTIONS, ("grpc.max_receive_message_length", max_message_bytes)])
-        self._server.add_generic_rpc_handlers((self._ext_proc_handler(), self._health_handler()))
+        self._started: Future[int] = Future()
+        self._thread: threading.Thread | None = None
+        # These belong to the loop they are made in, which runs in the thread.
+        self._loop: asyncio.AbstractEventLoop
+        self._server: grpc.aio.Server
+        self._is_over: asyncio.Event
+        self._hastened: asyncio.Future[None]
 
-    async def start(self, address: str) -> int:
+    def start(self, address: str) -> int:
         """Listen on a gRPC address; return the port (1 for a socket that has none).
 
-        Raises SettingsError if the address cannot be had.
+        Raises SettingsError if the address can't be had.
         """
-        try:
-            port = self._server.add_insecure_port(address)
-        except RuntimeError:
-            raise SettingsError(f"cannot listen on {address}: it is taken, or not an address of this machine") from None
-        await self._server.start()
-        self._health.set_serving(True)
-        return port
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run(address)), name="ext_proc", daemon=True)
+        self._thread.start()
+        return self._started.result()
 
-    async def drain(self, grace_seconds: float) -> None:
+    def drain(self, grace_seconds: float) -> None:
         """Refuse new streams, let running ones finish for so long, then end those that have not."""
+        is_draining = self._drain_deadline is not None
         self._drain_deadline = time.monotonic() + grace_seconds
         self._health.set_serving(False)
+        if self._thread is None:
+            return
+        with suppress(RuntimeError):  # the loop is closed: it is over
+            if is_draining:
+                self._loop.call_soon_threadsafe(self._hasten, grace_seconds)
+            else:
+                asyncio.run_coroutine_threadsafe(self._drain(grace_seconds), self._loop)
+        self._thread.join()
+
+    async def _run(self, address: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._is_over = asyncio.Event()
+        self._server = grpc.aio.server(options=self._options.channel_arguments())
+        self._server.add_generic_rpc_handlers((self._ext_proc_handler(), self._health_handler()))
+        try:
+            port = self._add_port(address)
+            await self._server.start()
+        except RuntimeError:
+            taken = f"cannot listen on {address}: it is taken, or not an address of this machine"
+            self._started.set_exception(SettingsError(taken))
+            return
+        self._health.set_serving(True)
+        self._started.set_result(port)
+        await self._is_over.wait()
+
+    async def _drain(self, grace_seconds: float) -> None:
         await self._server.stop(grace_seconds)
         # Streams that were cut off settle a moment later, and are counted only then; and gRPC complains of a task that
         # is cancelled with the loop before it is done with its stream.
         if self._streams:
             await asyncio.wait(self._streams, timeout=_SETTLE_SECONDS)
+        self._is_over.set()
+
+    def _hasten(self, grace_seconds: float) -> None:
+        self._hastened = asyncio.ensure_future(self._server.stop(grace_seconds))
+
+    def _add_port(self, address: str) -> int:
+        if self._options.credentials is None:
+            return self._server.add_insecure_port(address)
+        return self._server.add_secure_port(address, self._options.credentials)
 
     def _ext_proc_handler(self) -> grpc.GenericRpcHandler:
         return grpc.method_handlers_generic_handler(
@@ -95,9 +127,7 @@ class AioServer:
 
     def _close(self, session: Session) -> None:
         now = time.monotonic()
-        # What is still open when the grace of a drain is over was ended by us, and else by Envoy.
-        is_our_doing = self._drain_deadline is not None and now >= self._drain_deadline
-        session.closed(Completion.TRUNCATED if is_our_doing else Completion.CANCELLED, now)
+        session.closed(how_streams_end(self._drain_deadline, now), now)
 
     async def _carry(self, session: Session, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         while True:

@@ -1,0 +1,103 @@
+"""What carries bytes between Envoy's gRPC streams and sessions, whichever library call does it.
+
+Owns: what every engine can do, the gRPC options they share, and which of them a process uses. Must not know messages.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+import grpc
+
+from extproc.errors import SettingsError
+from extproc.server.health import Health
+from extproc.server.session import Processor
+from extproc.usage import Completion
+
+log = logging.getLogger("extproc")
+
+EngineChoice: TypeAlias = Literal["auto", "completion_queue", "aio"]
+
+# As many as HTTP/2 can number, on each connection: one for each exchange that is under way.
+_MAX_STREAMS = 2**31 - 1
+
+
+class EngineUnusableError(SettingsError):
+    """An engine relies on something that this installation does not have. The message says on what."""
+
+
+class Engine(Protocol):
+    """Serves ext_proc and health on one address, in a thread of its own."""
+
+    def start(self, address: str) -> int:
+        """Listen on a gRPC address; return the port (1 for a socket that has none).
+
+        Raises SettingsError if the address can't be had.
+        """
+        ...
+
+    def drain(self, grace_seconds: float) -> None:
+        """Refuse new streams, let running ones finish for so long, then end those that have not; return when all are.
+
+        May be called again, from another thread, with less patience.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """How an engine listens. `shares_port` lets other processes listen on the same TCP port."""
+
+    max_message_bytes: int
+    max_concurrent_streams: int = _MAX_STREAMS
+    credentials: grpc.ServerCredentials | None = None
+    shares_port: bool = False
+
+    def channel_arguments(self) -> list[tuple[str, int]]:
+        """Return gRPC's own options."""
+        return [
+            # By default a port that is taken is an error, not a share of the traffic.
+            ("grpc.so_reuseport", int(self.shares_port)),
+            ("grpc.max_receive_message_length", self.max_message_bytes),
+            ("grpc.max_concurrent_streams", self.max_concurrent_streams),
+            # Envoy may be told to ping its connections, idle or not; the default takes it for an attack and hangs up.
+            ("grpc.keepalive_permit_without_calls", 1),
+            ("grpc.http2.min_ping_interval_without_data_ms", 1000),
+            ("grpc.http2.max_ping_strikes", 0),
+        ]
+
+
+def build_engine(choice: EngineChoice, processor: Processor, health: Health, options: EngineOptions) -> Engine:
+    """Return the engine that was chosen; "auto" takes the fast one where it can be had, else says why not.
+
+    Raises EngineUnusableError if the very one that was asked for can't be had.
+    """
+    if choice != "aio":
+        try:
+            return _build_completion_queue(processor, health, options)
+        except EngineUnusableError as error:
+            if choice == "completion_queue":
+                raise EngineUnusableError(f"engine: {error}; use auto or aio") from None
+            log.warning("engine: %s; serving with grpc.aio, which takes three to four times the CPU", error)
+    from extproc.server.aio import AioServer  # noqa: PLC0415 - asyncio is only loaded for who needs it
+
+    return AioServer(processor, health, options)
+
+
+def _build_completion_queue(processor: Processor, health: Health, options: EngineOptions) -> Engine:
+    try:
+        from extproc.server.completion_queue import CompletionQueueServer  # noqa: PLC0415 - it may not be there
+    except ImportError as error:
+        raise EngineUnusableError(f"grpcio {grpc.__version__} has no {error.name}") from None
+    return CompletionQueueServer(processor, health, options)
+
+
+def how_streams_end(drain_deadline: float | None, now: float) -> Completion:
+    """Return what has become of a stream that is over.
+
+    What is still open when the grace of a drain is over was ended by us, and else by Envoy.
+    """
+    is_our_doing = drain_deadline is not None and now >= drain_deadline
+    return Completion.TRUNCATED if is_our_doing else Completion.CANCELLED

@@ -1,0 +1,59 @@
+"""Signals, as something to wait for.
+
+Owns: that a signal wakes whoever waits, without a lock that its handler could find taken. Only the main thread may
+wait. Must not know what a signal means.
+"""
+
+from __future__ import annotations
+
+import select
+import signal
+import socket
+from collections.abc import Iterable
+from contextlib import suppress
+from types import TracebackType
+from typing import Any, Self
+
+_MAX_SIGNALS = 4096  # that can wait to be read; a byte each
+
+
+class Signals:
+    """A context: inside it the signals are not acted on, but wait to be taken with `wait`.
+
+    One that is ignored stays so: who starts us with it ignored means it (a supervisor that shares our terminal, nohup).
+    """
+
+    def __init__(self, numbers: Iterable[int]) -> None:
+        self._numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+        self._previous: dict[int, Any] = {}
+        self._reader, self._writer = socket.socketpair()
+
+    def __enter__(self) -> Self:
+        self._writer.setblocking(False)
+        self._previous_fd = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        for number in self._numbers:
+            self._previous[number] = signal.signal(number, _note)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        signal.set_wakeup_fd(self._previous_fd)
+        self._reader.close()
+        self._writer.close()
+
+    def wait(self, timeout_seconds: float | None = None) -> list[int]:
+        """Return the signals that have come; none if `wake` was called, or time is over."""
+        readable, _, _ = select.select([self._reader], [], [], timeout_seconds)
+        return [number for number in self._reader.recv(_MAX_SIGNALS) if number] if readable else []
+
+    def wake(self) -> None:
+        """Let `wait` return. Any thread may call this."""
+        with suppress(OSError):  # full: it is awake; or closed: nobody waits
+            self._writer.send(b"\0")
+
+
+def _note(_number: int, _frame: object) -> None:
+    """Do nothing: the number is in the socket already."""

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+from extproc.server.signals import Signals
+
+
+def test_signals_wait_to_be_taken() -> None:
+    """In their order, however many there were; and without one, time is over."""
+    with Signals((signal.SIGUSR1, signal.SIGUSR2)) as signals:
+        assert signals.wait(0) == []
+        for number in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGUSR1):
+            os.kill(os.getpid(), number)
+        assert signals.wait(10) == [signal.SIGUSR1, signal.SIGUSR2, signal.SIGUSR1]
+        assert signals.wait(0) == []
+
+
+def test_any_thread_can_wake_who_waits() -> None:
+    """There is no signal then."""
+    with Signals((signal.SIGUSR1,)) as signals:
+        threading.Thread(target=signals.wake).start()
+        assert signals.wait(10) == []
+    signals.wake()  # nobody waits any more, and that is no error
+
+
+def test_handlers_are_put_back() -> None:
+    """What a signal did before, it does again."""
+    before = signal.getsignal(signal.SIGUSR1)
+    with Signals((signal.SIGUSR1,)):
+        assert signal.getsignal(signal.SIGUSR1) is not before
+    assert signal.getsignal(signal.SIGUSR1) is before
+
+
+def test_what_is_ignored_stays_ignored() -> None:
+    """Who started us has decided so."""
+    before = signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    try:
+        with Signals((signal.SIGUSR1, signal.SIGUSR2)) as signals:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert signal.getsignal(signal.SIGUSR1) is signal.SIG_IGN
+            assert signals.wait(0) == []
+    finally:
+        signal.signal(signal.SIGUSR1, before)
