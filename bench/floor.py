@@ -8,23 +8,23 @@ the same messages.
 from __future__ import annotations
 
 import argparse
-import asyncio
-import inspect
 import os
 import re
 import signal
-import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final, cast
 
 from prometheus_client import CollectorRegistry
 
-from bench.engines import ENGINES, load_engine
+from bench.engines import ENGINES
 from extproc.admin.server import AdminServer
 from extproc.config.address import parse_host_port
 from extproc.config.settings import Settings
+from extproc.server.engine import EngineOptions, build_engine
 from extproc.server.health import Health
+from extproc.server.session import Processor
+from extproc.server.signals import Signals
 from extproc.usage import Completion
 from extproc.wire.envoy import CONTINUE, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingMode, ProcessingRequest, ProcessingResponse
@@ -48,7 +48,6 @@ _WHOLE_RESPONSE: Final = (
     ).SerializeToString()
 )
 _MAX_WHOLE_RESPONSE_BYTES: Final = Settings().max_whole_response_bytes
-_MAX_MESSAGE_BYTES: Final = Settings().max_message_bytes
 
 
 class FloorSession:
@@ -89,39 +88,20 @@ def main() -> None:
     options = parser.parse_args()
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     health = Health()
-    server_class = load_engine(options.engine)
-
-    def build() -> Any:
-        return server_class(FloorProcessor(), health, max_message_bytes=_MAX_MESSAGE_BYTES)
-
+    # Engines know no more of a processor than what a floor's has.
+    processor = cast("Processor", FloorProcessor())
+    engine = build_engine(options.engine, processor, health, EngineOptions(Settings().max_message_bytes))
     admin = AdminServer(
         parse_host_port(options.admin_listen), CollectorRegistry(), lambda: health.is_serving, version="floor"
     )
     try:
-        if inspect.iscoroutinefunction(server_class.start):
-            asyncio.run(_serve_in_loop(build, options.listen))
-        else:
-            _serve(build, options.listen)
+        with Signals((signal.SIGTERM, signal.SIGINT)) as signals:
+            engine.start(options.listen)
+            while not signals.wait():
+                pass
+            engine.drain(0)
     finally:
         admin.close()
-
-
-def _serve(build: Callable[[], Any], listen: str) -> None:
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    server = build()
-    server.start(listen)
-    stop.wait()
-    server.drain(0)
-
-
-async def _serve_in_loop(build: Callable[[], Any], listen: str) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    server = build()
-    await server.start(listen)
-    await stop.wait()
-    await server.drain(0)
 
 
 if __name__ == "__main__":

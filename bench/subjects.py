@@ -17,7 +17,7 @@ from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from bench.engines import ENGINES, engine_settings, has_engine
+from bench.engines import ENGINES, EngineName, has_engine
 from bench.load import NATIVE
 from bench.processes import Memory, cpu_seconds, memory
 from bench.proxy import Proxy
@@ -36,7 +36,7 @@ class Subject:
     """One of the things that are compared. Without an engine it is Envoy alone."""
 
     name: str
-    engine: str | None = None
+    engine: EngineName | None = None
     file: str = ENVOY
     is_floor: bool = False
 
@@ -45,17 +45,13 @@ class Subject:
         """Why it can't be measured; None if it can."""
         if not (ROOT / "envoy" / self.file).is_file():
             return f"there is no envoy/{self.file}"
-        if self.engine is None:
-            return None
-        if not has_engine(self.engine):
-            return f"there is no engine {self.engine}"
-        if not self.is_floor and engine_settings(self.engine) is None:
-            return "there is no setting `engine`"
+        if self.engine is not None and not has_engine(self.engine):
+            return f"this grpcio has no engine {self.engine}"
         return None
 
 
 BARE = Subject("bare")
-_ZERO_BODY_ENGINE = "completion_queue"
+_ZERO_BODY_ENGINE: EngineName = "completion_queue"
 
 SUBJECTS = (
     BARE,
@@ -119,7 +115,7 @@ class Running:
             command = (sys.executable, "-m", "bench.floor", "--engine", subject.engine or ENGINES[0])
         else:
             config = self._directory / "settings.json"
-            config.write_text(json.dumps({**(engine_settings(subject.engine) or {}), **(settings or {})}))
+            config.write_text(json.dumps({"engine": subject.engine, **(settings or {})}))
             flags = ("--config", str(config))
         self.stack = Stack(proxy, Ports(), on_log_line=lambda _: None, sidecar_flags=flags, sidecar_command=command)
 
