@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import signal
 import sys
 from pathlib import Path
 
 from rich.status import Status
 
+from bench.engines import ENGINES, has_engine
+from bench.figures import Round
 from bench.load import NATIVE
 from bench.matrix import Plan, run_matrix
 from bench.measure import WORKLOADS
 from bench.results import Results, describe_machine
+from bench.scenarios import SCENARIOS
+from bench.scenarios.base import Course, NotMeasuredError, Outcome
 from bench.subjects import ROOT, SUBJECTS, Upstream
 from bench.terminal import show
 from extproc.demo.terminal import build_console
@@ -22,6 +27,7 @@ from extproc.errors import EXIT_FAILURE, EXIT_INTERRUPTED, ExtprocError
 
 _FULL_ROUNDS, _FULL_SECONDS = 3, 2.0
 _QUICK_ROUNDS, _QUICK_SECONDS = 1, 0.5
+_MATRIX = "matrix"
 _QUICK_WORKLOADS = ("json", "sse-8", "sse-512", "paced-64")
 
 
@@ -29,6 +35,7 @@ def main() -> None:
     """Run the benchmark; exit with 1 if something that had to hold did not."""
     options = _parse()
     os.chdir(ROOT)  # the floor is a module of this package
+    _raise_descriptor_limit()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_FAILURE))
     try:
         results = _run(options)
@@ -41,11 +48,25 @@ def main() -> None:
     sys.exit(0 if is_right else EXIT_FAILURE)
 
 
+def _raise_descriptor_limit() -> None:
+    """Let Envoy, which inherits it, have as many connections as may be had."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="What metering costs, measured side by side.")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, in under two minutes")
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", "0")), metavar="N")
     parser.add_argument("--seconds", type=float, default=0.0, help="how long a window is")
+    parser.add_argument(
+        "--only",
+        nargs="+",
+        default=[_MATRIX, *SCENARIOS],
+        choices=[_MATRIX, *SCENARIOS],
+        metavar="PART",
+        help=f"what is measured: {_MATRIX}, {', '.join(SCENARIOS)}",
+    )
     parser.add_argument("--output", type=Path, default=ROOT / "bench-results.json", metavar="FILE")
     options = parser.parse_args()
     if not (NATIVE / "load").is_file():
@@ -62,9 +83,19 @@ def _run(options: argparse.Namespace) -> Results:
     subjects = [subject for subject in SUBJECTS if subject.name not in skipped]
     workloads = [each for each in WORKLOADS if not options.quick or each.name in _QUICK_WORKLOADS]
     plan = Plan(subjects, workloads, options.rounds, options.seconds)
+    scenarios: dict[str, Outcome] = {}
+    rounds: list[Round] = []
     with Status("starting", console=console) as status, Upstream() as upstream:
-        rounds = run_matrix(plan, upstream, status.update)
-    results = Results(describe_machine(), rounds, skipped)
+        if _MATRIX in options.only:
+            rounds = run_matrix(plan, upstream, status.update)
+        course = Course(upstream, next(filter(has_engine, reversed(ENGINES))), options.quick, status.update)
+        for name in options.only:
+            if name in SCENARIOS:
+                try:
+                    scenarios[name] = SCENARIOS[name](course)
+                except NotMeasuredError as error:
+                    skipped[name] = str(error)
+    results = Results(describe_machine(), rounds, skipped, scenarios)
     show(console, results)
     return results
 
