@@ -17,6 +17,7 @@ from bench.figures import Round
 from bench.load import NATIVE
 from bench.matrix import Plan, run_matrix
 from bench.measure import WORKLOADS
+from bench.page import blocks_of, fill
 from bench.results import Results, describe_machine
 from bench.scenarios import SCENARIOS
 from bench.scenarios.base import Course, NotMeasuredError, Outcome
@@ -44,8 +45,18 @@ def main() -> None:
     except ExtprocError as error:
         sys.exit(f"bench: {error}")
     options.output.write_text(json.dumps(results.as_document(), indent=1) + "\n")
+    if options.docs:
+        _write_docs(results)
     is_right = results.failed == 0 and all(outcome.is_right for outcome in results.scenarios.values())
     sys.exit(0 if is_right else EXIT_FAILURE)
+
+
+def _write_docs(results: Results) -> None:
+    from bench.plots import write_plots  # noqa: PLC0415 - the plots' library is slow to load
+
+    page = ROOT / "docs" / "performance.md"
+    page.write_text(fill(page.read_text(), blocks_of(results)))
+    write_plots(results, page.with_suffix(""))
 
 
 def _raise_descriptor_limit() -> None:
@@ -67,10 +78,13 @@ def _parse() -> argparse.Namespace:
         metavar="PART",
         help=f"what is measured: {_MATRIX}, {', '.join(SCENARIOS)}",
     )
+    parser.add_argument("--docs", action="store_true", help="write docs/performance.md and its plots")
     parser.add_argument("--output", type=Path, default=ROOT / "bench-results.json", metavar="FILE")
     options = parser.parse_args()
     if not (NATIVE / "load").is_file():
         parser.error("the load generator is not built: run `make bench`")
+    if options.docs and set(options.only) != {_MATRIX, *SCENARIOS}:
+        parser.error("--docs needs all parts of a run")
     options.output = options.output.absolute()
     options.rounds = options.rounds or (_QUICK_ROUNDS if options.quick else _FULL_ROUNDS)
     options.seconds = options.seconds or (_QUICK_SECONDS if options.quick else _FULL_SECONDS)

@@ -138,7 +138,7 @@ def read_figure(name: str, samples: Samples | None) -> float | None:
     figure = FIGURES[name]
     try:
         return figure.read(samples) * figure.scale
-    except (KeyError, ZeroDivisionError):
+    except (LookupError, ZeroDivisionError):
         return None
 
 

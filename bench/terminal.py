@@ -28,7 +28,7 @@ def show(console: Console, results: Results) -> None:
 def _print_table(console: Console, text: TextTable) -> None:
     table = Table(title=text.title, title_justify="left", title_style="bold", box=None, pad_edge=False)
     for heading in text.headings:
-        table.add_column(heading, justify="right" if heading else "left")
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=not heading)
     for row in text.rows:
         table.add_row(*row)
     console.print()

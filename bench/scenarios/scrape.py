@@ -78,15 +78,16 @@ def _outcome(
         "longest_collection_ms": max(each["longest_seconds"] for each in generations) * 1e3,
         "collection_share": collected_seconds / busy_seconds,
     }
+    spread = f"{figures['p99_ratio']:.2f} times ({min(ratios):.2f} .. {max(ratios):.2f})"
     findings = (
         (
-            f"with {series:,} series, chunks take {figures['p50_quiet_ms']:.2f} ms (p50) and {figures['p99_quiet_ms']:.2f} "
-            f"ms (p99) without scrapes, {figures['p50_scraped_ms']:.2f} and {figures['p99_scraped_ms']:.2f} ms with one a "
-            f"second: p99 {figures['p99_ratio']:.2f} times ({min(ratios):.2f} .. {max(ratios):.2f})"
+            f"{series:,} series; chunks without scrapes: {figures['p50_quiet_ms']:.2f} ms (p50), "
+            f"{figures['p99_quiet_ms']:.2f} ms (p99); with one a second: {figures['p50_scraped_ms']:.2f} and "
+            f"{figures['p99_scraped_ms']:.2f} ms; p99 {spread}"
         ),
         (
-            f"garbage collection took {figures['collection_share']:.1%} of the sidecar's CPU time; the longest held it up "
-            f"for {figures['longest_collection_ms']:.1f} ms"
+            f"garbage collection took {figures['collection_share']:.1%} of the sidecar's CPU time; the longest took "
+            f"{figures['longest_collection_ms']:.1f} ms"
         ),
     )
     return Outcome(figures, findings, is_right=not any(each.failed for each in (*quiet, *scraped)))
