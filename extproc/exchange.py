@@ -17,7 +17,9 @@ from extproc.providers.base import UNNAMED_ERROR, RequestFacts
 from extproc.providers.counts import JSONObject
 from extproc.providers.detect import Detector, Target, read_llm_request
 from extproc.providers.shapes import detect_response
-from extproc.readers import ExtractionErrors, Limits, RequestReader, ResponseReader
+from extproc.readers import ExtractionErrors, Limits
+from extproc.request_reader import RequestReader
+from extproc.response_reader import ResponseReader
 from extproc.usage import Completion, UsageRecord, UsageSource
 
 _FIRST_ERROR_STATUS = 400
@@ -103,10 +105,14 @@ class Exchange:
 
     def request_body(self, chunk: bytes, *, end_of_stream: bool) -> None:
         """Take a chunk of the request body."""
-        if self._request is not None:
-            self._request.feed(chunk)
-            if end_of_stream:
-                self._end_request()
+        request = self._request
+        if request is None:
+            return
+        if end_of_stream:
+            self._request = None
+            self._take_question(request, request.read_whole(chunk))
+        else:
+            request.feed(chunk)
 
     def request_trailers(self) -> None:
         """Take note that the request has ended."""
@@ -140,15 +146,18 @@ class Exchange:
         if not self._response_headers_seen and not self.is_detachable:
             self._response_headers_seen = True  # Envoy was told to skip them
             self._response = ResponseReader({}, self._documents, self._limits, self._errors)
-        self._response_chunks += 1
-        if self._response is not None and self._response.feed(chunk, now):
-            self.revision += 1
         if self._response_bytes_left is not None:
             # A client that has read as many bytes as it was promised may hang up, and then the end is never shown.
             self._response_bytes_left -= len(chunk)
             end_of_stream = end_of_stream or self._response_bytes_left <= 0
+        self._response_chunks += 1
+        response = self._response
         if end_of_stream:
+            if response is not None:
+                response.read_whole(chunk, now) if self._response_chunks == 1 else response.feed(chunk, now)
             self._end_response(now)
+        elif response is not None and response.feed(chunk, now):
+            self.revision += 1
 
     def response_trailers(self, now: float) -> None:
         """Take note that the response has ended."""
@@ -182,15 +191,16 @@ class Exchange:
             return False
         return 0 < expected <= self._limits.max_whole_response_bytes
 
-    def snapshot(self, now: float) -> UsageRecord:
-        """Return the record: the final one, or what it would be if the exchange were cut off now."""
-        return self.record or self._build_record(Completion.CANCELLED, now)
+    def snapshot(self) -> UsageRecord:
+        """Return the record: the final one, or what it would be if the exchange were cut off, without its duration."""
+        return self.record or self._build_record(Completion.CANCELLED, self._started_at)
 
     def _end_request(self) -> None:
         request, self._request = self._request, None
-        if request is None:
-            return
-        document = request.finish()
+        if request is not None:
+            self._take_question(request, request.finish())
+
+    def _take_question(self, request: RequestReader, document: JSONObject | None) -> None:
         self.revision += 1
         if document is not None:
             self._read_question(document)
@@ -286,8 +296,5 @@ class Exchange:
     def _usage_source(self, completion: Completion) -> UsageSource:
         if self._documents.usage is None:
             return UsageSource.NONE
-        if self._documents.may_lack_usage:
-            return UsageSource.PARTIAL
-        if completion is Completion.COMPLETE or self._documents.is_complete:
-            return UsageSource.REPORTED
-        return UsageSource.PARTIAL
+        is_all = completion is Completion.COMPLETE or self._documents.is_complete
+        return UsageSource.REPORTED if is_all and not self._documents.may_lack_usage else UsageSource.PARTIAL

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 from dataclasses import replace
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 from support.chunks import byte_by_byte, splits
 from support.codings import ENCODERS
 from support.exchanges import DETECTOR, LIMITS, Case, load_case, play
@@ -49,7 +49,7 @@ def errors_of(record: UsageRecord) -> list[tuple[Stage, Reason]]:
 
 
 def are_counts(record: UsageRecord) -> bool:
-    values = dataclasses.astuple(record.usage) if record.usage else ()
+    values = astuple(record.usage) if record.usage else ()
     return all(value is None or (type(value) is int and value >= 0) for value in values)
 
 
@@ -252,7 +252,7 @@ def test_it_settles_once() -> None:
     exchange.request_trailers()
     exchange.close(Completion.CANCELLED, 14.0)
     assert exchange.record is record
-    assert exchange.snapshot(15.0) is record
+    assert exchange.snapshot() is record
 
 
 def test_a_stream_that_is_cut_off_keeps_what_was_reported() -> None:
@@ -391,7 +391,7 @@ def test_a_request_is_read_in_chunks_too() -> None:
         for byte in byte_by_byte(case.request):
             exchange.request_body(byte, end_of_stream=False)
         exchange.request_trailers()
-        assert exchange.snapshot(1.0).request_model == "gpt-4o"
+        assert exchange.snapshot().request_model == "gpt-4o"
 
 
 def test_a_compressed_request_is_read_and_an_unknown_coding_said() -> None:
@@ -407,7 +407,7 @@ def test_a_compressed_request_is_read_and_an_unknown_coding_said() -> None:
         exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
         exchange.request_headers(Case().request_headers | {"content-encoding": coding}, end_of_stream=False)
         exchange.request_body(body, end_of_stream=True)
-        record = exchange.snapshot(1.0)
+        record = exchange.snapshot()
         assert (record.request_model, errors_of(record)) == (model, errors)
 
 
@@ -538,7 +538,7 @@ def test_behind_a_common_path_question_or_answer_tell(
     if not exchange.is_detachable:
         exchange.response_headers(case.response_headers, end_of_stream=False, now=1.0)
         exchange.response_body(response, end_of_stream=True, now=2.0)
-    record = exchange.snapshot(3.0)
+    record = exchange.snapshot()
     assert (record.is_llm, record.provider, record.streaming) == expected
 
 
@@ -554,7 +554,7 @@ def test_only_posts_are_of_interest(method: str) -> None:
     exchange = Exchange(LIMITS, DETECTOR, provider="openai", now=0.0)
     exchange.request_headers(Case(method=method).request_headers, end_of_stream=True)
     assert exchange.is_detachable
-    assert not exchange.snapshot(1.0).is_llm
+    assert not exchange.snapshot().is_llm
 
 
 def test_what_is_of_no_interest_stays_so_where_it_is_shown_all_the_same() -> None:
@@ -613,7 +613,7 @@ def test_a_request_that_is_no_question_to_a_model_is_not_of_interest(request_bod
     exchange.request_headers(target | form, end_of_stream=False)
     exchange.request_body(request_body, end_of_stream=True)
     assert exchange.is_detachable
-    assert exchange.snapshot(1.0).extraction_errors == ()
+    assert exchange.snapshot().extraction_errors == ()
 
 
 def test_an_answer_that_is_no_document_is_not_of_interest() -> None:
@@ -637,7 +637,7 @@ def test_what_the_configuration_says_of_the_provider_stands() -> None:
     """Word for word, above the authority; and then a body that can't be read is counted on any path."""
     exchange = started(replace(Case(), path="/openai", request=b"not json"), provider="OpenAI prod")
     assert not exchange.is_detachable
-    record = exchange.snapshot(11.0)
+    record = exchange.snapshot()
     assert record.provider == "OpenAI prod"
     assert record.extraction_errors == (ExtractionError(Stage.REQUEST_BODY, Reason.NOT_JSON),)
 

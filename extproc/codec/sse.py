@@ -15,6 +15,28 @@ from collections.abc import Iterator
 from extproc.codec.payload import BOM, Payload
 from extproc.errors import Reason
 
+_EVENT_FIELD = b"event: "
+_DATA_FIELD = b"data: "
+
+
+def split_plain(chunk: bytes) -> list[tuple[bytes, bytes]] | None:
+    """Return name and data of each event in a chunk of whole events, written as most servers write them.
+
+    That is one line of data, with a line in front of it if the event has a name (else b""), and a blank one. None for
+    any other chunk, which may be events all the same.
+    """
+    if not chunk.endswith(b"\n\n") or b"\r" in chunk:
+        return None
+    events = []
+    for event in chunk[:-2].split(b"\n\n"):
+        name, line = b"", event
+        if event.startswith(_EVENT_FIELD):
+            name, _, line = event.partition(b"\n")
+        if not line.startswith(_DATA_FIELD) or b"\n" in line:
+            return None
+        events.append((name[len(_EVENT_FIELD) :], line[len(_DATA_FIELD) :]))
+    return events
+
 
 class SSEDecoder:
     """Bytes of one event stream in, events out.
@@ -33,6 +55,12 @@ class SSEDecoder:
         self._is_lost = False
         self._cr_at_end = False
         self._at_start = True
+
+    @property
+    def is_between_events(self) -> bool:
+        """Whether the last event is complete and nothing of the next one has come."""
+        is_fresh = self._at_start or self._cr_at_end or self._is_lost
+        return not (is_fresh or self._line or self._data or self._event)
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Yield the events that `chunk` completes."""
