@@ -45,9 +45,9 @@ def main() -> None:
     except ExtprocError as error:
         sys.exit(f"bench: {error}")
     options.output.write_text(json.dumps(results.as_document(), indent=1) + "\n")
-    if options.docs:
-        _write_docs(results)
     is_right = results.failed == 0 and all(outcome.is_right for outcome in results.scenarios.values())
+    if options.docs and is_right:
+        _write_docs(results)
     sys.exit(0 if is_right else EXIT_FAILURE)
 
 
@@ -65,10 +65,17 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError
+    return number
+
+
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description="What metering costs, measured side by side.")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds, in under two minutes")
-    parser.add_argument("--rounds", type=int, default=int(os.environ.get("ROUNDS", "0")), metavar="N")
+    parser.add_argument("--rounds", type=_positive, default=os.environ.get("ROUNDS"), metavar="N")
     parser.add_argument("--seconds", type=float, default=0.0, help="how long a window is")
     parser.add_argument(
         "--only",

@@ -118,6 +118,9 @@ FIGURES: Mapping[str, Figure] = MappingProxyType(
         "embeddings_messages": Figure("messages, 3 MB of embeddings", "", 1, _messages("embeddings")),
         "burst_64_messages": Figure("messages, 64 chunks at once", "", 1, _messages("burst-64")),
         "mixed_messages": Figure("messages, mixed", "", 1, _messages("mixed")),
+        "idle_cpu": Figure(
+            "idle, ms of CPU a second", "", 1e3, lambda samples: _last(samples).idle.sidecar_cpu_seconds
+        ),
         "rss": Figure("sidecar RSS", "MiB", 2**-20, lambda samples: _last(samples).memory.rss_bytes),
         "pss": Figure("sidecar PSS", "MiB", 2**-20, lambda samples: _last(samples).memory.pss_bytes),
     }

@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--engine", choices=ENGINES, required=True)
     parser.add_argument("--listen", required=True, help="a gRPC address")
     parser.add_argument("--admin-listen", required=True, help="host:port of /readyz")
-    options = parser.parse_args()
+    options, _ = parser.parse_known_args()  # whoever starts it takes it for a sidecar, which has more flags
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     health = Health()
     # Engines know no more of a processor than what a floor's has.

@@ -5,14 +5,16 @@ Owns: the order, and which ratios are of interest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
 from bench.engines import ENGINES
 from bench.figures import Ratio, Round
-from bench.measure import Sample, Workload, measure, warm_up
-from bench.subjects import BARE, Running, Subject, Upstream
+from bench.measure import Sample, Workload, measure, measure_idle, warm_up
+from bench.subjects import BARE, Running, Subject, Upstream, Used
+
+_IDLE_SECONDS = 3.0
 
 _ZERO, _ZERO_FLOOR = "zero-body/completion_queue", "zero-body-floor/completion_queue"
 _BODY, _PORTABLE = "sidecar/completion_queue", "sidecar/aio"
@@ -55,10 +57,18 @@ def run_matrix(plan: Plan, upstream: Upstream, on_progress: Callable[[str], None
         for each in running:
             on_progress(f"warming up {each.subject.name}")
             warm_up(each)
-        return [_run_round(number, plan, running, on_progress) for number in range(plan.rounds)]
+        on_progress("doing nothing")
+        idle = measure_idle(running, _IDLE_SECONDS)
+        return [_run_round(number, plan, running, idle, on_progress) for number in range(plan.rounds)]
 
 
-def _run_round(number: int, plan: Plan, running: Sequence[Running], on_progress: Callable[[str], None]) -> Round:
+def _run_round(
+    number: int,
+    plan: Plan,
+    running: Sequence[Running],
+    idle: Mapping[str, Used],
+    on_progress: Callable[[str], None],
+) -> Round:
     # Each round starts with another subject: none always follows the same one.
     turn = number % len(running)
     in_order = [*running[turn:], *running[:turn]]
@@ -66,5 +76,5 @@ def _run_round(number: int, plan: Plan, running: Sequence[Running], on_progress:
     for workload in plan.workloads:
         for each in in_order:
             on_progress(f"round {number + 1} of {plan.rounds}: {workload.name}, {each.subject.name}")
-            samples[each.subject.name][workload.name] = measure(each, workload, plan.seconds)
+            samples[each.subject.name][workload.name] = measure(each, workload, plan.seconds, idle[each.subject.name])
     return samples

@@ -1,17 +1,18 @@
 """One window of one subject under one workload: what came back, and what it took.
 
 Owns: the workloads, and that what is divided by each other belongs together. CPU time is read before the first exchange
-and after the last, so that every exchange is in it whole.
+and after the last, so that every exchange is in it whole; what the same time costs without traffic is taken off.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from bench.load import Load, LoadReport, run_load
 from bench.processes import Memory
-from bench.subjects import Running
+from bench.subjects import Running, Used
 
 _WARM_UP_SECONDS = 0.15
 _FIRST_WARM_UP_SECONDS = 1.0
@@ -51,13 +52,14 @@ WORKLOADS = (
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What one window showed."""
+    """What one window showed. CPU time is what traffic took; `idle` is what a second without any takes."""
 
     report: LoadReport
     sidecar_cpu_seconds: float
     envoy_cpu_seconds: float
     messages: int
     phases: Mapping[str, int] = field(default_factory=dict)
+    idle: Used = field(default_factory=lambda: Used(0.0, 0.0))
     memory: Memory = field(default_factory=lambda: Memory(0, 0))
 
     def per_exchange(self, amount: float) -> float:
@@ -70,18 +72,38 @@ def warm_up(running: Running) -> None:
     run_load(Load("mixed", 16, _FIRST_WARM_UP_SECONDS), running.port)
 
 
-def measure(running: Running, workload: Workload, seconds: float) -> Sample:
+def measure_idle(running: Sequence[Running], seconds: float) -> dict[str, Used]:
+    """Return, by subject, the CPU time of a second in which nothing is asked of any."""
+    before = [each.used() for each in running]
+    begun = time.monotonic()
+    time.sleep(seconds)
+    passed = time.monotonic() - begun
+    return {
+        each.subject.name: Used(
+            (now.sidecar_cpu_seconds - then.sidecar_cpu_seconds) / passed,
+            (now.envoy_cpu_seconds - then.envoy_cpu_seconds) / passed,
+        )
+        for each, then, now in zip(running, before, [each.used() for each in running], strict=True)
+    }
+
+
+def measure(running: Running, workload: Workload, seconds: float, idle: Used) -> Sample:
     """Measure a window of so many seconds, and what was under way at its end."""
     run_load(Load(workload.warm_up, workload.load.connections, _WARM_UP_SECONDS), running.port)
     phases, messages, used = running.phases(), running.messages(), running.used()
+    begun = time.monotonic()
     report = run_load(replace(workload.load, seconds=seconds), running.port)
     used_then = running.used()
+    passed = time.monotonic() - begun
     phases_then = running.phases()
     return Sample(
         report,
-        sidecar_cpu_seconds=used_then.sidecar_cpu_seconds - used.sidecar_cpu_seconds,
-        envoy_cpu_seconds=used_then.envoy_cpu_seconds - used.envoy_cpu_seconds,
+        sidecar_cpu_seconds=used_then.sidecar_cpu_seconds
+        - used.sidecar_cpu_seconds
+        - passed * idle.sidecar_cpu_seconds,
+        envoy_cpu_seconds=used_then.envoy_cpu_seconds - used.envoy_cpu_seconds - passed * idle.envoy_cpu_seconds,
         messages=running.messages() - messages,
         phases={phase: count - phases.get(phase, 0) for phase, count in phases_then.items()},
+        idle=idle,
         memory=running.sidecar_memory(),
     )

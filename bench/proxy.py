@@ -16,11 +16,10 @@ _FILE_LOG = "type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAcc
 
 
 class Proxy(Bootstrap):
-    """Envoy before the mock upstream; `workers` sockets of the sidecar's are its endpoints."""
+    """Envoy before the mock upstream, with the ext_proc filter or without."""
 
-    def __init__(self, upstream: Path, *, file: str, has_ext_proc: bool = True, workers: int = 1) -> None:
+    def __init__(self, upstream: Path, *, file: str, has_ext_proc: bool) -> None:
         super().__init__(file)
-        self._workers = workers
         cluster = self._cluster("openai")
         cluster["type"] = "STATIC"
         cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": [_endpoint(upstream)]}]
@@ -30,14 +29,6 @@ class Proxy(Bootstrap):
             log["typed_config"] |= {"@type": _FILE_LOG, "path": "/dev/null"}
         if not has_ext_proc:
             self._remove_ext_proc()
-
-    def use_sidecar(self, socket_path: Path) -> None:
-        """Reach the sidecar at a Unix socket, or at those of its workers."""
-        paths = [socket_path]
-        if self._workers > 1:
-            paths = [socket_path.with_stem(f"{socket_path.stem}-{number}") for number in range(self._workers)]
-        endpoints = [_endpoint(path) for path in paths]
-        self._cluster("extproc")["load_assignment"]["endpoints"] = [{"lb_endpoints": endpoints}]
 
     def _remove_ext_proc(self) -> None:
         filters: list[dict[str, Any]] = self._connection_manager["http_filters"]

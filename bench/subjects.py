@@ -107,7 +107,7 @@ class Running:
         self.subject = subject
         self._exit = ExitStack()
         self._directory = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        proxy = Proxy(upstream.socket, file=subject.file, has_ext_proc=subject.engine is not None, workers=workers)
+        proxy = Proxy(upstream.socket, file=subject.file, has_ext_proc=subject.engine is not None)
         flags: tuple[str, ...] = ()
         self._has_sidecar = subject.engine is not None
         if subject.engine is None or subject.is_floor:
@@ -117,7 +117,10 @@ class Running:
             config = self._directory / "settings.json"
             config.write_text(json.dumps({"engine": subject.engine, **(settings or {})}))
             flags = ("--config", str(config))
-        self.stack = Stack(proxy, Ports(), on_log_line=lambda _: None, sidecar_flags=flags, sidecar_command=command)
+        more: dict[str, Any] = {"sidecar_workers": workers} if workers > 1 else {}
+        self.stack = Stack(
+            proxy, Ports(), on_log_line=lambda _: None, sidecar_flags=flags, sidecar_command=command, **more
+        )
 
     def __enter__(self) -> Self:
         try:
@@ -159,7 +162,15 @@ class Running:
 
     def messages(self) -> int:
         """Return how many messages Envoy has sent to the sidecar, by its own count."""
-        stats = json.loads(fetch(f"http://{self.stack.envoy_admin}/stats?format=json&filter=ext_proc.stream_msgs_sent"))
+        return self._envoy_counter("stream_msgs_sent")
+
+    def unmetered(self) -> int:
+        """Return how many exchanges Envoy has let go on without the sidecar, by its own count."""
+        return self._envoy_counter("failure_mode_allowed")
+
+    def _envoy_counter(self, name: str) -> int:
+        """Read a counter of the ext_proc filter."""
+        stats = json.loads(fetch(f"http://{self.stack.envoy_admin}/stats?format=json&filter=ext_proc.{name}"))
         return sum(stat.get("value", 0) for stat in stats["stats"])
 
     def counters(self) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

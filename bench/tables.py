@@ -33,13 +33,8 @@ _TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "sse_512_total_cpu",
             "embeddings_total_cpu",
         ),
-        "Exchanges a second, everything on this machine saturated; resident memory behind it": (
-            "json_rate",
-            "burst_64_rate",
-            "mixed_rate",
-            "rss",
-            "pss",
-        ),
+        "Exchanges a second, everything on this machine saturated": ("json_rate", "burst_64_rate", "mixed_rate"),
+        "The sidecar behind it, and at rest": ("rss", "pss", "idle_cpu"),
         "Messages from Envoy to the sidecar, an exchange": (
             "json_messages",
             "sse_8_messages",

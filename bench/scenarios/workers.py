@@ -9,6 +9,7 @@ import os
 import signal
 import statistics
 import time
+from dataclasses import dataclass
 
 from bench.load import Load, finish_load, run_load, start_load
 from bench.processes import descendants
@@ -31,7 +32,7 @@ def run(course: Course) -> Outcome:
     costs: dict[int, list[float]] = {1: [], 2: []}
     with (
         Running(course.sidecar, course.upstream) as one,
-        Running(course.sidecar, course.upstream, settings={"workers": 2}, workers=2) as two,
+        Running(course.sidecar, course.upstream, workers=2) as two,
     ):
         for number in range(_QUICK_ROUNDS if course.is_quick else _ROUNDS):
             for workers, running in ((1, one), (2, two)):
@@ -43,15 +44,16 @@ def run(course: Course) -> Outcome:
                 rates[workers].append(report.rate)
                 costs[workers].append(used / report.requests)
         course.on_progress("workers: killing one of two")
-        answered, counted = _kill_one(two)
+        killed = _kill_one(two)
     figures = {
         "one_worker_rate": statistics.median(rates[1]),
         "two_workers_rate": statistics.median(rates[2]),
         "rate_ratio": statistics.median(two / one for one, two in zip(rates[1], rates[2], strict=True)),
         "one_worker_exchange_cpu_us": statistics.median(costs[1]) * 1e6,
         "two_workers_exchange_cpu_us": statistics.median(costs[2]) * 1e6,
-        "killed_answered": answered,
-        "killed_counted": counted,
+        "killed_answered": killed.answered,
+        "killed_counted": killed.counted,
+        "killed_unmetered": killed.unmetered,
     }
     findings = (
         (
@@ -60,22 +62,36 @@ def run(course: Course) -> Outcome:
             f"{figures['two_workers_exchange_cpu_us']:.0f} µs: {figures['rate_ratio']:.2f} times as many"
         ),
         (
-            f"one of two killed under load: {answered:,} exchanges were answered, {counted:,.0f} counted, "
-            f"{answered - counted:,.0f} went on unmetered"
+            f"one of two killed under load: {killed.answered:,} exchanges were answered, {killed.failed:,} were not; "
+            f"{killed.counted:,.0f} were counted, {killed.unmetered:,} Envoy let pass while it had no worker for them"
         ),
     )
-    return Outcome(figures, findings, is_right=0 <= answered - counted <= answered)
+    return Outcome(figures, findings, killed.is_right)
 
 
-def _kill_one(running: Running) -> tuple[int, float]:
-    """Kill a worker in mid-load; return how many exchanges clients got and how many the counters say."""
-    before = _requests(running)
+@dataclass(frozen=True, slots=True)
+class _Killed:
+    """What became of the exchanges of a load in the middle of which a worker was killed."""
+
+    answered: int  # as clients saw it
+    failed: int
+    counted: float  # as /metrics says
+    unmetered: int  # as Envoy says
+
+    @property
+    def is_right(self) -> bool:
+        """Whether all were answered, and each that Envoy did not give up on was counted, once."""
+        return self.failed == 0 and self.answered - self.unmetered <= self.counted <= self.answered
+
+
+def _kill_one(running: Running) -> _Killed:
+    counted, unmetered = _requests(running), running.unmetered()
     load = Load("json", _CONNECTIONS, _KILL_LOAD_SECONDS)
     process = start_load(load, running.port)
     time.sleep(_KILL_AFTER_SECONDS)
     os.kill(descendants(running.sidecar_pid)[0], signal.SIGKILL)
     report = finish_load(process, load)
-    return report.requests, _requests(running) - before
+    return _Killed(report.requests, report.failed, _requests(running) - counted, running.unmetered() - unmetered)
 
 
 def _requests(running: Running) -> float:
