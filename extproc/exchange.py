@@ -7,7 +7,7 @@ metrics or the clock; time is monotonic seconds, passed in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from extproc.codec.framing import is_readable
 from extproc.errors import Reason, Stage
@@ -158,6 +158,14 @@ class Exchange:
             self._end_response(now)
         elif response is not None and response.feed(chunk, now):
             self.revision += 1
+
+    @property
+    def passes_over(self) -> Callable[[bytes], bool] | None:
+        """What tells a chunk of the response body that says nothing new; such a chunk need not be handed over."""
+        response = self._response
+        if response is None or not response.may_pass_over or self._response_bytes_left is not None:
+            return None
+        return response.passes_over
 
     def response_trailers(self, now: float) -> None:
         """Take note that the response has ended."""

@@ -102,13 +102,33 @@ class ResponseReader:
 
     def feed(self, chunk: bytes, now: float) -> bool:
         """Take a chunk of the body; say whether it told anything new."""
-        if self._is_over or not chunk or (self._decode_quiet is not None and self._is_quiet(chunk, self._decode_quiet)):
+        if self._is_over or not chunk or self.passes_over(chunk):
             return False
         was_stream = self.is_stream
         body = self._body or self._open("")
         told = body is not None and self._read(body.feed(chunk), now)
         self._decode_quiet = self._find_quiet()
         return told or was_stream != self.is_stream
+
+    def passes_over(self, chunk: bytes) -> bool:
+        """Say whether a chunk holds nothing but whole events that say nothing new. Then it is done with."""
+        decode = self._decode_quiet
+        if decode is None or len(chunk) > self._limits.max_event_bytes:
+            return False
+        events = split_plain(chunk)
+        try:
+            for name, data in events:
+                if name == _ERROR_EVENT_BYTES:
+                    return False
+                decode(data)
+        except (msgspec.MsgspecError, RecursionError):
+            return False
+        return bool(events)
+
+    @property
+    def may_pass_over(self) -> bool:
+        """Whether what comes next may be such a chunk."""
+        return self._decode_quiet is not None
 
     def finish(self, now: float) -> None:
         """Take note that the body has ended as it should."""
@@ -161,20 +181,6 @@ class ResponseReader:
         if shape is None or not self._is_plain or self._framing is None or not self._framing.is_between_events:
             return None
         return _decoder_of(shape).decode
-
-    def _is_quiet(self, chunk: bytes, decode: Callable[[bytes], object]) -> bool:
-        """Say whether a chunk holds nothing but whole events that say nothing new."""
-        events = split_plain(chunk) if len(chunk) <= self._limits.max_event_bytes else None
-        if events is None:
-            return False
-        try:
-            for name, data in events:
-                if name == _ERROR_EVENT_BYTES:
-                    return False
-                decode(data)
-        except (msgspec.MsgspecError, RecursionError):
-            return False
-        return True
 
     def _read(self, payloads: Iterator[Payload], now: float) -> bool:
         told = False

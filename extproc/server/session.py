@@ -30,8 +30,11 @@ from extproc.wire.envoy import (
     encode_echo,
     read_headers,
     read_modes,
+    response_chunk_of,
 )
 from extproc.wire.ext_proc_pb2 import ProcessingRequest
+
+_CONTINUE_RESPONSE_BODY = CONTINUE[Phase.RESPONSE_BODY]
 
 
 class ServerObserver(Protocol):
@@ -89,14 +92,15 @@ class Session:
     the rest of the exchange through without asking.
     """
 
-    __slots__ = ("_exchange", "_is_broken", "_messages", "_modes", "_processor", "_published", "_revision", "_settled",
-                 "detached")  # fmt: skip
+    __slots__ = ("_exchange", "_is_broken", "_messages", "_modes", "_passes_over", "_processor", "_published",
+                 "_revision", "_settled", "detached")  # fmt: skip
 
     def __init__(self, processor: Processor, exchange: Exchange) -> None:
         self._processor = processor
         self._exchange = exchange
         self._modes = NO_MODES
         self._messages: dict[str, int] = {}
+        self._passes_over: Callable[[bytes], bool] | None = None
         self._published: UsageRecord | None = None
         self._revision = 0
         self._settled = False
@@ -105,6 +109,12 @@ class Session:
 
     def receive(self, message: bytes, now: float) -> bytes | None:
         """Take one message; return the reply to send, or None where Envoy expects none or the message is no message."""
+        if self._passes_over is not None:
+            # Most messages are a piece of an answer that tells nothing new: they are not even decoded.
+            chunk = response_chunk_of(message)
+            if chunk is not None and self._passes_over(chunk):
+                self._messages[Phase.RESPONSE_BODY] += 1
+                return _CONTINUE_RESPONSE_BODY
         try:
             request, phase = decode_request(message)
         except DecodeError as error:
@@ -144,6 +154,7 @@ class Session:
         if phase is Phase.RESPONSE_BODY:
             body = request.response_body
             exchange.response_body(body.body, end_of_stream=body.end_of_stream, now=now)
+            self._passes_over = None if self._modes.echoed or request.observability_mode else exchange.passes_over
         elif phase is Phase.REQUEST_BODY:
             body = request.request_body
             exchange.request_body(body.body, end_of_stream=body.end_of_stream)
@@ -201,6 +212,7 @@ class Session:
     def _break(self, error: Exception) -> None:
         """Read no more of the exchange after an exception nobody foresaw. It ends that, and nothing else."""
         self._is_broken = True
+        self._passes_over = None
         self._processor.observer.message_failed(Stage.EXCHANGE, Reason.INTERNAL)
         self._processor.report_bug(error)
 

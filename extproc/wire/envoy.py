@@ -9,7 +9,7 @@ metadata is appended to them. Must not know what an exchange means.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, TypeAlias
@@ -78,6 +78,38 @@ def decode_request(message: bytes) -> tuple[ProcessingRequest, Phase]:
         raise DecodeError(Reason.UNDECODABLE) from None
     except KeyError:
         raise DecodeError(Reason.UNKNOWN_PHASE) from None
+
+
+def _openings() -> Iterator[bytes]:
+    """Yield, by the length of a whole message, what stands in front of the chunk in one that holds nothing else.
+
+    That is ProcessingRequest.response_body = 5 and in it HttpBody.body = 1, each with the length of what follows. Where
+    a length can't be, because its varint would be one byte longer, nothing fits.
+    """
+    for message_bytes in range(_MAX_PLAIN_MESSAGE_BYTES):
+        rest = message_bytes
+        opening = b""
+        for tag in (b"\x2a", b"\x0a"):
+            length_bytes = 1 if rest - 2 <= _MAX_ONE_BYTE else 2
+            rest -= 1 + length_bytes
+            opening += tag + encode_length(max(rest, 0))
+        yield opening if len(opening) + rest == message_bytes else b"\0"
+
+
+# Events are some hundred bytes long.
+_MAX_PLAIN_MESSAGE_BYTES: Final = 4096
+_MAX_ONE_BYTE: Final = 127
+_RESPONSE_CHUNK_OPENINGS: Final = tuple(_openings())
+
+
+def response_chunk_of(message: bytes) -> bytes | None:
+    """Return the chunk of a message which says nothing else; None for any other message.
+
+    It is one of the response body's, not the last of them. So messages of which there are most need no decoding.
+    """
+    length = len(message)
+    opening = _RESPONSE_CHUNK_OPENINGS[length] if length < _MAX_PLAIN_MESSAGE_BYTES else b"\0"
+    return message[len(opening) :] if message.startswith(opening) else None
 
 
 @dataclass(frozen=True, slots=True)
