@@ -68,7 +68,7 @@ def _raise_descriptor_limit() -> None:
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
-        raise ValueError
+        raise argparse.ArgumentTypeError("a number from 1 up is expected")
     return number
 
 
