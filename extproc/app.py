@@ -6,8 +6,10 @@ what it needs passed in.
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
+import sys
 import threading
 import traceback
 from dataclasses import fields
@@ -31,6 +33,9 @@ from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
 
 log = logging.getLogger("extproc")
+
+# How long a thread may go on in Python while another waits. Less costs more than it brings: waking takes as long.
+_SWITCH_INTERVAL_SECONDS = 0.0001
 
 
 def build_processor(settings: Settings, registry: CollectorRegistry) -> Processor:
@@ -89,6 +94,7 @@ def serve(settings: Settings) -> None:
             listen = parse_address(settings.listen)
             check_listen(listen)
             port = engine.start(str(listen))
+            settle_interpreter()
             if isinstance(listen, HostPort):
                 listen = HostPort(listen.host, port)
             log.info("ready: ext_proc on %s, admin on http://%s, version %s", listen, admin.address, __version__)
@@ -99,6 +105,17 @@ def serve(settings: Settings) -> None:
             log.info("stopped")
     finally:
         admin.close()
+
+
+def settle_interpreter() -> None:
+    """Have the interpreter of a process that is all set up keep out of the way of messages.
+
+    What is loaded by now stays for good, so the garbage collector need not look at it ever again. And whoever works
+    beside the engine, such as a scrape of ten thousand series, gives way sooner than after the usual 5 ms.
+    """
+    gc.collect()
+    gc.freeze()
+    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
 
 
 def build_engine_options(settings: Settings) -> EngineOptions:

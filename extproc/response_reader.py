@@ -102,7 +102,7 @@ class ResponseReader:
 
     def feed(self, chunk: bytes, now: float) -> bool:
         """Take a chunk of the body; say whether it told anything new."""
-        if self._is_over or not chunk or self.passes_over(chunk):
+        if self._is_over or not chunk or self._is_quiet(chunk):
             return False
         was_stream = self.is_stream
         body = self._body or self._open("")
@@ -110,8 +110,15 @@ class ResponseReader:
         self._decode_quiet = self._find_quiet()
         return told or was_stream != self.is_stream
 
-    def passes_over(self, chunk: bytes) -> bool:
-        """Say whether a chunk holds nothing but whole events that say nothing new. Then it is done with."""
+    @property
+    def passes_over(self) -> Callable[[bytes], bool] | None:
+        """What says of a chunk that it holds nothing but whole events that say nothing new, and is done with.
+
+        None as long as any chunk may say something.
+        """
+        return None if self._decode_quiet is None else self._is_quiet
+
+    def _is_quiet(self, chunk: bytes) -> bool:
         decode = self._decode_quiet
         if decode is None or len(chunk) > self._limits.max_event_bytes:
             return False
@@ -124,11 +131,6 @@ class ResponseReader:
         except (msgspec.MsgspecError, RecursionError):
             return False
         return bool(events)
-
-    @property
-    def may_pass_over(self) -> bool:
-        """Whether what comes next may be such a chunk."""
-        return self._decode_quiet is not None
 
     def finish(self, now: float) -> None:
         """Take note that the body has ended as it should."""

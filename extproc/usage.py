@@ -21,6 +21,14 @@ class UsageSource(enum.StrEnum):
     NONE = "none"  # the provider reported no token usage
 
 
+class NativeCheck(enum.StrEnum):
+    """What became of the usage that Envoy itself had read."""
+
+    ONLY = "only"  # there was no other, so it stands
+    AGREED = "agreed"  # it was read here as well, with the same counts
+    DISAGREED = "disagreed"  # it was read here as well, with others, and those stand
+
+
 class Completion(enum.StrEnum):
     """How an exchange ended: a closed set, each exchange ends in exactly one of them."""
 
@@ -90,6 +98,7 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     error_type: str | None = None
     time_to_first_token_seconds: float | None = None
     extraction_errors: tuple[ExtractionError, ...] = ()
+    native_check: NativeCheck | None = None
 
     @property
     def model(self) -> str | None:

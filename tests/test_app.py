@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
@@ -17,7 +18,7 @@ from support.messages import exchange, metadata_of, protocol, request_body, requ
 from support.sidecar import Sidecar, run
 from support.waiting import wait_for
 
-from extproc.app import build_detector, build_limits, report_bug
+from extproc.app import build_detector, build_limits, report_bug, settle_interpreter
 from extproc.config.settings import DetectionRule, Settings
 from extproc.errors import SettingsError
 from extproc.providers import bedrock_converse
@@ -179,3 +180,15 @@ def test_the_limits_are_the_settings() -> None:
     """All of them."""
     assert build_limits(Settings()) == Limits()
     assert build_limits(Settings(max_body_bytes=2048)) == Limits(max_body_bytes=2048)
+
+
+def test_the_interpreter_keeps_out_of_the_way() -> None:
+    """Of what is loaded nothing is looked at again, and nobody holds up a message for long."""
+    interval = sys.getswitchinterval()
+    try:
+        settle_interpreter()
+        assert gc.get_freeze_count() > 0
+        assert sys.getswitchinterval() < 0.001
+    finally:
+        gc.unfreeze()
+        sys.setswitchinterval(interval)

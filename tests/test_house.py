@@ -17,7 +17,7 @@ MODULES = sorted(
 NAMES = [path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in MODULES]
 
 # Each room, and the rooms below it that it may know. What is not named here may know everything.
-VOCABULARY = {"extproc.errors", "extproc.usage", "extproc.semconv"}
+VOCABULARY = {"extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native"}
 CODEC = VOCABULARY | {"extproc.codec"}
 PROVIDERS = VOCABULARY | {"extproc.providers"}
 READERS = CODEC | PROVIDERS | {"extproc.readers", "extproc.request_reader", "extproc.response_reader"}
@@ -25,6 +25,7 @@ HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
 EXCHANGE = READERS | HEADERS | {"extproc.exchange"}
 ROOMS = {
     "extproc.errors": set(),
+    "extproc.native": set(),
     "extproc.semconv": set(),
     "extproc.usage": {"extproc.errors"},
     "extproc.codec": CODEC,
@@ -46,8 +47,9 @@ ROOMS = {
 }
 
 # The rooms that only compute know no way to do anything else.
-PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.codec", "extproc.providers", "extproc.headers",
-        "extproc.readers", "extproc.request_reader", "extproc.response_reader", "extproc.exchange")  # fmt: skip
+PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native", "extproc.codec", "extproc.providers",
+        "extproc.headers", "extproc.readers", "extproc.request_reader", "extproc.response_reader",
+        "extproc.exchange")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
           "threading", "random", "pathlib", "datetime", "envoy_data_plane"}  # fmt: skip
 
@@ -74,6 +76,7 @@ TESTED_ELSEWHERE = {
     "extproc.demo.show": "tests/e2e/test_demo.py",
     "extproc.demo.stack": "tests/e2e/test_faults.py",
     "extproc.errors": "tests/test_exchange.py",
+    "extproc.native": "tests/wire/test_ai.py",
     "extproc.request_reader": "tests/test_readers.py",
     "extproc.response_reader": "tests/test_readers.py",
     "extproc.server.aio": "tests/server/test_engine.py",

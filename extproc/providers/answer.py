@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from extproc import semconv
 from extproc.providers.base import Flavour, ResponseFacts, error_type_of
 from extproc.providers.counts import Counts, JSONObject, UsageFields
-from extproc.usage import TokenUsage
+from extproc.usage import TokenUsage, UsageSource
 
 NO_USAGE = TokenUsage()
 
@@ -26,15 +26,16 @@ class _ReportedUsage:
     __slots__ = ("_fields", "malformed", "usage")
 
     def __init__(self) -> None:
-        self._fields = UsageFields()
+        self._fields: UsageFields | None = None
         self.usage: TokenUsage | None = None
         self.malformed = False
 
     def report(self, flavour: Flavour, reported: JSONObject) -> None:
-        self._fields.report(reported)
-        counts = Counts(self._fields.fields, self._fields.refused)
+        fields = self._fields = self._fields or UsageFields()
+        fields.report(reported)
+        counts = Counts(fields.fields, fields.refused)
         usage = flavour.count(counts)
-        self.malformed = self.malformed or self._fields.is_full or counts.malformed
+        self.malformed = self.malformed or fields.is_full or counts.malformed
         if usage != NO_USAGE:
             self.usage = usage
 
@@ -93,6 +94,13 @@ class DocumentReader:
         if self.model is None or not self.has_content or self._envelope is not None or self.flavour is None:
             return None
         return self.flavour.quiet
+
+    def usage_source(self, *, is_whole: bool) -> UsageSource:
+        """Return how far the usage can be trusted; `is_whole` says that all of the answer was seen."""
+        if self.usage is None:
+            return UsageSource.NONE
+        is_last = (is_whole or self.is_complete) and not self.may_lack_usage
+        return UsageSource.REPORTED if is_last else UsageSource.PARTIAL
 
     def lose(self, event: str = "") -> None:
         """Take note that a part of the answer could not be read: an event of that name, or who knows what."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import msgspec
 
@@ -146,10 +147,18 @@ def first_word_at(documents: Iterable[JSONObject], key: str) -> str | None:
 
 def clean_name(value: str) -> str | None:
     """Return a name that is safe in a log line and a label: printable, one line, of bounded length; None if empty."""
+    return _known_name(value) if len(value) <= MAX_NAME_CHARACTERS else _clean_name(value)
+
+
+def _clean_name(value: str) -> str | None:
     name = value[:MAX_NAME_CHARACTERS].strip()
     if not name.isprintable():
         name = "".join(character if character.isprintable() else "�" for character in name)
     return name or None
+
+
+# A few models answer most questions.
+_known_name = lru_cache(maxsize=1024)(_clean_name)
 
 
 def error_type_of(document: JSONObject) -> str | None:
@@ -160,6 +169,8 @@ def error_type_of(document: JSONObject) -> str | None:
     error = document.get("error")
     if document.get("object") == "error":
         error = document  # Mistral, and servers on vLLM, have no object of its own for it
+    if error is None:
+        return None
     if isinstance(error, str) and error:
         # Servers with a sentence in its place (Ollama, TGI) may have the word beside it.
         return word_at(document, "error_type") or UNNAMED_ERROR

@@ -50,6 +50,8 @@ class Counts:
     negative number; or when something of the kind was refused for it, as `refused` says by the keys that lead there.
     """
 
+    __slots__ = ("_fields", "_refused", "malformed")
+
     def __init__(self, fields: JSONObject, refused: AbstractSet[tuple[str, ...]] = frozenset()) -> None:
         self._fields = fields
         self._refused = refused
@@ -83,6 +85,8 @@ class UsageFields:
     way, null and what is no count replace nothing. Of a value that is no count only that is kept, as `False`. `refused`
     names the fields for which something came that could not stand, `is_full` says that there were too many.
     """
+
+    __slots__ = ("fields", "is_full", "refused")
 
     def __init__(self) -> None:
         self.fields: dict[str, int | dict[str, int]] = {}

@@ -31,8 +31,8 @@ from extproc.providers.base import (
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
-# The parts of a delta (or of a whole message) that carry what the model produced.
-_CONTENT_KEYS = ("content", "reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "audio")
+# The parts of a delta (or of a whole message) that carry what the model produced, beside `content`.
+_CONTENT_KEYS = ("reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "audio")
 
 
 def read_response(document: JSONObject) -> ResponseFacts:
@@ -44,7 +44,7 @@ def read_response(document: JSONObject) -> ResponseFacts:
         usage=_reported_usage(document, choices),
         finish_reason=first_word_at(choices, "finish_reason"),
         error_type=error_type_of(document),
-        has_content=any(_has_content(choice) for choice in choices),
+        has_content=any(map(_has_content, choices)),
     )
 
 
@@ -53,12 +53,9 @@ def count(counts: Counts) -> TokenUsage:
     prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
     total = counts.get("total_tokens")
     reasoning = counts.first(*_REASONING)
-    if prompt is not None and completion is not None and reasoning and total == prompt + completion + reasoning:
-        # xAI counts reasoning beside the completion; by the contract it belongs to it.
-        completion += reasoning
     return TokenUsage(
         prompt_tokens=prompt,
-        completion_tokens=completion,
+        completion_tokens=inclusive_completion(prompt, completion, reasoning, total),
         provider_total_tokens=total,
         cached_tokens=counts.first(*_CACHED),
         cache_creation_tokens=counts.first(*_CACHE_CREATION),
@@ -66,6 +63,15 @@ def count(counts: Counts) -> TokenUsage:
         audio_prompt_tokens=counts.get("prompt_tokens_details", "audio_tokens"),
         audio_completion_tokens=counts.get("completion_tokens_details", "audio_tokens"),
     )
+
+
+def inclusive_completion(
+    prompt: int | None, completion: int | None, reasoning: int | None, total: int | None
+) -> int | None:
+    """Return the completion with its reasoning, which xAI counts beside it: then only all three make up the total."""
+    if prompt is None or completion is None or not reasoning or total != prompt + completion + reasoning:
+        return completion
+    return completion + reasoning
 
 
 # Where servers put the same count; the first that is there stands.
@@ -114,7 +120,7 @@ def _has_content(choice: JSONObject) -> bool:
     if choice.get("text"):  # legacy completions
         return True
     part = optional_object(choice, "delta") or optional_object(choice, "message") or EMPTY_OBJECT
-    return any(part.get(key) for key in _CONTENT_KEYS)
+    return bool(part.get("content")) or any(map(part.get, _CONTENT_KEYS))
 
 
 _COUNTED = "`usage`: prompt_tokens; completion_tokens"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from extproc import semconv
 from extproc.errors import DecodeError, Reason, Stage
@@ -18,9 +18,10 @@ from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from extproc.providers.base import clean_name
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
-from extproc.server.news import MetadataNews
+from extproc.server.news import MetadataNews, Published
 from extproc.sinks.base import UsageSink
 from extproc.usage import Completion, UsageRecord
+from extproc.wire.ai import read_request_info, read_token_usage
 from extproc.wire.envoy import (
     CONTINUE,
     NO_MODES,
@@ -32,9 +33,12 @@ from extproc.wire.envoy import (
     read_modes,
     response_chunk_of,
 )
+from extproc.wire.ext_proc_pb2 import Metadata as MetadataContext
 from extproc.wire.ext_proc_pb2 import ProcessingRequest
 
 _CONTINUE_RESPONSE_BODY = CONTINUE[Phase.RESPONSE_BODY]
+
+T = TypeVar("T")
 
 
 class ServerObserver(Protocol):
@@ -92,8 +96,8 @@ class Session:
     the rest of the exchange through without asking.
     """
 
-    __slots__ = ("_exchange", "_is_broken", "_messages", "_modes", "_passes_over", "_processor", "_published",
-                 "_revision", "_settled", "detached")  # fmt: skip
+    __slots__ = ("_exchange", "_is_broken", "_knows_request", "_knows_usage", "_messages", "_modes", "_passes_over",
+                 "_processor", "_published", "_revision", "_settled", "detached")  # fmt: skip
 
     def __init__(self, processor: Processor, exchange: Exchange) -> None:
         self._processor = processor
@@ -101,10 +105,12 @@ class Session:
         self._modes = NO_MODES
         self._messages: dict[str, int] = {}
         self._passes_over: Callable[[bytes], bool] | None = None
-        self._published: UsageRecord | None = None
+        self._published: Published | None = None
         self._revision = 0
         self._settled = False
         self._is_broken = False
+        self._knows_request = False
+        self._knows_usage = False
         self.detached = False
 
     def receive(self, message: bytes, now: float) -> bytes | None:
@@ -126,6 +132,8 @@ class Session:
         additions = b""
         if not self._is_broken:
             try:
+                if request.HasField("metadata_context"):
+                    self._take_native(request.metadata_context)
                 self._feed(phase, request, now)
                 additions = self._advance(phase, now)
             except Exception as error:  # noqa: BLE001 - a bug in here must not become a failed request out there
@@ -188,6 +196,22 @@ class Session:
             return news + self._modes.whole_response
         return news
 
+    def _take_native(self, metadata: MetadataContext) -> None:
+        """Take what Envoy itself has read of the exchange, once, where its configuration forwards it."""
+        if not self._knows_request and (asked := self._decoded(read_request_info, metadata)) is not None:
+            self._knows_request = True
+            self._exchange.native_request(asked)
+        if not self._knows_usage and (used := self._decoded(read_token_usage, metadata)) is not None:
+            self._knows_usage = True
+            self._exchange.native_usage(used)
+
+    def _decoded(self, read: Callable[[MetadataContext], T | None], metadata: MetadataContext) -> T | None:
+        try:
+            return read(metadata)
+        except DecodeError as error:
+            self._processor.observer.message_failed(Stage.MESSAGE, error.reason)
+            return None
+
     def _settle(self) -> None:
         """Hand the record to the sinks, as soon as there is one and only then."""
         record = self._exchange.record
@@ -206,8 +230,8 @@ class Session:
         record = self._exchange.record
         if record is not None:
             return self._processor.news.all_of(record)
-        published, self._published = self._published, self._exchange.snapshot()
-        return self._processor.news.since(published, self._published)
+        self._published = self._processor.news.since(self._published, self._exchange.snapshot())
+        return self._published.news
 
     def _break(self, error: Exception) -> None:
         """Read no more of the exchange after an exception nobody foresaw. It ends that, and nothing else."""

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from extproc.errors import Reason, Stage
 from extproc.sinks.labels import BoundedLabels
-from extproc.usage import TokenUsage, UsageRecord
+from extproc.usage import NativeCheck, TokenUsage, UsageRecord
 
 LABELS = ("llm", "model")
 
@@ -136,6 +136,14 @@ class ServerMetrics:
         # What was found of the families above, by their label.
         self._phases: dict[str, Counter] = {}
         self._endings: dict[str, Counter] = {}
+        self._native = Counter(
+            "extproc_native_usage",
+            "Exchanges whose usage Envoy had read itself, by how that compares with what was read here",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in NativeCheck:
+            self._native.labels(outcome.value)
         self._sink_errors = Counter("extproc_sink_errors", "Records a sink failed to take", ["sink"], registry=registry)
 
     def emit(self, record: UsageRecord) -> None:
@@ -144,6 +152,8 @@ class ServerMetrics:
             _child(self._exchanges, self._endings, record.completion.value).inc()
         else:
             self._skipped.inc()
+        if record.native_check is not None:
+            self._native.labels(record.native_check.value).inc()
         for error in record.extraction_errors:
             self._errors.labels(error.stage.value, error.reason.value).inc()
 

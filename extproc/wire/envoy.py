@@ -35,7 +35,8 @@ from extproc.wire.struct import Value, encode_length, encode_nested, encode_stru
 SERVICE: Final = "envoy.service.ext_proc.v3.ExternalProcessor"
 METHOD: Final = "Process"
 
-Metadata: TypeAlias = Mapping[str, Mapping[str, Value]]
+Fields: TypeAlias = Mapping[str, Value]
+Metadata: TypeAlias = Mapping[str, Fields]
 
 
 class Phase(enum.StrEnum):

@@ -50,7 +50,7 @@ def encode_struct(values: Mapping[str, Value]) -> bytes:
         [
             _number_opening(key) + _pack_double(value)
             if type(value) is int or type(value) is float
-            else _word_entry(key, value)
+            else (_text_entry if type(value) is str else _bool_entry)(key, value)
             for key, value in values.items()
         ]
     )
@@ -80,9 +80,12 @@ def _struct_opening(key: str, struct_bytes: int) -> bytes:
 
 
 # Words are mostly the same ones: names of models, reasons. What clients make up is short, and pushed out by others.
-@lru_cache(maxsize=4096, typed=True)
-def _word_entry(key: str, value: Value) -> bytes:
-    kind, encoded = (_STRING, value.encode()) if isinstance(value, str) else (_BOOL, bytes((bool(value),)))
-    if kind == _STRING:
-        kind += encode_length(len(encoded))
-    return _opening(key, kind, len(encoded)) + encoded
+@lru_cache(maxsize=4096)
+def _text_entry(key: str, text: str) -> bytes:
+    encoded = text.encode()
+    return _opening(key, _STRING + encode_length(len(encoded)), len(encoded)) + encoded
+
+
+@lru_cache(maxsize=256)
+def _bool_entry(key: str, truth: bool) -> bytes:
+    return _opening(key, _BOOL, 1) + bytes((truth,))

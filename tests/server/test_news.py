@@ -29,15 +29,18 @@ class Counting:
 def test_only_what_is_new_is_said() -> None:
     """Namespace by namespace; nothing at all where nothing is."""
     news = MetadataNews(DynamicMetadata().build)
-    first = metadata_of(news.since(None, ASKED))
+    asked = news.since(None, ASKED)
+    first = metadata_of(asked.news)
     assert first["ai.gateway"]["provider"] == "openai"
     assert first["envoy.ratelimit"] == {"hits_addend": 0}
-    assert metadata_of(news.since(ASKED, NAMED)) == {
+    named = news.since(asked, NAMED)
+    assert metadata_of(named.news) == {
         "ai.gateway": {"model": "gpt-4o"},
         "ai.gateway.kgateway.dev": {"model": "gpt-4o"},
     }
-    assert metadata_of(news.since(NAMED, COUNTED))["envoy.ratelimit"] == {"hits_addend": 7}
-    assert news.since(COUNTED, COUNTED) == b""
+    counted = news.since(named, COUNTED)
+    assert metadata_of(counted.news)["envoy.ratelimit"] == {"hits_addend": 7}
+    assert news.since(counted, COUNTED).news == b""
 
 
 def test_in_the_end_all_is_said() -> None:
@@ -52,9 +55,12 @@ def test_what_many_exchanges_say_alike_is_built_once() -> None:
     """Before there are counts or times, which are an exchange's own."""
     counting = Counting()
     news = MetadataNews(counting.build)
-    assert news.since(ASKED, NAMED) == news.since(ASKED, NAMED)
-    assert counting.built == 2
+    asked = news.since(None, ASKED)
+    named = news.since(asked, NAMED)
+    built = counting.built
+    assert news.since(asked, NAMED) is named
+    assert counting.built == built
     for _ in range(2):
-        news.since(NAMED, COUNTED)
-        news.since(NAMED, replace(NAMED, time_to_first_token_seconds=0.5))
-    assert counting.built == 2 + 8
+        news.since(named, COUNTED)
+        news.since(named, replace(NAMED, time_to_first_token_seconds=0.5))
+    assert counting.built == built + 4
