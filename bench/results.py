@@ -96,7 +96,7 @@ def describe_machine() -> dict[str, Any]:
         "when": datetime.now(UTC).date().isoformat(),
         "cpu": _cpu_model(),
         "cpus": os.cpu_count(),
-        "kernel": platform.release(),
+        "kernel": platform.release().partition("-")[0],
         "python": platform.python_version(),
         "envoy": _envoy_version(),
         "extproc": __version__,
