@@ -12,9 +12,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Newer than the lock when the environment holds what the lock says.
 READY := $(VENV)/.ready
+# Newer than that when it also holds what only `make bench` needs.
+BENCH_READY := $(VENV)/.ready-bench
+
+# The benchmark's own programs.
+NATIVE := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format proto docs lock clean
+.PHONY: help setup demo test bench lint format proto docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -32,6 +37,10 @@ ifeq ($(strip $(ARGS)),)
 else
 	$(BIN)/pytest $(ARGS)
 endif
+
+# The 100 MB of a C compiler and the plots' library are no part of the development environment.
+bench: $(NATIVE)/load $(NATIVE)/upstream ## what metering costs, measured side by side (QUICK=1: in two minutes)
+	@$(BIN)/python -m bench $(if $(QUICK),--quick,$(if $(findstring --only,$(ARGS)),,--docs)) $(ARGS)
 
 lint: $(READY) ## ruff, formatting, mypy
 	$(BIN)/ruff check .
@@ -59,3 +68,11 @@ clean: ## remove what make made
 $(READY): pyproject.toml uv.lock tools/setup_environment.py
 	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION)
 	@touch $@
+
+$(BENCH_READY): $(READY)
+	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION) --group bench
+	@touch $@
+
+$(NATIVE)/%: bench/native/%.c bench/native/common.h bench/native/histogram.h $(BENCH_READY)
+	@mkdir -p $(NATIVE)
+	@ZIG_GLOBAL_CACHE_DIR=$(NATIVE)/cache $(BIN)/python -m ziglang cc -std=gnu11 -O2 -Wall -Wextra -Werror -o $@ $<

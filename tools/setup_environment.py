@@ -23,6 +23,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make the virtual environment of a bare clone.")
     parser.add_argument("--venv", type=Path, default=Path(".venv"))
     parser.add_argument("--uv", required=True, help="the version of uv to bring")
+    parser.add_argument("--group", action="append", default=[], help="a dependency group to install as well")
     options = parser.parse_args()
     if sys.version_info < MINIMUM:
         sys.exit(f"setup: Python {'.'.join(map(str, MINIMUM))} or newer is needed, this is {sys.version.split()[0]}")
@@ -41,6 +42,7 @@ def main() -> None:
         "--frozen",
         "--all-extras",
         "--no-emit-project",
+        *(f"--group={group}" for group in options.group),
         "--output-file",
         locked,
         env=environment,

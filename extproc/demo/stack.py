@@ -28,6 +28,9 @@ from extproc.errors import SettingsError
 
 LOOPBACK = "127.0.0.1"
 
+# What a stack starts as its sidecar; flags for its addresses are added.
+SERVE = (sys.executable, "-P", "-m", "extproc", "serve")
+
 # Envoy writes its access log at such intervals; the default is 10 s.
 _LOG_FLUSH_MILLISECONDS = 50
 
@@ -64,7 +67,8 @@ class Ports:
 class Stack:
     """A context: inside it traffic sent to `gateway` is proxied by Envoy and metered by the sidecar.
 
-    `on_log_line` gets each line of Envoy's access log, in a thread of its own.
+    `on_log_line` gets each line of Envoy's access log, in a thread of its own. `sidecar_command` may be another program
+    that takes --listen and --admin-listen and answers on /readyz.
     """
 
     def __init__(
@@ -74,6 +78,7 @@ class Stack:
         *,
         on_log_line: Callable[[str], None],
         sidecar_flags: Sequence[str] = (),
+        sidecar_command: Sequence[str] = SERVE,
     ) -> None:
         self.gateway = HostPort(LOOPBACK, ports.gateway)
         self.metrics = HostPort(LOOPBACK, ports.metrics)
@@ -81,6 +86,7 @@ class Stack:
         self._bootstrap = bootstrap
         self._on_log_line = on_log_line
         self._sidecar_flags = sidecar_flags
+        self._sidecar_command = sidecar_command
         self._directory = tempfile.TemporaryDirectory(prefix="extproc-")
         self._path = Path(self._directory.name)
         if len(os.fsencode(self._socket)) > MAX_SOCKET_NAME_BYTES:
@@ -119,10 +125,9 @@ class Stack:
     def start_sidecar(self) -> None:
         """Start the sidecar, the first time or in the place of one that is gone."""
         self.metrics = claim_port(self.metrics, "--metrics-port")
-        command = (sys.executable, "-P", "-m", "extproc", "serve")
         flags = ("--listen", f"unix:{self._socket}", "--admin-listen", str(self.metrics), *self._sidecar_flags)
         log = self._path / "sidecar.log"
-        self.sidecar = Child("the sidecar", (*command, *flags), log, environ=without_settings(os.environ))
+        self.sidecar = Child("the sidecar", (*self._sidecar_command, *flags), log, environ=without_settings(os.environ))
         self.sidecar.wait_until(lambda: _is_ok(f"http://{self.metrics}/readyz"), _SIDECAR_READY_SECONDS)
 
     def _start_envoy(self) -> None:
