@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from extproc.config.address import MAX_SOCKET_NAME_BYTES, HostPort
+from extproc.config.address import MAX_SOCKET_NAME_BYTES, HostPort, UnixSocket
 from extproc.config.settings import without_settings
 from extproc.demo.bootstrap import Bootstrap
 from extproc.demo.process import Child, claim_port
@@ -74,6 +74,7 @@ class Stack:
         *,
         on_log_line: Callable[[str], None],
         sidecar_flags: Sequence[str] = (),
+        sidecar_workers: int = 1,
     ) -> None:
         self.gateway = HostPort(LOOPBACK, ports.gateway)
         self.metrics = HostPort(LOOPBACK, ports.metrics)
@@ -81,9 +82,10 @@ class Stack:
         self._bootstrap = bootstrap
         self._on_log_line = on_log_line
         self._sidecar_flags = sidecar_flags
+        self._sidecar_workers = sidecar_workers
         self._directory = tempfile.TemporaryDirectory(prefix="extproc-")
         self._path = Path(self._directory.name)
-        if len(os.fsencode(self._socket)) > MAX_SOCKET_NAME_BYTES:
+        if any(len(os.fsencode(path)) > MAX_SOCKET_NAME_BYTES for path in (self._socket, *self._sockets())):
             self._directory.cleanup()
             raise SettingsError(f"{tempfile.gettempdir()} is too long a path for a socket: set TMPDIR to a shorter one")
         self.sidecar: Child | None = None
@@ -120,7 +122,8 @@ class Stack:
         """Start the sidecar, the first time or in the place of one that is gone."""
         self.metrics = claim_port(self.metrics, "--metrics-port")
         command = (sys.executable, "-P", "-m", "extproc", "serve")
-        flags = ("--listen", f"unix:{self._socket}", "--admin-listen", str(self.metrics), *self._sidecar_flags)
+        where = ("--listen", f"unix:{self._socket}", "--admin-listen", str(self.metrics))
+        flags = (*where, "--workers", str(self._sidecar_workers), *self._sidecar_flags)
         log = self._path / "sidecar.log"
         self.sidecar = Child("the sidecar", (*command, *flags), log, environ=without_settings(os.environ))
         self.sidecar.wait_until(lambda: _is_ok(f"http://{self.metrics}/readyz"), _SIDECAR_READY_SECONDS)
@@ -133,7 +136,7 @@ class Stack:
         if self.gateway.port and self.gateway.port == self.envoy_admin.port:
             raise SettingsError(f"--port and --envoy-admin-port are both {self.gateway.port}: choose two")
         self._bootstrap.listen(self.gateway, self.envoy_admin)
-        self._bootstrap.use_sidecar(self._socket)
+        self._bootstrap.use_sidecar(*self._sockets())
         config, admin_address = self._path / "envoy.json", self._path / "admin-address"
         config.write_text(self._bootstrap.to_json())
         flags = {
@@ -164,6 +167,13 @@ class Stack:
     @property
     def _socket(self) -> Path:
         return self._path / "extproc.sock"
+
+    def _sockets(self) -> list[Path]:
+        """Return the sockets the sidecar serves."""
+        if self._sidecar_workers == 1:
+            return [self._socket]
+        listen = UnixSocket(str(self._socket))
+        return [Path(listen.numbered(number).name) for number in range(self._sidecar_workers)]
 
     def scrape(self) -> str:
         """Return what the sidecar's /metrics says now."""
