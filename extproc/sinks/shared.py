@@ -28,6 +28,9 @@ log = logging.getLogger("extproc")
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 Series: TypeAlias = tuple[str, Labels]  # name and labels of a sample
 
+# What the names of files begin with that hold gauges.
+_GAUGES = "gauge_"
+
 # More series than a scrape should ever have. What is beyond is parsed again each time.
 _MAX_KNOWN_KEYS = 100_000
 
@@ -64,14 +67,15 @@ class SharedMetrics:
     def worker_ended(self, index: int) -> None:
         """Forget what a process that has ended had under way, and leave only files that the next one can read."""
         with self._lock:
-            for path in self._directory.glob(f"*_{index}.db"):
-                if path.name.startswith("gauge_"):
+            there = {*self._directory.glob("*.db"), *self._seen}
+            for path in [path for path in there if path.name.endswith(f"_{index}.db")]:
+                if path.name.startswith(_GAUGES):
                     self._seen.pop(path, None)
-                    path.unlink()
+                    path.unlink(missing_ok=True)
                 elif not self._read(path):
                     log.warning("worker %d left counts that cannot be read; what was seen of them stays", index)
                     self._kept.append(self._seen.pop(path, {}))
-                    path.unlink()
+                    path.unlink(missing_ok=True)
 
     def _add_up(self) -> dict[str, dict[Series, float]]:
         """Return the values of each family, summed over the workers."""
@@ -90,9 +94,15 @@ class SharedMetrics:
     def _read(self, path: Path) -> bool:
         """Read a file, or leave what is known of it as it is; return whether it could be read."""
         try:
-            self._seen[path] = _read_values(path)
+            found = _read_values(path)
         except Exception:  # noqa: BLE001 - whatever is in a file, the others are to be seen
             return False
+        if not path.name.startswith(_GAUGES):
+            # Counts only grow. One that does not was read while it was written, or the file is not what it was.
+            known = self._seen.get(path, {})
+            if not all(found.get(key, -1.0) >= value for key, value in known.items()):
+                return False
+        self._seen[path] = found
         return True
 
 

@@ -23,7 +23,7 @@ class Gateway:
     """A context: Envoy, configured by envoy/envoy.yaml, in front of servers of the test's.
 
     `upstreams` are put in the place of the file's clusters; `change` may change the ext_proc filter's configuration.
-    `max_buffer_bytes` bounds what Envoy holds of a body, in either direction.
+    `max_buffer_bytes` bounds what Envoy holds of a body, in either direction. The sidecar has so many `workers`.
     With `own_routes` the upstreams have routes in the place of the file's, each behind its name, and the sidecar is not
     told who they are.
     """
@@ -35,6 +35,7 @@ class Gateway:
         own_routes: bool = False,
         change: Callable[[dict[str, Any]], object] | None = None,
         max_buffer_bytes: int | None = None,
+        workers: int = 1,
     ) -> None:
         bootstrap = Bootstrap()
         if own_routes:
@@ -48,7 +49,7 @@ class Gateway:
             bootstrap.listener["per_connection_buffer_limit_bytes"] = max_buffer_bytes
             bootstrap.virtual_host["request_body_buffer_limit"] = max_buffer_bytes
         self.log = AccessLog()
-        self.stack = Stack(bootstrap, Ports(), on_log_line=self.log.add)
+        self.stack = Stack(bootstrap, Ports(), on_log_line=self.log.add, sidecar_workers=workers)
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
