@@ -104,8 +104,8 @@ def _build_families(settings: Settings) -> CollectorRegistry:
     """Return the metrics of a worker, as they are before anything is counted."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
     families = CollectorRegistry()
-    TokenMetrics(families, max_label_values=settings.max_label_values)
     ServerMetrics(families, version=__version__)
+    TokenMetrics(families, max_label_values=settings.max_label_values)
     return families
 
 

@@ -42,7 +42,7 @@ class WorkerSettings:
 
     @classmethod
     def from_line(cls, line: bytes) -> WorkerSettings:
-        """Return what `to_line` wrote. Raises ValueError for anything else."""
+        """Return what `to_line` wrote. Raises ValueError, LookupError or TypeError for anything else."""
         told = json.loads(line)
         settings = Settings.model_validate(told["settings"])
         return cls(settings, told["index"], told["listen"], Path(told["metrics_directory"]))
@@ -55,7 +55,7 @@ def main() -> None:
         line = pipe.readline()
     try:
         told = WorkerSettings.from_line(line)
-    except ValueError:
+    except (ValueError, LookupError, TypeError):
         sys.exit("extproc: a worker is started by `extproc serve --workers`, and not by hand")
     write_logs(told.settings.log_level, f"worker {told.index}: ")
     share_values(told.metrics_directory, told.index)
