@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
 import sys
 import tempfile
@@ -33,6 +34,10 @@ log = logging.getLogger("extproc")
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
 
+# What the series of one pair of llm and model take at most in the files of a worker. Containers have little shared
+# memory, and a process that writes to a page for which there is no room is killed.
+_LABEL_BYTES = 16 * 1024
+
 
 def serve(settings: Settings) -> None:
     """Serve with several workers until SIGTERM or SIGINT, drain, return.
@@ -43,7 +48,7 @@ def serve(settings: Settings) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     with ExitStack() as exit_stack:
         addresses = _claim_addresses(settings, exit_stack)
-        directory = Path(exit_stack.enter_context(_build_metrics_directory()))
+        directory = Path(exit_stack.enter_context(_build_metrics_directory(settings)))
         shared = SharedMetrics(directory, _build_families(settings))
 
         def on_end(index: int, pid: int) -> None:
@@ -87,14 +92,15 @@ def _claim_addresses(settings: Settings, exit_stack: ExitStack) -> list[HostPort
     return addresses
 
 
-def _build_metrics_directory() -> tempfile.TemporaryDirectory[str]:
-    """Return a folder that only we can look into, in memory where there is such a place.
+def _build_metrics_directory(settings: Settings) -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that only we can look into, in memory where there is room for it.
 
     Each count is written there, and a page that is on its way to a disk can make who writes to it wait.
     """
-    parent = _SHARED_MEMORY if os.access(_SHARED_MEMORY, os.W_OK) else None
+    size_bytes = settings.workers * settings.max_label_values * _LABEL_BYTES
+    has_room = os.access(_SHARED_MEMORY, os.W_OK) and shutil.disk_usage(_SHARED_MEMORY).free > size_bytes
     try:
-        return tempfile.TemporaryDirectory(prefix="extproc-metrics-", dir=parent)
+        return tempfile.TemporaryDirectory(prefix="extproc-metrics-", dir=_SHARED_MEMORY if has_room else None)
     except OSError as error:
         reason = f"no folder for the metrics of several ({error.strerror})"
         raise SettingsError(f"workers: {reason}: set TMPDIR to one that can be written to") from None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 from dataclasses import dataclass
@@ -23,7 +22,7 @@ from extproc.logs import write_logs
 from extproc.server.leash import Leash
 from extproc.server.listen import check_listen
 from extproc.server.signals import Signals
-from extproc.sinks.shared import share_values
+from extproc.sinks.shared import remove_values, share_values
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +66,7 @@ def main() -> None:
             leash.report(refusal=str(error))  # it is the supervisor's to say it: once for all
             sys.exit(EXIT_USAGE)
     if leash.is_cut:
-        # Nobody reads it any more, and nobody else is left to take it away.
-        shutil.rmtree(told.metrics_directory, ignore_errors=True)
+        remove_values(told.metrics_directory, told.index)  # nobody else is left to do it
 
 
 def _serve(told: WorkerSettings, leash: Leash) -> None:

@@ -15,6 +15,7 @@ import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
@@ -39,6 +40,14 @@ def share_values(directory: Path, index: int) -> None:
     """Keep the values of all metrics that are made from now on in files in `directory`, as those of worker `index`."""
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory)  # where the library looks for it
     values.ValueClass = values.MultiProcessValue(lambda: index)  # type: ignore[no-untyped-call]  # the library's
+
+
+def remove_values(directory: Path, index: int) -> None:
+    """Remove the files of worker `index`, and the directory with the last ones."""
+    for path in directory.glob(f"*_{index}.db"):
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # there are others
+        directory.rmdir()
 
 
 class SharedMetrics:

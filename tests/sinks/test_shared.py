@@ -15,7 +15,7 @@ from prometheus_client.mmap_dict import MmapedDict
 
 from extproc.errors import ExtractionError, Reason, Stage
 from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
-from extproc.sinks.shared import SharedMetrics, share_values
+from extproc.sinks.shared import SharedMetrics, remove_values, share_values
 from extproc.usage import Completion, TokenUsage, UsageRecord
 
 LABELS = {"llm": "openai", "model": "m"}
@@ -229,6 +229,18 @@ def test_whatever_is_in_a_file_is_read_or_passed_by(
     shared.worker_ended(0)
     assert len(list(shared.collect())) == len(list(shared.describe()))
     MmapedDict(str(path)).close()  # type: ignore[no-untyped-call]
+
+
+def test_the_last_to_remove_its_values_removes_the_directory(tmp_path: Path, shared: Shared) -> None:
+    """And leaves those of the others."""
+    shared.folder = tmp_path / "metrics"
+    shared.folder.mkdir()
+    shared.start(0).exchange()
+    shared.start(1).exchange()
+    remove_values(shared.folder, 0)
+    assert {path.name[-5:] for path in shared.folder.iterdir()} == {"_1.db"}
+    remove_values(shared.folder, 1)
+    assert not shared.folder.exists()
 
 
 def test_a_scraper_can_ask_for_some(shared: Shared) -> None:
