@@ -116,12 +116,10 @@ class SharedMetrics:
 
 
 def _read_values(path: Path) -> dict[str, float]:
-    found, last = {}, 0
-    for key, value, _timestamp, position in MmapedDict.read_all_values_from_file(path):  # type: ignore[no-untyped-call]
-        if position <= last:
-            raise ValueError("the file leads backwards")
-        _parse_key(key)
-        found[key], last = value, position
+    found = {}
+    for key, value, _timestamp, _position in MmapedDict.read_all_values_from_file(path):  # type: ignore[no-untyped-call]
+        _parse_key(key)  # here it may fail
+        found[key] = value
     return found
 
 

@@ -137,7 +137,7 @@ def lead_beyond(path: Path) -> None:
 
 
 def lead_backwards(path: Path) -> None:
-    """Keys that never end."""
+    """A key of negative length."""
     path.write_bytes(struct.pack("ii", 64, 0) + struct.pack("i", -36) + bytes(100))
 
 
