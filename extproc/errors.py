@@ -37,7 +37,8 @@ class Reason(enum.StrEnum):
     TRUNCATED = "truncated"  # the document or the compressed stream stops in the middle
     TOO_LARGE = "too_large"  # a bound was passed; the rest of this body was not read
     MALFORMED_COUNT = "malformed_count"  # a token count that is no whole number >= 0
-    UNDECODABLE = "undecodable"  # bytes that are no ProcessingRequest
+    NATIVE_FAILED = "native_failed"  # Envoy saw usage, and could not read it
+    UNDECODABLE = "undecodable"  # bytes that are no ProcessingRequest, or in one no message of Envoy's AI API
     UNKNOWN_PHASE = "unknown_phase"  # a ProcessingRequest without a phase known here
     INTERNAL = "internal"  # an exception nobody foresaw: a bug to report
 

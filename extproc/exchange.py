@@ -7,18 +7,22 @@ metrics or the clock; time is monotonic seconds, passed in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from extproc.codec.framing import is_readable
 from extproc.errors import Reason, Stage
 from extproc.headers import error_word, is_grpc, number_at
+from extproc.native import NativeRequest, NativeUsage
 from extproc.providers.answer import DocumentReader
-from extproc.providers.base import UNNAMED_ERROR, RequestFacts
+from extproc.providers.base import UNNAMED_ERROR, RequestFacts, clean_name
 from extproc.providers.counts import JSONObject
 from extproc.providers.detect import Detector, Target, read_llm_request
+from extproc.providers.native import take_native
 from extproc.providers.shapes import detect_response
-from extproc.readers import ExtractionErrors, Limits, RequestReader, ResponseReader
-from extproc.usage import Completion, UsageRecord, UsageSource
+from extproc.readers import ExtractionErrors, Limits
+from extproc.request_reader import RequestReader
+from extproc.response_reader import ResponseReader
+from extproc.usage import Completion, NativeCheck, UsageRecord
 
 _FIRST_ERROR_STATUS = 400
 
@@ -31,28 +35,10 @@ class Exchange:
     whenever `snapshot` would say something new. `is_detachable` says that nothing more of it is of interest.
     """
 
-    __slots__ = (
-        "_detector",
-        "_documents",
-        "_error_word",
-        "_errors",
-        "_is_llm",
-        "_limits",
-        "_provider",
-        "_request",
-        "_request_facts",
-        "_response",
-        "_response_bytes_left",
-        "_response_chunks",
-        "_response_headers_seen",
-        "_started_at",
-        "_status_code",
-        "_target",
-        "asked_for_whole_response",
-        "is_detachable",
-        "record",
-        "revision",
-    )
+    __slots__ = ("_detector", "_documents", "_error_word", "_errors", "_is_llm", "_limits", "_native", "_native_check",
+                 "_provider", "_request", "_request_facts", "_response", "_response_bytes_left", "_response_chunks",
+                 "_response_headers_seen", "_started_at", "_status_code", "_target", "asked_for_whole_response",
+                 "is_detachable", "record", "revision")  # fmt: skip
 
     def __init__(self, limits: Limits, detector: Detector, *, provider: str | None, now: float) -> None:
         """Start an exchange; `provider` is what the Envoy configuration says of it, taken verbatim."""
@@ -73,6 +59,8 @@ class Exchange:
         self.asked_for_whole_response = False  # set by who asked
         self._status_code: int | None = None
         self._error_word: str | None = None
+        self._native: NativeUsage | None = None
+        self._native_check: NativeCheck | None = None
         self.is_detachable = False
         self.record: UsageRecord | None = None
         self.revision = 0
@@ -80,13 +68,12 @@ class Exchange:
     def request_headers(self, headers: Mapping[str, str], *, end_of_stream: bool) -> None:
         """Take the request headers: lower-case names, one value each."""
         self.revision += 1
-        if headers.get(":method", "POST") != "POST":
-            # Every API that counts tokens is asked with POST. An answer that is asked for again is no new one.
-            self.is_detachable = True
-            return
-        authority, path = headers.get(":authority", ""), headers.get(":path", "")
-        self._target = self._detector.detect(authority, path, self._provider)
-        if self._target.is_excluded:
+        # Every API that counts tokens is asked with POST. An answer that is asked for again is no new one.
+        is_question = headers.get(":method", "POST") == "POST"
+        if is_question:
+            authority, path = headers.get(":authority", ""), headers.get(":path", "")
+            self._target = self._detector.detect(authority, path, self._provider)
+        if not is_question or self._target.is_excluded:
             self.is_detachable = True
             return
         flavour = self._target.flavour
@@ -103,10 +90,14 @@ class Exchange:
 
     def request_body(self, chunk: bytes, *, end_of_stream: bool) -> None:
         """Take a chunk of the request body."""
-        if self._request is not None:
-            self._request.feed(chunk)
-            if end_of_stream:
-                self._end_request()
+        request = self._request
+        if request is None:
+            return
+        if end_of_stream:
+            self._request = None
+            self._take_question(request, request.read_whole(chunk))
+        else:
+            request.feed(chunk)
 
     def request_trailers(self) -> None:
         """Take note that the request has ended."""
@@ -140,19 +131,37 @@ class Exchange:
         if not self._response_headers_seen and not self.is_detachable:
             self._response_headers_seen = True  # Envoy was told to skip them
             self._response = ResponseReader({}, self._documents, self._limits, self._errors)
-        self._response_chunks += 1
-        if self._response is not None and self._response.feed(chunk, now):
-            self.revision += 1
         if self._response_bytes_left is not None:
             # A client that has read as many bytes as it was promised may hang up, and then the end is never shown.
             self._response_bytes_left -= len(chunk)
             end_of_stream = end_of_stream or self._response_bytes_left <= 0
+        self._response_chunks += 1
+        response = self._response
         if end_of_stream:
+            if response is not None:
+                response.read_whole(chunk, now) if self._response_chunks == 1 else response.feed(chunk, now)
             self._end_response(now)
+        elif response is not None and response.feed(chunk, now):
+            self.revision += 1
+
+    @property
+    def passes_over(self) -> Callable[[bytes], bool] | None:
+        """What tells a chunk of the response body that says nothing new; such a chunk need not be handed over."""
+        return self._response.passes_over if self._response and self._response_bytes_left is None else None
 
     def response_trailers(self, now: float) -> None:
         """Take note that the response has ended."""
         self._end_response(now)
+
+    def native_request(self, asked: NativeRequest) -> None:
+        """Take what Envoy has read of the request, with any phase and before it. What is read here stands."""
+        if self._request_facts == RequestFacts():
+            self._request_facts = RequestFacts(clean_name(asked.model or ""), asked.streaming)
+            self.revision += 1
+
+    def native_usage(self, used: NativeUsage) -> None:
+        """Take what Envoy has read of the answer, with any phase and before it. What is read here stands."""
+        self._native = used
 
     def close(self, completion: Completion, now: float) -> None:
         """Settle an exchange of which nothing more will come; `completion` says why it has not ended by itself.
@@ -182,15 +191,16 @@ class Exchange:
             return False
         return 0 < expected <= self._limits.max_whole_response_bytes
 
-    def snapshot(self, now: float) -> UsageRecord:
-        """Return the record: the final one, or what it would be if the exchange were cut off now."""
-        return self.record or self._build_record(Completion.CANCELLED, now)
+    def snapshot(self) -> UsageRecord:
+        """Return the record: the final one, or what it would be if the exchange were cut off, without its duration."""
+        return self.record or self._build_record(Completion.CANCELLED, self._started_at)
 
     def _end_request(self) -> None:
         request, self._request = self._request, None
-        if request is None:
-            return
-        document = request.finish()
+        if request is not None:
+            self._take_question(request, request.finish())
+
+    def _take_question(self, request: RequestReader, document: JSONObject | None) -> None:
         self.revision += 1
         if document is not None:
             self._read_question(document)
@@ -214,8 +224,8 @@ class Exchange:
     def _end_response(self, now: float) -> None:
         if self.record is not None:
             return
-        if self._response is not None:
-            self._response.finish(now)
+        if self._response is not None and (self._response_chunks or self._native is None):
+            self._response.finish(now)  # else its body was not shown: Envoy read it by itself
         self._settle(self._outcome, now)
 
     @property
@@ -233,6 +243,10 @@ class Exchange:
         return self.asked_for_whole_response and self._response_chunks == 1 and (self._response_bytes_left or 0) > 0
 
     def _settle(self, completion: Completion, now: float) -> None:
+        if self._native is not None:
+            self._native_check, reason = take_native(self._documents, self._native)
+            if reason is not None:
+                self._errors.add(Stage.RESPONSE_BODY, reason)
         self.record = self._build_record(completion, now)
         self.revision += 1
 
@@ -276,18 +290,10 @@ class Exchange:
             streaming=self._request_facts.streaming or self._target.streaming or is_stream,
             status_code=self._status_code,
             usage=documents.usage,
-            usage_source=self._usage_source(completion),
+            usage_source=documents.usage_source(is_whole=completion is Completion.COMPLETE),
             finish_reason=documents.finish_reason,
             error_type=self._error_type,
             time_to_first_token_seconds=None if first_token_at is None else first_token_at - self._started_at,
             extraction_errors=self._errors.as_tuple() if is_llm or self._provider else (),
+            native_check=self._native_check,
         )
-
-    def _usage_source(self, completion: Completion) -> UsageSource:
-        if self._documents.usage is None:
-            return UsageSource.NONE
-        if self._documents.may_lack_usage:
-            return UsageSource.PARTIAL
-        if completion is Completion.COMPLETE or self._documents.is_complete:
-            return UsageSource.REPORTED
-        return UsageSource.PARTIAL

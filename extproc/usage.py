@@ -7,7 +7,8 @@ not zero. Knows nothing of providers, wires or sinks, and imports nothing of our
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+
+import msgspec
 
 from extproc.errors import ExtractionError
 
@@ -20,6 +21,14 @@ class UsageSource(enum.StrEnum):
     NONE = "none"  # the provider reported no token usage
 
 
+class NativeCheck(enum.StrEnum):
+    """What became of the usage that Envoy itself had read."""
+
+    ONLY = "only"  # there was no other, so it stands
+    AGREED = "agreed"  # it was read here as well, with the same counts
+    DISAGREED = "disagreed"  # it was read here as well, with others, and those stand
+
+
 class Completion(enum.StrEnum):
     """How an exchange ended: a closed set, each exchange ends in exactly one of them."""
 
@@ -29,8 +38,7 @@ class Completion(enum.StrEnum):
     TRUNCATED = "truncated"  # the answer stops in the middle, or this process had to stop watching
 
 
-@dataclass(frozen=True, slots=True)
-class TokenUsage:
+class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     """Token counts of one answer. `None`: the provider did not say; 0: it said zero.
 
     `prompt_tokens` and `completion_tokens` are inclusive. The other counts are subsets of these two, except
@@ -69,8 +77,7 @@ class TokenUsage:
         return (self.prompt_tokens or 0) + (self.completion_tokens or 0) if total is None else total
 
 
-@dataclass(frozen=True, slots=True)
-class UsageRecord:
+class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     """Everything known of one settled exchange. Sinks get it once, and only this.
 
     Of bodies and headers it holds names of models, the words of APIs for finish and error, and counts; nothing else.
@@ -91,6 +98,7 @@ class UsageRecord:
     error_type: str | None = None
     time_to_first_token_seconds: float | None = None
     extraction_errors: tuple[ExtractionError, ...] = ()
+    native_check: NativeCheck | None = None
 
     @property
     def model(self) -> str | None:

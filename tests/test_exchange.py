@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 from dataclasses import replace
@@ -10,15 +9,17 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 from support.chunks import byte_by_byte, splits
 from support.codings import ENCODERS
 from support.exchanges import DETECTOR, LIMITS, Case, load_case, play
 
 from extproc.errors import ExtractionError, Reason, Stage
 from extproc.exchange import Exchange
+from extproc.native import ExtractionStatus, NativeRequest, NativeUsage
 from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
-from extproc.usage import Completion, TokenUsage, UsageRecord, UsageSource
+from extproc.usage import Completion, NativeCheck, TokenUsage, UsageRecord, UsageSource
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FOLDERS = sorted(path.parent for path in FIXTURES.glob("*/*/case.json"))
@@ -49,7 +50,7 @@ def errors_of(record: UsageRecord) -> list[tuple[Stage, Reason]]:
 
 
 def are_counts(record: UsageRecord) -> bool:
-    values = dataclasses.astuple(record.usage) if record.usage else ()
+    values = astuple(record.usage) if record.usage else ()
     return all(value is None or (type(value) is int and value >= 0) for value in values)
 
 
@@ -252,7 +253,7 @@ def test_it_settles_once() -> None:
     exchange.request_trailers()
     exchange.close(Completion.CANCELLED, 14.0)
     assert exchange.record is record
-    assert exchange.snapshot(15.0) is record
+    assert exchange.snapshot() is record
 
 
 def test_a_stream_that_is_cut_off_keeps_what_was_reported() -> None:
@@ -391,7 +392,7 @@ def test_a_request_is_read_in_chunks_too() -> None:
         for byte in byte_by_byte(case.request):
             exchange.request_body(byte, end_of_stream=False)
         exchange.request_trailers()
-        assert exchange.snapshot(1.0).request_model == "gpt-4o"
+        assert exchange.snapshot().request_model == "gpt-4o"
 
 
 def test_a_compressed_request_is_read_and_an_unknown_coding_said() -> None:
@@ -407,7 +408,7 @@ def test_a_compressed_request_is_read_and_an_unknown_coding_said() -> None:
         exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
         exchange.request_headers(Case().request_headers | {"content-encoding": coding}, end_of_stream=False)
         exchange.request_body(body, end_of_stream=True)
-        record = exchange.snapshot(1.0)
+        record = exchange.snapshot()
         assert (record.request_model, errors_of(record)) == (model, errors)
 
 
@@ -538,7 +539,7 @@ def test_behind_a_common_path_question_or_answer_tell(
     if not exchange.is_detachable:
         exchange.response_headers(case.response_headers, end_of_stream=False, now=1.0)
         exchange.response_body(response, end_of_stream=True, now=2.0)
-    record = exchange.snapshot(3.0)
+    record = exchange.snapshot()
     assert (record.is_llm, record.provider, record.streaming) == expected
 
 
@@ -554,7 +555,7 @@ def test_only_posts_are_of_interest(method: str) -> None:
     exchange = Exchange(LIMITS, DETECTOR, provider="openai", now=0.0)
     exchange.request_headers(Case(method=method).request_headers, end_of_stream=True)
     assert exchange.is_detachable
-    assert not exchange.snapshot(1.0).is_llm
+    assert not exchange.snapshot().is_llm
 
 
 def test_what_is_of_no_interest_stays_so_where_it_is_shown_all_the_same() -> None:
@@ -613,7 +614,7 @@ def test_a_request_that_is_no_question_to_a_model_is_not_of_interest(request_bod
     exchange.request_headers(target | form, end_of_stream=False)
     exchange.request_body(request_body, end_of_stream=True)
     assert exchange.is_detachable
-    assert exchange.snapshot(1.0).extraction_errors == ()
+    assert exchange.snapshot().extraction_errors == ()
 
 
 def test_an_answer_that_is_no_document_is_not_of_interest() -> None:
@@ -637,7 +638,7 @@ def test_what_the_configuration_says_of_the_provider_stands() -> None:
     """Word for word, above the authority; and then a body that can't be read is counted on any path."""
     exchange = started(replace(Case(), path="/openai", request=b"not json"), provider="OpenAI prod")
     assert not exchange.is_detachable
-    record = exchange.snapshot(11.0)
+    record = exchange.snapshot()
     assert record.provider == "OpenAI prod"
     assert record.extraction_errors == (ExtractionError(Stage.REQUEST_BODY, Reason.NOT_JSON),)
 
@@ -766,6 +767,151 @@ def test_a_status_that_is_no_number_is_unknown() -> None:
     exchange.response_headers({":status": "²⁰⁰"}, end_of_stream=True, now=1.0)
     assert exchange.record is not None
     assert exchange.record.status_code is None
+
+
+# What Envoy has read itself
+
+USED = NativeUsage("OPENAI_CHAT_COMPLETIONS", "gpt-4o-x", {"input_tokens": 3, "output_tokens": 4})
+
+
+def zero_body(
+    used: NativeUsage | None = USED, asked: NativeRequest | None = None, *, provider: str | None = None, **case: Any
+) -> UsageRecord:
+    """Return the record of an exchange of which Envoy shows the request's headers and the response's trailers."""
+    exchange = Exchange(LIMITS, DETECTOR, provider=provider, now=0.0)
+    if asked is not None:
+        exchange.native_request(asked)
+    exchange.request_headers(Case(**case).request_headers, end_of_stream=False)
+    assert not exchange.is_detachable
+    if used is not None:
+        exchange.native_usage(used)
+    exchange.response_trailers(2.0)
+    assert exchange.record is not None
+    return exchange.record
+
+
+def test_an_exchange_without_bodies_is_complete_with_its_trailers() -> None:
+    """With what Envoy has read of either side."""
+    record = zero_body(asked=NativeRequest("gpt-4o", streaming=True))
+    assert record == UsageRecord(
+        is_llm=True,
+        completion=Completion.COMPLETE,
+        duration_seconds=2.0,
+        provider="openai",
+        operation="chat",
+        request_model="gpt-4o",
+        response_model="gpt-4o-x",
+        streaming=True,
+        usage=TokenUsage(3, 4),
+        usage_source=UsageSource.REPORTED,
+        native_check=NativeCheck.ONLY,
+    )
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_what_was_asked_may_be_told_with_any_phase(before: bool) -> None:
+    """Then there is news; a name is made safe to print."""
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
+    if before:
+        exchange.request_headers(Case().request_headers, end_of_stream=False)
+    revision = exchange.revision
+    exchange.native_request(NativeRequest("a\nb"))
+    assert exchange.revision > revision
+    if not before:
+        exchange.request_headers(Case().request_headers, end_of_stream=False)
+    assert exchange.snapshot().model == "a\N{REPLACEMENT CHARACTER}b"
+
+
+def test_the_path_says_what_was_asked_where_the_body_does_not() -> None:
+    """As Gemini's does."""
+    used = replace(USED, protocol="GEMINI_GENERATE_CONTENT")
+    path = "/v1beta/models/gemini-2.5-flash:streamGenerateContent"
+    record = zero_body(used, NativeRequest(), path=path, authority="generativelanguage.googleapis.com")
+    assert (record.model, record.streaming, record.operation) == ("gemini-2.5-flash", True, "generate_content")
+
+
+@pytest.mark.parametrize(
+    ("authority", "provider", "expected"),
+    [
+        ("llm.corp.example", None, "anthropic"),
+        ("api.x.ai", None, "x_ai"),
+        ("api.x.ai", "azure_openai", "azure_openai"),
+    ],
+)
+def test_the_wire_api_names_the_provider_where_nothing_else_does(
+    authority: str, provider: str | None, expected: str
+) -> None:
+    """It is an API's name, and others speak it too."""
+    used = replace(USED, protocol="ANTHROPIC_MESSAGES")
+    record = zero_body(used, provider=provider, path="/any", authority=authority)
+    assert (record.is_llm, record.provider, record.operation) == (True, expected, "chat")
+
+
+@pytest.mark.parametrize("used", [None, replace(USED, protocol=None), NativeUsage(status=ExtractionStatus.FAILED)])
+def test_a_name_in_a_request_makes_no_exchange_with_an_llm(used: NativeUsage | None) -> None:
+    """Others have models too; and what Envoy could not read was no answer of one."""
+    record = zero_body(used, NativeRequest("golf"), path="/cars", authority="shop.example")
+    assert (record.is_llm, record.usage, record.extraction_errors) == (False, None, ())
+
+
+def test_an_answer_that_counts_nothing_has_no_usage() -> None:
+    """Nor is it taken for an empty body."""
+    record = zero_body(None)
+    assert (record.completion, record.usage_source) == (Completion.COMPLETE, UsageSource.NONE)
+    assert (errors_of(record), record.native_check) == ([], None)
+
+
+def test_usage_that_envoy_could_not_read_is_counted_as_an_error() -> None:
+    """And is no usage."""
+    record = zero_body(replace(USED, counts={}, status=ExtractionStatus.FAILED))
+    assert (record.usage, record.usage_source) == (None, UsageSource.NONE)
+    assert errors_of(record) == [(Stage.RESPONSE_BODY, Reason.NATIVE_FAILED)]
+
+
+def test_usage_that_envoy_could_read_in_part_is_partial() -> None:
+    """As it says."""
+    record = zero_body(replace(USED, status=ExtractionStatus.PARTIAL))
+    assert (record.usage, record.usage_source) == (TokenUsage(3, 4), UsageSource.PARTIAL)
+
+
+def test_an_exchange_without_bodies_that_shows_no_end_is_cancelled() -> None:
+    """Model and provider are known all the same."""
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
+    exchange.native_request(NativeRequest("gpt-4o"))
+    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.close(Completion.CANCELLED, 1.0)
+    assert exchange.record is not None
+    assert (exchange.record.completion, exchange.record.model) == (Completion.CANCELLED, "gpt-4o")
+    assert (exchange.record.usage_source, exchange.record.native_check) == (UsageSource.NONE, None)
+
+
+def test_response_headers_without_a_body_are_no_empty_body() -> None:
+    """Envoy may be told to show them; it has read the body."""
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
+    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
+    exchange.native_usage(USED)
+    exchange.response_trailers(2.0)
+    assert exchange.record is not None
+    assert (exchange.record.status_code, exchange.record.usage_source) == (200, UsageSource.REPORTED)
+    assert errors_of(exchange.record) == []
+
+
+@pytest.mark.parametrize(("tokens", "check"), [(3, NativeCheck.AGREED), (30, NativeCheck.DISAGREED)])
+def test_what_was_read_here_stands_beside_what_envoy_has_read(tokens: int, check: NativeCheck) -> None:
+    """Of either side; how the two compare is part of the record."""
+    exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
+    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.request_body(Case().request, end_of_stream=True)
+    exchange.native_request(NativeRequest("another", streaming=True))
+    exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
+    exchange.native_usage(replace(USED, counts={"input_tokens": tokens, "output_tokens": 4}))
+    exchange.response_body(ANSWER, end_of_stream=False, now=2.0)
+    exchange.response_trailers(3.0)
+    assert exchange.record is not None
+    assert (exchange.record.model, exchange.record.streaming) == ("gpt-4o", False)
+    assert (exchange.record.usage, exchange.record.response_model) == (TokenUsage(3, 4, 7), "m")
+    assert exchange.record.native_check is check
 
 
 # When there is news

@@ -17,20 +17,23 @@ MODULES = sorted(
 NAMES = [path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in MODULES]
 
 # Each room, and the rooms below it that it may know. What is not named here may know everything.
-VOCABULARY = {"extproc.errors", "extproc.usage", "extproc.semconv"}
+VOCABULARY = {"extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native"}
 CODEC = VOCABULARY | {"extproc.codec"}
 PROVIDERS = VOCABULARY | {"extproc.providers"}
-READERS = CODEC | PROVIDERS | {"extproc.readers"}
+READERS = CODEC | PROVIDERS | {"extproc.readers", "extproc.request_reader", "extproc.response_reader"}
 HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
 EXCHANGE = READERS | HEADERS | {"extproc.exchange"}
 ROOMS = {
     "extproc.errors": set(),
+    "extproc.native": set(),
     "extproc.semconv": set(),
     "extproc.usage": {"extproc.errors"},
     "extproc.codec": CODEC,
     "extproc.providers": PROVIDERS,
     "extproc.headers": HEADERS,
     "extproc.readers": READERS,
+    "extproc.request_reader": READERS,
+    "extproc.response_reader": READERS,
     "extproc.exchange": EXCHANGE,
     "extproc.wire": VOCABULARY | {"extproc.wire"},
     # Sessions name the protocol of a sink; which sinks there are is the composition root's business.
@@ -51,8 +54,9 @@ ROOMS = {
 }
 
 # The rooms that only compute know no way to do anything else.
-PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.codec", "extproc.providers", "extproc.headers",
-        "extproc.readers", "extproc.exchange")  # fmt: skip
+PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native", "extproc.codec", "extproc.providers",
+        "extproc.headers", "extproc.readers", "extproc.request_reader", "extproc.response_reader",
+        "extproc.exchange")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
           "threading", "random", "pathlib", "datetime", "envoy_data_plane"}  # fmt: skip
 
@@ -80,6 +84,9 @@ TESTED_ELSEWHERE = {
     "extproc.demo.stack": "tests/e2e/test_faults.py",
     "extproc.errors": "tests/test_exchange.py",
     "extproc.logs": "tests/test_supervisor.py",
+    "extproc.native": "tests/wire/test_ai.py",
+    "extproc.request_reader": "tests/test_readers.py",
+    "extproc.response_reader": "tests/test_readers.py",
     "extproc.server.aio": "tests/server/test_engine.py",
     "extproc.sinks.base": "tests/server/test_session.py",
 }

@@ -8,7 +8,9 @@ from extproc.errors import Reason, Stage
 from extproc.providers import openai_chat
 from extproc.providers.answer import DocumentReader
 from extproc.providers.shapes import detect_response
-from extproc.readers import ExtractionErrors, Limits, RequestReader, ResponseReader
+from extproc.readers import ExtractionErrors, Limits
+from extproc.request_reader import RequestReader
+from extproc.response_reader import ResponseReader
 from extproc.usage import TokenUsage
 
 EVENT = b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 from support.sidecar import run
@@ -17,7 +18,7 @@ from extproc.demo.requests import demo_requests
 from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from extproc.providers.base import MAX_NAME_CHARACTERS
 from extproc.sinks.processes import WorkerProcesses
-from extproc.usage import Completion, UsageSource
+from extproc.usage import Completion, NativeCheck, UsageSource
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -79,6 +80,8 @@ def test_every_metric_is_there() -> None:
     there = {metric.name + {"counter": "_total", "info": "_info"}.get(metric.type, "") for metric in registry.collect()}
     tables = rows(section("What it writes").partition("On `:9092/metrics`")[2])
     assert {name for row in tables for name in quoted(row[0])} == there
+    outcomes = next(row[1] for row in tables if quoted(row[0]) == ["extproc_native_usage_total"])
+    assert quoted(outcomes) == list(NativeCheck)
     completions = next(row[1] for row in tables if quoted(row[0]) == ["extproc_exchanges_total"])
     assert quoted(completions) == list(Completion)
 
@@ -117,11 +120,18 @@ def test_the_demo_sends_as_many_requests_as_it_says() -> None:
     assert len(demo_requests()) == 11
 
 
-def test_the_settings_of_envoy_that_decide_are_in_the_file() -> None:
+@pytest.mark.parametrize(
+    ("title", "file", "setting"),
+    [
+        ("Put it beside your Envoy", "envoy.yaml", "failure_mode_allow: true"),
+        ("Without bodies", "envoy-zero-body.yaml", "processing_mode"),
+    ],
+)
+def test_the_settings_of_envoy_that_decide_are_in_the_file(title: str, file: str, setting: str) -> None:
     """Under the names it says."""
-    config = (ROOT / "envoy" / "envoy.yaml").read_text()
-    paths = [quoted(row[0])[0] for row in rows(section("Put it beside your Envoy"))]
-    assert "failure_mode_allow: true" in paths
+    config = (ROOT / "envoy" / file).read_text()
+    paths = [quoted(row[0])[0] for row in rows(section(title))]
+    assert setting in paths
     for path in paths:
         assert f"{path.partition(':')[0].rpartition('.')[2]}:" in config, path
         assert all(word in config for word in path.partition("[")[2].rstrip("]").split(", ")), path

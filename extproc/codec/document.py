@@ -85,6 +85,9 @@ class Members:
     def __init__(self, decoded: Sequence[str], present: Sequence[str]) -> None:
         names = (*decoded, *present)
         self._decoded = frozenset(decoded)
+        scalars = [(name, str | int | float | bool | None, msgspec.UNSET) for name in decoded]
+        presences = [(name, Raw, msgspec.UNSET) for name in present]
+        self._scalars = msgspec.json.Decoder(msgspec.defstruct("_Scalars", [*scalars, *presences], gc=False))
         self._decoder = msgspec.json.Decoder(msgspec.defstruct("_Members", [(name, Raw, _ABSENT) for name in names]))
         self._names = names
 
@@ -93,6 +96,17 @@ class Members:
 
         Raises DecodeError as `decode_document` does.
         """
+        try:
+            return self._decode_scalars(data)
+        except (msgspec.MsgspecError, RecursionError):
+            return self._decode_others(data)
+
+    def _decode_scalars(self, data: bytes) -> dict[str, Any]:
+        """Return the members of a document in which the decoded ones are what they are in all but a few."""
+        values = zip(self._names, msgspec.structs.astuple(self._scalars.decode(data)), strict=True)
+        return {name: True if type(value) is Raw else value for name, value in values if value is not msgspec.UNSET}
+
+    def _decode_others(self, data: bytes) -> dict[str, Any] | None:
         try:
             members = self._decode(data)
         except msgspec.ValidationError:
@@ -145,7 +159,7 @@ def _reason_of(error: Exception, data: bytes) -> Reason:
 
 
 # Larger documents are condensed: as Python values they would take many times their size, all at once, at the end.
-_MAX_HELD_BYTES = 256 * 1024
+MAX_HELD_BYTES = 256 * 1024
 
 
 class WholeDocument:
@@ -164,7 +178,7 @@ class WholeDocument:
             self._condenser.feed(chunk)
             return iter(())
         self._held += chunk
-        if len(self._held) > min(_MAX_HELD_BYTES, self._max_document_bytes):
+        if len(self._held) > min(MAX_HELD_BYTES, self._max_document_bytes):
             self._condenser = Condenser(self._max_document_bytes)
             start = bytes(self._held)
             self._held.clear()

@@ -10,6 +10,7 @@ what follows the first line tells these two apart.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from extproc.codec.document import DocumentArray
 from extproc.codec.eventstream import EventStreamDecoder
@@ -35,7 +36,18 @@ def media_type(content_type: str) -> str:
 
     Of a header that was sent twice the first stands.
     """
+    if len(content_type) > _MAX_CACHED_CHARACTERS:
+        return _parse_media_type(content_type)
+    return _known_media_type(content_type)
+
+
+def _parse_media_type(content_type: str) -> str:
     return content_type.partition(";")[0].partition(",")[0].strip().lower()
+
+
+# A few are in use at a time. Longer ones are looked at each time anew, so that nobody can fill the memory with them.
+_known_media_type = lru_cache(maxsize=256)(_parse_media_type)
+_MAX_CACHED_CHARACTERS = 128
 
 
 def is_readable(content_type: str) -> bool:
@@ -78,6 +90,11 @@ class SniffedBody:
     def is_array(self) -> bool:
         """Whether they come as the elements of one document."""
         return isinstance(self._framing, DocumentArray)
+
+    @property
+    def is_between_events(self) -> bool:
+        """Whether the body is an event stream of which the last event is complete, and nothing of the next has come."""
+        return isinstance(self._framing, SSEDecoder) and self._framing.is_between_events
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Yield the payloads that `chunk` completes."""

@@ -10,10 +10,34 @@ completes it. Lines are only decoded where they hold a name; data stays bytes, s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from extproc.codec.payload import BOM, Payload
 from extproc.errors import Reason
+
+_EVENT_FIELD = b"event: "
+_DATA_FIELD = b"data: "
+
+
+def split_plain(chunk: bytes) -> Sequence[tuple[bytes, bytes]]:
+    """Return name and data of each event in a chunk of whole events, written as most servers write them.
+
+    That is one line of data, with a line in front of it if the event has a name (else b""), and a blank one. Of any
+    other chunk, which may hold events all the same, nothing is returned.
+    """
+    if not chunk.endswith(b"\n\n") or b"\r" in chunk:
+        return ()
+    if chunk.startswith(_DATA_FIELD) and chunk.find(b"\n") == len(chunk) - 2:
+        return ((b"", chunk[len(_DATA_FIELD) : -2]),)  # one event without a name: most chunks are
+    events = []
+    for event in chunk[:-2].split(b"\n\n"):
+        name, line = b"", event
+        if event.startswith(_EVENT_FIELD):
+            name, _, line = event.partition(b"\n")
+        if not line.startswith(_DATA_FIELD) or b"\n" in line:
+            return ()
+        events.append((name[len(_EVENT_FIELD) :], line[len(_DATA_FIELD) :]))
+    return events
 
 
 class SSEDecoder:
@@ -33,6 +57,12 @@ class SSEDecoder:
         self._is_lost = False
         self._cr_at_end = False
         self._at_start = True
+
+    @property
+    def is_between_events(self) -> bool:
+        """Whether the last event is complete and nothing of the next one has come."""
+        is_fresh = self._at_start or self._cr_at_end or self._is_lost
+        return not (is_fresh or self._line or self._data or self._event)
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Yield the events that `chunk` completes."""

@@ -1,4 +1,4 @@
-"""The bootstrap of the embedded Envoy: envoy/envoy.yaml, with other addresses.
+"""The bootstrap of the embedded Envoy: a file of envoy/, with other addresses.
 
 Owns: finding the file a person reads, and putting ports, sockets and upstreams into it. Everything else about the
 traffic stays as the file says, so that what the demo shows is what the file does.
@@ -20,6 +20,7 @@ from extproc.config.address import HostPort
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TLS_CONTEXT = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
+_EXT_PROC = "envoy.filters.http.ext_proc"
 _PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute"
 
 
@@ -45,10 +46,10 @@ class Upstream:
 class Bootstrap:
     """Envoy's configuration as a document to put addresses into."""
 
-    def __init__(self) -> None:
-        """Load envoy/envoy.yaml, from the installed package or from the source tree."""
-        packaged = files("extproc") / "_envoy" / "envoy.yaml"
-        source = Path(__file__).resolve().parents[2] / "envoy" / "envoy.yaml"
+    def __init__(self, file: str = "envoy.yaml") -> None:
+        """Load a file of envoy/, from the installed package or from the source tree."""
+        packaged = files("extproc") / "_envoy" / file
+        source = Path(__file__).resolve().parents[2] / "envoy" / file
         # Aliases in YAML are one object in memory; a copy through JSON makes them several, as Envoy sees them.
         text = packaged.read_text() if packaged.is_file() else source.read_text()
         self._document: dict[str, Any] = json.loads(json.dumps(yaml.safe_load(text)))
@@ -83,11 +84,16 @@ class Bootstrap:
         in_order = sorted(upstreams, key=lambda upstream: upstream.name == "")
         self.virtual_host["routes"] = [_build_route(route_template, upstream) for upstream in in_order]
 
+    def http_filter(self, name: str) -> dict[str, Any]:
+        """Return the configuration of an HTTP filter by its name."""
+        filters = self._connection_manager["http_filters"]
+        config: dict[str, Any] = next(each["typed_config"] for each in filters if each["name"] == name)
+        return config
+
     @property
     def ext_proc(self) -> dict[str, Any]:
         """The configuration of the ext_proc filter."""
-        config: dict[str, Any] = self._connection_manager["http_filters"][0]["typed_config"]
-        return config
+        return self.http_filter(_EXT_PROC)
 
     @property
     def listener(self) -> dict[str, Any]:
@@ -139,7 +145,7 @@ def _build_route(template: dict[str, Any], upstream: Upstream) -> dict[str, Any]
     else:
         initial_metadata = [{"key": semconv.PROVIDER_INITIAL_METADATA, "value": upstream.provider}]
         overrides = {"@type": _PER_ROUTE, "overrides": {"grpc_initial_metadata": initial_metadata}}
-        route["typed_per_filter_config"] = {"envoy.filters.http.ext_proc": overrides}
+        route["typed_per_filter_config"] = {_EXT_PROC: overrides}
     return route
 
 

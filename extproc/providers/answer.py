@@ -7,14 +7,17 @@ field wins: fields are never summed over documents. Must not know bytes, chunks 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields as fields_of
-from dataclasses import replace
 from typing import Any
+
+import msgspec
+from msgspec.structs import replace
 
 from extproc import semconv
 from extproc.providers.base import Flavour, ResponseFacts, error_type_of
 from extproc.providers.counts import Counts, JSONObject, UsageFields
-from extproc.usage import TokenUsage
+from extproc.usage import TokenUsage, UsageSource
+
+NO_USAGE = TokenUsage()
 
 
 class _ReportedUsage:
@@ -32,7 +35,7 @@ class _ReportedUsage:
         counts = Counts(self._fields.fields, self._fields.refused)
         usage = flavour.count(counts)
         self.malformed = self.malformed or self._fields.is_full or counts.malformed
-        if usage != TokenUsage():
+        if usage != NO_USAGE:
             self.usage = usage
 
 
@@ -84,6 +87,20 @@ class DocumentReader:
         """Whether something stood in the place of a count that is none."""
         return self._reported.malformed or self._envelope_usage.malformed
 
+    @property
+    def quiet(self) -> type[msgspec.Struct] | None:
+        """The shape of documents that say nothing new; None as long as there may be news in any."""
+        if self.model is None or not self.has_content or self._envelope is not None or self.flavour is None:
+            return None
+        return self.flavour.quiet
+
+    def usage_source(self, *, is_whole: bool) -> UsageSource:
+        """Return how far the usage can be trusted; `is_whole` says that all of the answer was seen."""
+        if self.usage is None:
+            return UsageSource.NONE
+        is_last = (is_whole or self.is_complete) and not self.may_lack_usage
+        return UsageSource.REPORTED if is_last else UsageSource.PARTIAL
+
     def lose(self, event: str = "") -> None:
         """Take note that a part of the answer could not be read: an event of that name, or who knows what."""
         names = self.flavour.usage_events if self.flavour else ()
@@ -104,35 +121,48 @@ class DocumentReader:
 
         What is no object, or of no known shape, tells nothing.
         """
-        if not isinstance(document, Mapping):
+        if not isinstance(document, dict):
             return False
-        before = self._known()
+        usage, told = self.usage, False
         if self.flavour is None or self.flavour is self._envelope:
             self.flavour = self._detect_shape(document) or self._envelope
             self._join_usage()  # what the headers have counted may turn out to be embeddings
         if self._envelope is not None:
-            self._merge(self._envelope, self._envelope_usage, self._envelope.read_response(document))
+            told = self._merge(self._envelope, self._envelope_usage, self._envelope.read_response(document))
         if self.flavour is None:
-            self.error_type = self.error_type or error_type_of(document)
+            told = self._name_error(error_type_of(document))
         elif self.flavour is not self._envelope:
-            self._merge(self.flavour, self._reported, self.flavour.read_response(document))
-        return before != self._known()
+            told = self._merge(self.flavour, self._reported, self.flavour.read_response(document)) or told
+        return told or usage != self.usage
 
-    def _known(self) -> tuple[object, ...]:
-        return (self.usage, self.model, self.finish_reason, self.error_type, self.has_content, self.is_complete)
+    def _name_error(self, error_type: str | None) -> bool:
+        if self.error_type is not None or error_type is None:
+            return False
+        self.error_type = error_type
+        return True
 
-    def _merge(self, flavour: Flavour, reported: _ReportedUsage, facts: ResponseFacts) -> None:
-        self.model = self.model or facts.model
-        self.finish_reason = facts.finish_reason or self.finish_reason
-        self.error_type = facts.error_type or self.error_type
-        self.has_content = self.has_content or facts.has_content
-        self.is_complete = self.is_complete or facts.is_last
-        if facts.usage is None:
-            return
-        reported.report(flavour, facts.usage)
+    def _merge(self, flavour: Flavour, reported: _ReportedUsage, facts: ResponseFacts) -> bool:
+        """Take what one document says into account; say whether that is anything new, usage aside."""
+        told = False
+        if facts.has_content and not self.has_content:
+            self.has_content = told = True
+        if facts.model and self.model is None:
+            self.model, told = facts.model, True
+        if facts.finish_reason and facts.finish_reason != self.finish_reason:
+            self.finish_reason, told = facts.finish_reason, True
+        if facts.error_type and facts.error_type != self.error_type:
+            self.error_type, told = facts.error_type, True
+        if facts.is_last and not self.is_complete:
+            self.is_complete = told = True
+        if facts.usage is not None:
+            self._take_usage(flavour, reported, facts.usage)
+        return told
+
+    def _take_usage(self, flavour: Flavour, reported: _ReportedUsage, usage: JSONObject) -> None:
+        reported.report(flavour, usage)
         self._join_usage()
         if self.may_lack_usage and flavour.restates_usage:
-            self.may_lack_usage = flavour.count(Counts(facts.usage)) == TokenUsage()
+            self.may_lack_usage = flavour.count(Counts(usage)) == NO_USAGE
 
     def _join_usage(self) -> None:
         """Let what the envelope says stand where the answer itself says nothing."""
@@ -141,9 +171,7 @@ class DocumentReader:
             usage = usage or around
         else:
             missing = {
-                field.name: getattr(around, field.name)
-                for field in fields_of(TokenUsage)
-                if getattr(usage, field.name) is None
+                name: getattr(around, name) for name in TokenUsage.__struct_fields__ if getattr(usage, name) is None
             }
             usage = replace(usage, **missing)
         is_embeddings = self.flavour is not None and self.flavour.operation == semconv.EMBEDDINGS

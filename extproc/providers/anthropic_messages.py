@@ -9,6 +9,10 @@ tools. What the API calls input leaves out what was read from or written to the 
 
 from __future__ import annotations
 
+from typing import Literal
+
+import msgspec
+
 from extproc import semconv
 from extproc.providers.base import (
     Flavour,
@@ -70,6 +74,12 @@ def count(counts: Counts) -> TokenUsage:
     )
 
 
+class _QuietEvent(msgspec.Struct, gc=False):
+    type: Literal["content_block_delta", "content_block_start", "content_block_stop", "ping"]
+    error: None = None
+    object: None = None
+
+
 MESSAGES = Flavour(
     "anthropic_messages",
     semconv.ANTHROPIC,
@@ -82,4 +92,5 @@ MESSAGES = Flavour(
     restates_usage=False,
     usage_events=frozenset({"message_start", "message_delta"}),
     marks_end=True,
+    quiet=_QuietEvent,
 )

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
@@ -30,16 +32,14 @@ REQUEST_MEMBERS = ("model", "model_id", "stream")
 REQUEST_INPUTS = ("messages", "input", "prompt", "contents", "texts")
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFacts:
+class RequestFacts(msgspec.Struct, frozen=True, gc=False):
     """What a request says of itself."""
 
     model: str | None = None
     streaming: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseFacts:
+class ResponseFacts(msgspec.Struct, frozen=True, gc=False):
     """What one document of a response says: the whole body, or one event of many."""
 
     model: str | None = None
@@ -60,7 +60,8 @@ class Flavour:
     `streams_arrays` says that an answer which is an array is a stream. `answers_in_json` is False where the answer may
     be an audio file or plain text, which carries no usage and is no error. `by_shape` says that the answer is of
     another flavour, which its shape tells; what this flavour itself reads of it, and of its headers, stands where that
-    one says nothing.
+    one says nothing. `quiet` is the shape of an event that says nothing but more content: what fits it is not looked
+    at any closer once the model is known and content was seen, so every member that may say more stands in it.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Flavour:
     streams_arrays: bool = False
     answers_in_json: bool = True
     by_shape: bool = False
+    quiet: type[msgspec.Struct] | None = None
     read_headers: Callable[[Mapping[str, str]], JSONObject | None] | None = None
 
 
@@ -98,19 +100,19 @@ def no_usage(counts: Counts) -> TokenUsage:  # noqa: ARG001 - the shape all flav
 def object_at(document: JSONObject, key: str) -> JSONObject:
     """Return the object under `key`, or an empty one if there is none."""
     value = document.get(key)
-    return value if isinstance(value, Mapping) else EMPTY_OBJECT
+    return value if isinstance(value, dict) else EMPTY_OBJECT
 
 
 def optional_object(document: JSONObject, key: str) -> JSONObject | None:
     """Return the object under `key`, or None."""
     value = document.get(key)
-    return value if isinstance(value, Mapping) else None
+    return value if isinstance(value, dict) else None
 
 
 def first_object_at(document: JSONObject, key: str) -> JSONObject:
     """Return the first object in the array under `key`, or an empty one if there is none."""
     value = document.get(key)
-    return value[0] if isinstance(value, list) and value and isinstance(value[0], Mapping) else EMPTY_OBJECT
+    return value[0] if isinstance(value, list) and value and isinstance(value[0], dict) else EMPTY_OBJECT
 
 
 def members(document: JSONObject, *keys: str) -> JSONObject | None:
@@ -122,7 +124,7 @@ def members(document: JSONObject, *keys: str) -> JSONObject | None:
 def objects_at(document: JSONObject, key: str) -> list[JSONObject]:
     """Return the objects in the array under `key`."""
     value = document.get(key)
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def name_at(document: JSONObject, key: str) -> str | None:
@@ -161,7 +163,7 @@ def error_type_of(document: JSONObject) -> str | None:
     if isinstance(error, str) and error:
         # Servers with a sentence in its place (Ollama, TGI) may have the word beside it.
         return word_at(document, "error_type") or UNNAMED_ERROR
-    if not isinstance(error, Mapping):
+    if not isinstance(error, dict):
         return None
     for key in ("type", "status", "code"):
         value = error.get(key)

@@ -10,8 +10,6 @@ policy units and is not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from extproc import semconv
 from extproc.providers.base import (
     Flavour,
@@ -31,7 +29,7 @@ _EVENTS = ("messageStart", "contentBlockStart", "contentBlockDelta", "contentBlo
 
 def read_response(document: JSONObject) -> ResponseFacts:
     """Return what an answer, or one event of its stream, says."""
-    event = next((document[name] for name in _EVENTS if isinstance(document.get(name), Mapping)), document)
+    event = next((document[name] for name in _EVENTS if isinstance(document.get(name), dict)), document)
     usage, is_whole = optional_object(event, "usage"), "output" in event
     return ResponseFacts(
         usage=usage,

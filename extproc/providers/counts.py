@@ -23,11 +23,9 @@ MAX_USAGE_FIELD_CHARACTERS = 64
 
 def to_count(value: Any) -> int | None:
     """Return the token count a JSON value is: a whole number >= 0, also as a float; None for anything else."""
-    if isinstance(value, float) and value.is_integer():
+    if type(value) is float and value.is_integer():
         value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TOKENS:
-        return None
-    return value
+    return value if type(value) is int and 0 <= value <= MAX_TOKENS else None
 
 
 def sum_known(*parts: int | None) -> int | None:
@@ -57,18 +55,25 @@ class Counts:
         self._refused = refused
         self.malformed = False
 
-    def get(self, *path: str) -> int | None:
-        """Return the count under nested keys; None where it is absent, null or malformed."""
-        value: Any = self._fields
-        for key in path:
-            value = value.get(key) if isinstance(value, Mapping) else None
+    def get(self, name: str, detail: str | None = None) -> int | None:
+        """Return the count of that name, or the detail of it; None where it is absent, null or malformed."""
+        value: Any = self._fields.get(name)
+        if detail is not None:
+            value = value.get(detail) if type(value) is dict else None
+        if self._refused and ((name,) if detail is None else (name, detail)) in self._refused:
+            self.malformed = True
+        if value is None or (type(value) is int and 0 <= value <= MAX_TOKENS):
+            return value
         count = to_count(value)
-        self.malformed = self.malformed or (count is None and value is not None) or path in self._refused
+        self.malformed = self.malformed or count is None
         return count
 
-    def first(self, *paths: tuple[str, ...]) -> int | None:
+    def first(self, *paths: tuple[str] | tuple[str, str]) -> int | None:
         """Return the first count that is there, of a count that has several names."""
-        return next((count for count in (self.get(*path) for path in paths) if count is not None), None)
+        for path in paths:
+            if path[0] in self._fields and (count := self.get(*path)) is not None:
+                return count
+        return None
 
 
 class UsageFields:
@@ -87,9 +92,11 @@ class UsageFields:
     def report(self, reported: JSONObject) -> None:
         """Take one usage object into account."""
         for name, value in reported.items():
-            if not self._has_room(self.fields, name):
+            if name not in self.fields and not self._has_room(self.fields, name):
                 continue
-            if isinstance(value, Mapping):
+            if type(value) is int and 0 <= value <= MAX_TOKENS and not isinstance(self.fields.get(name), dict):
+                self.fields[name] = value
+            elif isinstance(value, dict):
                 self._report_details(name, value)
             elif self.fields.get(name) and isinstance(self.fields[name], dict):
                 if value:  # null and the like, in the place of details, say nothing
@@ -105,7 +112,11 @@ class UsageFields:
         if not isinstance(details, dict):
             details = self.fields[name] = {}
         for detail, value in reported.items():
-            if self._has_room(details, detail):
+            if detail not in details and not self._has_room(details, detail):
+                continue
+            if type(value) is int and 0 <= value <= MAX_TOKENS:
+                details[detail] = value
+            else:
                 self._replace(details, (name, detail), value)
 
     def _replace(self, fields: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
@@ -118,7 +129,7 @@ class UsageFields:
             fields[name] = False if count is None else count
 
     def _has_room(self, fields: Mapping[str, Any], name: str) -> bool:
-        if name in fields:
-            return True
-        self.is_full = self.is_full or len(fields) >= MAX_USAGE_FIELDS
-        return len(fields) < MAX_USAGE_FIELDS and len(name) <= MAX_USAGE_FIELD_CHARACTERS
+        if len(fields) >= MAX_USAGE_FIELDS:
+            self.is_full = True
+            return False
+        return len(name) <= MAX_USAGE_FIELD_CHARACTERS

@@ -9,7 +9,10 @@ each chunk (cumulative), Groq in `x_groq`. The mark `[DONE]` at its end is no do
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
 
 from extproc import semconv
 from extproc.providers.base import (
@@ -50,12 +53,9 @@ def count(counts: Counts) -> TokenUsage:
     prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
     total = counts.get("total_tokens")
     reasoning = counts.first(*_REASONING)
-    if prompt is not None and completion is not None and reasoning and total == prompt + completion + reasoning:
-        # xAI counts reasoning beside the completion; by the contract it belongs to it.
-        completion += reasoning
     return TokenUsage(
         prompt_tokens=prompt,
-        completion_tokens=completion,
+        completion_tokens=inclusive_completion(prompt, completion, reasoning, total),
         provider_total_tokens=total,
         cached_tokens=counts.first(*_CACHED),
         cache_creation_tokens=counts.first(*_CACHE_CREATION),
@@ -63,6 +63,15 @@ def count(counts: Counts) -> TokenUsage:
         audio_prompt_tokens=counts.get("prompt_tokens_details", "audio_tokens"),
         audio_completion_tokens=counts.get("completion_tokens_details", "audio_tokens"),
     )
+
+
+def inclusive_completion(
+    prompt: int | None, completion: int | None, reasoning: int | None, total: int | None
+) -> int | None:
+    """Return the completion with its reasoning, which xAI counts beside it: then only all three make up the total."""
+    if prompt is None or completion is None or not reasoning or total != prompt + completion + reasoning:
+        return completion
+    return completion + reasoning
 
 
 # Where servers put the same count; the first that is there stands.
@@ -100,8 +109,11 @@ def count_embeddings(counts: Counts) -> TokenUsage:
 
 def _reported_usage(document: JSONObject, choices: Sequence[JSONObject]) -> JSONObject | None:
     """Return the usage object: at the top, in Groq's extension, or with Moonshot in the last choice of a stream."""
-    places = (document, object_at(document, "x_groq"), *choices)
-    return next((place["usage"] for place in places if isinstance(place.get("usage"), Mapping)), None)
+    usage = document.get("usage")
+    if isinstance(usage, dict):
+        return usage
+    places = (object_at(document, "x_groq"), *choices)
+    return next((place["usage"] for place in places if isinstance(place.get("usage"), dict)), None)
 
 
 def _has_content(choice: JSONObject) -> bool:
@@ -117,7 +129,30 @@ _COUNTED_CHAT = (
     "`stream_options.include_usage`; `x_groq.usage`"
 )
 
-CHAT = Flavour("openai_chat", semconv.OPENAI, semconv.CHAT, read_request, read_response, count, counted=_COUNTED_CHAT)
+
+class _QuietChoice(msgspec.Struct, gc=False):
+    finish_reason: None = None
+    usage: None = None
+
+
+class _QuietChunk(msgspec.Struct, gc=False):
+    choices: list[_QuietChoice]
+    object: Literal["chat.completion.chunk", "text_completion"] | None = None
+    usage: None = None
+    x_groq: None = None
+    error: None = None
+
+
+CHAT = Flavour(
+    "openai_chat",
+    semconv.OPENAI,
+    semconv.CHAT,
+    read_request,
+    read_response,
+    count,
+    counted=_COUNTED_CHAT,
+    quiet=_QuietChunk,
+)
 COMPLETIONS = Flavour(
     "openai_completions",
     semconv.OPENAI,
@@ -126,6 +161,7 @@ COMPLETIONS = Flavour(
     read_response,
     count,
     counted=_COUNTED_CHAT,
+    quiet=_QuietChunk,
 )
 EMBEDDINGS = Flavour(
     "openai_embeddings",

@@ -8,6 +8,10 @@ response is over; `response.completed`, `response.incomplete` and `response.fail
 
 from __future__ import annotations
 
+from typing import Literal
+
+import msgspec
+
 from extproc import semconv
 from extproc.providers.base import (
     Flavour,
@@ -77,6 +81,20 @@ def count(counts: Counts) -> TokenUsage:
     )
 
 
+class _QuietEvent(msgspec.Struct, gc=False):
+    type: Literal[
+        "response.output_text.delta",
+        "response.reasoning_text.delta",
+        "response.reasoning_summary_text.delta",
+        "response.function_call_arguments.delta",
+        "response.custom_tool_call_input.delta",
+        "response.refusal.delta",
+        "response.output_audio.delta",
+        "response.output_audio_transcript.delta",
+    ]
+    response: None = None
+
+
 RESPONSES = Flavour(
     "openai_responses",
     semconv.OPENAI,
@@ -87,4 +105,5 @@ RESPONSES = Flavour(
     counted="`usage`: input_tokens; output_tokens. In a stream that of `response.completed`, `response.incomplete` or "
     "`response.failed`",
     marks_end=True,
+    quiet=_QuietEvent,
 )

@@ -6,7 +6,7 @@ the first event of a stream. Must not know paths or authorities.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeAlias
 
 from extproc.providers import (
@@ -40,13 +40,13 @@ def _has(*names: str) -> _Shape:
 def _has_objects(name: str) -> _Shape:
     """Return the shape that has an array of objects, or an empty one, under a name."""
     return lambda document: (
-        isinstance(document.get(name), list) and all(isinstance(item, Mapping) for item in document[name][:1])
+        isinstance(document.get(name), list) and all(isinstance(item, dict) for item in document[name][:1])
     )
 
 
 def _has_any(*names: str) -> _Shape:
     """Return the shape that has an object under one of the names."""
-    return lambda document: any(isinstance(document.get(name), Mapping) for name in names)
+    return lambda document: any(isinstance(document.get(name), dict) for name in names)
 
 
 def _says(key: str, *words: str) -> _Shape:

@@ -7,7 +7,7 @@ was read, how it is played or what is said of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,7 +16,7 @@ from extproc.errors import ExtprocError
 from extproc.usage import TokenUsage
 
 # What there is to expect of the counts of an exchange, by the names of the contract.
-TOKEN_FIELDS = (*(each.name for each in fields(TokenUsage)), "total_tokens")
+TOKEN_FIELDS = (*TokenUsage.__struct_fields__, "total_tokens")
 
 
 # How pydantic says that something is none; its own words name our classes.

@@ -7,7 +7,9 @@ interest is left there, as the sidecar leaves it. Must not know where captures a
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from extproc.errors import SettingsError
 from extproc.exchange import Exchange
@@ -66,7 +68,7 @@ def play(capture: Capture, observer: Observer, split: Split) -> UsageRecord:
         if exchange.is_detachable:
             break
     exchange.close(Completion.COMPLETE if exchange.is_detachable else Completion.CANCELLED, _NOW)
-    return replace(exchange.snapshot(_NOW), time_to_first_token_seconds=None)
+    return replace(exchange.snapshot(), time_to_first_token_seconds=None)
 
 
 def _phases(exchange: Exchange, capture: Capture, split: Split) -> Iterator[None]:

@@ -7,10 +7,9 @@ must not know which engine, which sinks, or where the clock is.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 from extproc import semconv
 from extproc.errors import DecodeError, Reason, Stage
@@ -19,22 +18,27 @@ from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from extproc.providers.base import clean_name
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
+from extproc.server.news import MetadataNews
 from extproc.sinks.base import UsageSink
 from extproc.usage import Completion, UsageRecord
+from extproc.wire.ai import read_request_info, read_token_usage
 from extproc.wire.envoy import (
     CONTINUE,
+    NO_MODES,
     Metadata,
-    MetadataValue,
-    Modes,
     Phase,
     decode_request,
-    encode_dynamic_metadata,
     encode_echo,
-    phase_of,
     read_headers,
     read_modes,
+    response_chunk_of,
 )
+from extproc.wire.ext_proc_pb2 import Metadata as MetadataContext
 from extproc.wire.ext_proc_pb2 import ProcessingRequest
+
+_CONTINUE_RESPONSE_BODY = CONTINUE[Phase.RESPONSE_BODY]
+
+T = TypeVar("T")
 
 
 class ServerObserver(Protocol):
@@ -67,12 +71,20 @@ class Processor:
     sinks: Sequence[UsageSink]
     observer: ServerObserver
     report_bug: Callable[[BaseException], None]  # hears of exceptions nobody foresaw
+    news: MetadataNews = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Prepare what is derived."""
+        object.__setattr__(self, "news", MetadataNews(self.build_metadata))
 
     def open_session(self, initial_metadata: Iterable[tuple[str, str | bytes]], now: float) -> Session:
         """Return the session of a gRPC stream that Envoy opened with this initial metadata."""
-        provider = next((value for key, value in initial_metadata if key == semconv.PROVIDER_INITIAL_METADATA), None)
-        said = clean_name(provider) if isinstance(provider, str) else None
-        exchange = Exchange(self.limits, self.detector, provider=said, now=now)
+        provider = None
+        for key, value in initial_metadata:
+            if key == semconv.PROVIDER_INITIAL_METADATA and isinstance(value, str):
+                provider = clean_name(value)
+                break
+        exchange = Exchange(self.limits, self.detector, provider=provider, now=now)
         self.observer.stream_opened()
         return Session(self, exchange)
 
@@ -84,83 +96,121 @@ class Session:
     the rest of the exchange through without asking.
     """
 
-    __slots__ = ("_exchange", "_is_broken", "_messages", "_modes", "_processor", "_published", "_revision", "_settled",
-                 "detached")  # fmt: skip
+    __slots__ = ("_exchange", "_is_broken", "_knows_request", "_knows_usage", "_messages", "_modes", "_passes_over",
+                 "_processor", "_published", "_revision", "_settled", "detached")  # fmt: skip
 
     def __init__(self, processor: Processor, exchange: Exchange) -> None:
         self._processor = processor
         self._exchange = exchange
-        self._modes = Modes()
-        self._messages: Counter[str] = Counter()
-        self._published: dict[str, dict[str, MetadataValue]] = {}
+        self._modes = NO_MODES
+        self._messages: dict[str, int] = {}
+        self._passes_over: Callable[[bytes], bool] | None = None
+        self._published: UsageRecord | None = None
         self._revision = 0
         self._settled = False
         self._is_broken = False
+        self._knows_request = False
+        self._knows_usage = False
         self.detached = False
 
     def receive(self, message: bytes, now: float) -> bytes | None:
         """Take one message; return the reply to send, or None where Envoy expects none or the message is no message."""
+        if self._passes_over is not None:
+            # Most messages are a piece of an answer that tells nothing new: they are not even decoded.
+            chunk = response_chunk_of(message)
+            if chunk is not None and self._passes_over(chunk):
+                self._messages[Phase.RESPONSE_BODY] += 1
+                return _CONTINUE_RESPONSE_BODY
         try:
-            request = decode_request(message)
-            phase = phase_of(request)
+            request, phase = decode_request(message)
         except DecodeError as error:
             self._processor.observer.message_failed(Stage.MESSAGE, error.reason)
             return None
-        self._messages[phase] += 1
-        if request.HasField("protocol_config"):
+        if not self._messages:
             self._modes = read_modes(request)
+        self._messages[phase] = self._messages.get(phase, 0) + 1
+        additions = b""
+        if not self._is_broken:
+            try:
+                if request.HasField("metadata_context"):
+                    self._take_native(request.metadata_context)
+                self._feed(phase, request, now)
+                additions = self._advance(phase, now)
+            except Exception as error:  # noqa: BLE001 - a bug in here must not become a failed request out there
+                self._break(error)
+        if request.observability_mode:
+            return None
         reply = self._echo(phase, request) if phase in self._modes.echoed else CONTINUE[phase]
-        additions = self._guarded(lambda: self._advance(phase, request, now)) or b""
-        return None if request.observability_mode else reply + additions
+        return reply + additions
 
     def closed(self, completion: Completion, now: float) -> None:
         """Settle what is not settled; `completion` says why, where the exchange has not ended by itself."""
         if self._is_broken:
             # What was known before the bug still counts; what came behind it was not watched.
-            self._is_broken, completion = False, Completion.TRUNCATED
-        if self._messages:
-            self._guarded(lambda: self._close(completion, now))
+            completion = Completion.TRUNCATED
+        if self._messages and not self._settled:
+            try:
+                self._exchange.close(completion, now)
+                self._settle()
+            except Exception as error:  # noqa: BLE001 - as above
+                self._break(error)
         self._processor.observer.stream_closed(self._messages)
 
-    def _advance(self, phase: Phase, request: ProcessingRequest, now: float) -> bytes:
-        """Take the exchange one phase further; return what there is to add to the reply, as bytes."""
-        self._feed(phase, request, now)
-        if self._exchange.is_detachable and not self._modes.echoed:
+    def _feed(self, phase: Phase, request: ProcessingRequest, now: float) -> None:
+        """Take the exchange one phase further. The one of which there are most comes first."""
+        exchange = self._exchange
+        if phase is Phase.RESPONSE_BODY:
+            body = request.response_body
+            exchange.response_body(body.body, end_of_stream=body.end_of_stream, now=now)
+            self._passes_over = None if self._modes.echoed or request.observability_mode else exchange.passes_over
+        elif phase is Phase.REQUEST_BODY:
+            body = request.request_body
+            exchange.request_body(body.body, end_of_stream=body.end_of_stream)
+        elif phase is Phase.REQUEST_HEADERS:
+            headers = request.request_headers
+            wanted = read_headers(headers.headers, REQUEST_HEADERS)
+            exchange.request_headers(wanted, end_of_stream=headers.end_of_stream)
+        elif phase is Phase.RESPONSE_HEADERS:
+            headers = request.response_headers
+            wanted = read_headers(headers.headers, RESPONSE_HEADERS)
+            exchange.response_headers(wanted, end_of_stream=headers.end_of_stream, now=now)
+        elif phase is Phase.REQUEST_TRAILERS:
+            exchange.request_trailers()
+        else:
+            exchange.response_trailers(now)
+
+    def _advance(self, phase: Phase, now: float) -> bytes:
+        """Return what there is to add to a reply, as bytes: news of the exchange, and wishes."""
+        exchange = self._exchange
+        if exchange.is_detachable and not self._modes.echoed:
             # Not with chunks to echo: those already on their way would be lost with the stream.
             self.detached = True
-            self._exchange.close(Completion.COMPLETE, now)
-        self._settle()
-        news = self._news(now)
-        if phase is Phase.RESPONSE_HEADERS and self._modes.whole_response and self._exchange.wants_whole_response:
-            self._exchange.asked_for_whole_response = True
+            exchange.close(Completion.COMPLETE, now)
+        news = b""
+        if exchange.revision != self._revision:
+            self._revision = exchange.revision
+            self._settle()
+            news = self._news()
+        if phase is Phase.RESPONSE_HEADERS and self._modes.whole_response and exchange.wants_whole_response:
+            exchange.asked_for_whole_response = True
             return news + self._modes.whole_response
         return news
 
-    def _feed(self, phase: Phase, request: ProcessingRequest, now: float) -> None:
-        exchange = self._exchange
-        match phase:
-            case Phase.RESPONSE_BODY:
-                body = request.response_body
-                exchange.response_body(body.body, end_of_stream=body.end_of_stream, now=now)
-            case Phase.REQUEST_BODY:
-                body = request.request_body
-                exchange.request_body(body.body, end_of_stream=body.end_of_stream)
-            case Phase.REQUEST_HEADERS:
-                headers = request.request_headers
-                wanted = read_headers(headers.headers, REQUEST_HEADERS)
-                exchange.request_headers(wanted, end_of_stream=headers.end_of_stream)
-            case Phase.RESPONSE_HEADERS:
-                headers = request.response_headers
-                wanted = read_headers(headers.headers, RESPONSE_HEADERS)
-                exchange.response_headers(wanted, end_of_stream=headers.end_of_stream, now=now)
-            case Phase.REQUEST_TRAILERS:
-                exchange.request_trailers()
-            case Phase.RESPONSE_TRAILERS:
-                exchange.response_trailers(now)
+    def _take_native(self, metadata: MetadataContext) -> None:
+        """Take what Envoy itself has read of the exchange, once, where its configuration forwards it."""
+        if not self._knows_request and (asked := self._decoded(read_request_info, metadata)) is not None:
+            self._knows_request = True
+            self._exchange.native_request(asked)
+        if not self._knows_usage and (used := self._decoded(read_token_usage, metadata)) is not None:
+            self._knows_usage = True
+            self._exchange.native_usage(used)
 
-    def _close(self, completion: Completion, now: float) -> None:
-        self._exchange.close(completion, now)
-        self._settle()
+    def _decoded(self, read: Callable[[MetadataContext], T | None], metadata: MetadataContext) -> T | None:
+        try:
+            return read(metadata)
+        except DecodeError as error:
+            self._processor.observer.message_failed(Stage.MESSAGE, error.reason)
+            return None
 
     def _settle(self) -> None:
         """Hand the record to the sinks, as soon as there is one and only then."""
@@ -175,37 +225,20 @@ class Session:
                 self._processor.observer.sink_failed(sink.name)
                 self._processor.report_bug(error)
 
-    def _news(self, now: float) -> bytes:
-        """Return the metadata that changed since the last reply; all of it with the reply that settles the exchange.
+    def _news(self) -> bytes:
+        """Return the metadata that changed since the last reply; all of it with the reply that settles the exchange."""
+        record = self._exchange.record
+        if record is not None:
+            return self._processor.news.all_of(record)
+        published, self._published = self._published, self._exchange.snapshot()
+        return self._processor.news.since(published, self._published)
 
-        Envoy merges what it gets key by key.
-        """
-        if self._revision == self._exchange.revision:
-            return b""
-        self._revision = self._exchange.revision
-        metadata = self._processor.build_metadata(self._exchange.snapshot(now))
-        if self._exchange.record is not None:
-            return encode_dynamic_metadata({namespace: fields for namespace, fields in metadata.items() if fields})
-        news: dict[str, dict[str, MetadataValue]] = {}
-        for namespace, fields in metadata.items():
-            published = self._published.setdefault(namespace, {})
-            changed = {key: value for key, value in fields.items() if published.get(key) != value}
-            if changed:
-                published.update(changed)
-                news[namespace] = changed
-        return encode_dynamic_metadata(news) if news else b""
-
-    def _guarded(self, step: Callable[[], bytes | None]) -> bytes | None:
-        """Run a step of the exchange. An exception ends what is read of it, and nothing else."""
-        if self._is_broken:
-            return None
-        try:
-            return step()
-        except Exception as error:  # noqa: BLE001 - a bug in here must not become a failed request out there
-            self._is_broken = True
-            self._processor.observer.message_failed(Stage.EXCHANGE, Reason.INTERNAL)
-            self._processor.report_bug(error)
-            return None
+    def _break(self, error: Exception) -> None:
+        """Read no more of the exchange after an exception nobody foresaw. It ends that, and nothing else."""
+        self._is_broken = True
+        self._passes_over = None
+        self._processor.observer.message_failed(Stage.EXCHANGE, Reason.INTERNAL)
+        self._processor.report_bug(error)
 
     @staticmethod
     def _echo(phase: Phase, request: ProcessingRequest) -> bytes:

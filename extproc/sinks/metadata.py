@@ -7,7 +7,9 @@ Owns: which key says what. Pure, so that it can run on every reply: it builds an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
+from typing import Final, TypeAlias
+
+from msgspec.structs import astuple
 
 from extproc import semconv
 from extproc.usage import TokenUsage, UsageRecord, UsageSource
@@ -28,27 +30,44 @@ class DynamicMetadata:
         return metadata | {semconv.RATELIMIT_NAMESPACE: build_ratelimit_fields(record)}
 
 
+# The keys of the fields of TokenUsage, in their order; the provider's own total is not one of them.
+_USAGE_KEYS: Final = (
+    semconv.KEY_PROMPT_TOKENS,
+    semconv.KEY_COMPLETION_TOKENS,
+    None,
+    semconv.KEY_CACHED_TOKENS,
+    semconv.KEY_CACHE_CREATION_TOKENS,
+    semconv.KEY_REASONING_TOKENS,
+    semconv.KEY_AUDIO_PROMPT_TOKENS,
+    semconv.KEY_AUDIO_COMPLETION_TOKENS,
+    semconv.KEY_TOOL_USE_PROMPT_TOKENS,
+    semconv.KEY_BILLED_INPUT_TOKENS,
+    semconv.KEY_BILLED_OUTPUT_TOKENS,
+)
+
+
 def build_fields(record: UsageRecord) -> Fields:
     """Return the keys under our namespaces; none for an exchange that is not with an LLM."""
     if not record.is_llm:
         return {}
-    fields: dict[str, str | bool | int | float | None] = {
-        semconv.KEY_PROVIDER: record.provider,
-        semconv.KEY_MODEL: record.model,
-        semconv.KEY_PROVIDER_MODEL: record.response_model,
-        semconv.KEY_OPERATION: record.operation,
+    fields: dict[str, str | bool | int | float] = {
         semconv.KEY_STREAMING: record.streaming,
         semconv.KEY_USAGE_SOURCE: record.usage_source.value,
-        semconv.KEY_FINISH_REASON: record.finish_reason,
-        semconv.KEY_ERROR_TYPE: record.error_type,
-        semconv.KEY_TIME_TO_FIRST_TOKEN_MS: _milliseconds(record.time_to_first_token_seconds),
     }
+    words = (
+        (semconv.KEY_PROVIDER, record.provider),
+        (semconv.KEY_MODEL, record.model),
+        (semconv.KEY_PROVIDER_MODEL, record.response_model),
+        (semconv.KEY_OPERATION, record.operation),
+        (semconv.KEY_FINISH_REASON, record.finish_reason),
+        (semconv.KEY_ERROR_TYPE, record.error_type),
+    )
+    fields.update([(key, word) for key, word in words if word is not None])
+    if record.time_to_first_token_seconds is not None:
+        fields[semconv.KEY_TIME_TO_FIRST_TOKEN_MS] = round(record.time_to_first_token_seconds * 1000)
     if record.usage is not None:
-        fields |= _usage_fields(record.usage)
-        if record.usage_source is not UsageSource.PARTIAL:
-            # Only with the last counts: a key can't be taken back, and totals that still move may differ for a moment.
-            fields[semconv.KEY_PROVIDER_TOTAL_TOKENS] = _differing_total(record.usage)
-    return {key: value for key, value in fields.items() if value is not None}
+        _add_usage(fields, record.usage, record.usage_source)
+    return fields
 
 
 def build_ratelimit_fields(record: UsageRecord) -> Fields:
@@ -56,25 +75,12 @@ def build_ratelimit_fields(record: UsageRecord) -> Fields:
     return {semconv.KEY_HITS_ADDEND: record.usage.charged_tokens if record.usage else 0}
 
 
-def _usage_fields(usage: TokenUsage) -> dict[str, int | None]:
-    return {
-        semconv.KEY_PROMPT_TOKENS: usage.prompt_tokens,
-        semconv.KEY_COMPLETION_TOKENS: usage.completion_tokens,
-        semconv.KEY_TOTAL_TOKENS: usage.total_tokens,
-        semconv.KEY_CACHED_TOKENS: usage.cached_tokens,
-        semconv.KEY_CACHE_CREATION_TOKENS: usage.cache_creation_tokens,
-        semconv.KEY_REASONING_TOKENS: usage.reasoning_tokens,
-        semconv.KEY_AUDIO_PROMPT_TOKENS: usage.audio_prompt_tokens,
-        semconv.KEY_AUDIO_COMPLETION_TOKENS: usage.audio_completion_tokens,
-        semconv.KEY_TOOL_USE_PROMPT_TOKENS: usage.tool_use_prompt_tokens,
-        semconv.KEY_BILLED_INPUT_TOKENS: usage.billed_input_tokens,
-        semconv.KEY_BILLED_OUTPUT_TOKENS: usage.billed_output_tokens,
-    }
-
-
-def _differing_total(usage: TokenUsage) -> int | None:
-    return usage.provider_total_tokens if usage.provider_total_tokens != usage.total_tokens else None
-
-
-def _milliseconds(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1000)
+def _add_usage(fields: dict[str, str | bool | int | float], usage: TokenUsage, source: UsageSource) -> None:
+    counts = zip(_USAGE_KEYS, astuple(usage), strict=True)
+    fields.update({key: count for key, count in counts if count is not None and key is not None})
+    total = usage.total_tokens
+    if total is not None:
+        fields[semconv.KEY_TOTAL_TOKENS] = total
+    if usage.provider_total_tokens not in (None, total) and source is not UsageSource.PARTIAL:
+        # Only with the last counts: a key can't be taken back, and totals that still move may differ for a moment.
+        fields[semconv.KEY_PROVIDER_TOTAL_TOKENS] = usage.provider_total_tokens

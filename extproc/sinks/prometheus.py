@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
 from extproc.errors import Reason, Stage
 from extproc.sinks.labels import BoundedLabels
-from extproc.usage import UsageRecord
+from extproc.usage import NativeCheck, TokenUsage, UsageRecord
 
 LABELS = ("llm", "model")
 
@@ -32,6 +33,14 @@ _TOKEN_COUNTERS = MappingProxyType(
 # The buckets OpenTelemetry advises for gen_ai.server.time_to_first_token and gen_ai.client.operation.duration.
 _FIRST_TOKEN_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
 _DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+
+
+class _Series(NamedTuple):
+    """The metrics of one pair of labels, found once."""
+
+    requests: Counter
+    duration: Histogram
+    tokens: dict[str, Counter]  # by field of TokenUsage, those that the provider has sent
 
 
 class TokenMetrics:
@@ -68,19 +77,34 @@ class TokenMetrics:
             registry=registry,
         )
 
+        self._series: dict[tuple[str, str], _Series] = {}
+
     def emit(self, record: UsageRecord) -> None:
         """Count one exchange."""
         if not record.is_llm:
             return
         labels = self._labels.values(record.provider, record.model, is_proven=record.usage is not None)
-        self._requests.labels(*labels).inc()
-        self._duration.labels(*labels).observe(record.duration_seconds)
+        series = self._series.get(labels)
+        if series is None:
+            requests, duration = self._requests.labels(*labels), self._duration.labels(*labels)
+            series = self._series[labels] = _Series(requests, duration, {})
+        series.requests.inc()
+        series.duration.observe(record.duration_seconds)
         if record.time_to_first_token_seconds is not None:
             self._first_token.labels(*labels).observe(record.time_to_first_token_seconds)
-        for field, counter in self._tokens.items():
-            tokens = getattr(record.usage, field, None)
-            if tokens is not None:
-                counter.labels(*labels).inc(tokens)
+        if record.usage is not None:
+            self._count_tokens(labels, series.tokens, record.usage)
+
+    def _count_tokens(self, labels: tuple[str, str], counters: dict[str, Counter], usage: TokenUsage) -> None:
+        for field, family in self._tokens.items():
+            tokens = getattr(usage, field)
+            if tokens is None:
+                continue
+            counter = counters.get(field)
+            if counter is None:
+                counter = counters[field] = family.labels(*labels)
+            if tokens:
+                counter.inc(tokens)
 
 
 class ServerMetrics:
@@ -111,14 +135,27 @@ class ServerMetrics:
             ["stage", "reason"],
             registry=registry,
         )
+        # What was found of the families above, by their label.
+        self._phases: dict[str, Counter] = {}
+        self._endings: dict[str, Counter] = {}
+        self._native = Counter(
+            "extproc_native_usage",
+            "Exchanges whose usage Envoy had read itself, by how that compares with what was read here",
+            ["outcome"],
+            registry=registry,
+        )
+        for outcome in NativeCheck:
+            self._native.labels(outcome.value)
         self._sink_errors = Counter("extproc_sink_errors", "Records a sink failed to take", ["sink"], registry=registry)
 
     def emit(self, record: UsageRecord) -> None:
         """Count how one exchange ended."""
         if record.is_llm:
-            self._exchanges.labels(record.completion.value).inc()
+            _child(self._exchanges, self._endings, record.completion.value).inc()
         else:
             self._skipped.inc()
+        if record.native_check is not None:
+            self._native.labels(record.native_check.value).inc()
         for error in record.extraction_errors:
             self._errors.labels(error.stage.value, error.reason.value).inc()
 
@@ -132,7 +169,7 @@ class ServerMetrics:
         if not messages:
             self._empty.inc()
         for phase, count in messages.items():
-            self._messages.labels(phase).inc(count)
+            _child(self._messages, self._phases, phase).inc(count)
 
     def message_failed(self, stage: Stage, reason: Reason) -> None:
         """Count a message that could not be processed."""
@@ -141,3 +178,11 @@ class ServerMetrics:
     def sink_failed(self, sink: str) -> None:
         """Count a record that a sink failed to take."""
         self._sink_errors.labels(sink).inc()
+
+
+def _child(family: Counter, found: dict[str, Counter], label: str) -> Counter:
+    """Return the counter of a label; the first time it is looked up by the library, which takes ten times as long."""
+    counter = found.get(label)
+    if counter is None:
+        counter = found[label] = family.labels(label)
+    return counter

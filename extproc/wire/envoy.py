@@ -9,8 +9,9 @@ metadata is appended to them. Must not know what an exchange means.
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from google.protobuf.message import DecodeError as ProtobufDecodeError
@@ -29,12 +30,12 @@ from extproc.wire.ext_proc_pb2 import (
     StreamedBodyResponse,
     TrailersResponse,
 )
+from extproc.wire.struct import Value, encode_length, encode_nested, encode_struct
 
 SERVICE: Final = "envoy.service.ext_proc.v3.ExternalProcessor"
 METHOD: Final = "Process"
 
-MetadataValue: TypeAlias = str | bool | int | float
-Metadata: TypeAlias = Mapping[str, Mapping[str, MetadataValue]]
+Metadata: TypeAlias = Mapping[str, Mapping[str, Value]]
 
 
 class Phase(enum.StrEnum):
@@ -65,20 +66,50 @@ CONTINUE: Final[Mapping[Phase, bytes]] = {
 _ECHO_MODES: Final = frozenset({ProcessingMode.FULL_DUPLEX_STREAMED, ProcessingMode.GRPC})
 
 
-def decode_request(message: bytes) -> ProcessingRequest:
-    """Return the message Envoy sent; raise DecodeError(UNDECODABLE) for bytes that are none."""
+def decode_request(message: bytes) -> tuple[ProcessingRequest, Phase]:
+    """Return the message Envoy sent, and the phase it is about.
+
+    Raises DecodeError: UNDECODABLE for bytes that are none, UNKNOWN_PHASE if it has no phase that is known here.
+    """
     try:
-        return ProcessingRequest.FromString(message)
+        request = ProcessingRequest.FromString(message)
+        return request, _PHASES[request.WhichOneof("request") or ""]
     except ProtobufDecodeError:
         raise DecodeError(Reason.UNDECODABLE) from None
-
-
-def phase_of(request: ProcessingRequest) -> Phase:
-    """Return the phase a message is about; raise DecodeError(UNKNOWN_PHASE) if it has none that is known here."""
-    try:
-        return _PHASES[request.WhichOneof("request") or ""]
     except KeyError:
         raise DecodeError(Reason.UNKNOWN_PHASE) from None
+
+
+def _openings() -> Iterator[bytes]:
+    """Yield, by the length of a whole message, what stands in front of the chunk in one that holds nothing else.
+
+    That is ProcessingRequest.response_body = 5 and in it HttpBody.body = 1, each with the length of what follows. Where
+    a length can't be, because its varint would be one byte longer, nothing fits.
+    """
+    for message_bytes in range(_MAX_PLAIN_MESSAGE_BYTES):
+        rest = message_bytes
+        opening = b""
+        for tag in (b"\x2a", b"\x0a"):
+            length_bytes = 1 if rest - 2 <= _MAX_ONE_BYTE else 2
+            rest -= 1 + length_bytes
+            opening += tag + encode_length(max(rest, 0))
+        yield opening if len(opening) + rest == message_bytes else b"\0"
+
+
+# Events are some hundred bytes long.
+_MAX_PLAIN_MESSAGE_BYTES: Final = 4096
+_MAX_ONE_BYTE: Final = 127
+_RESPONSE_CHUNK_OPENINGS: Final = tuple(_openings())
+
+
+def response_chunk_of(message: bytes) -> bytes | None:
+    """Return the chunk of a message which says nothing else; None for any other message.
+
+    It is one of the response body's, not the last of them. So messages of which there are most need no decoding.
+    """
+    length = len(message)
+    opening = _RESPONSE_CHUNK_OPENINGS[length] if length < _MAX_PLAIN_MESSAGE_BYTES else b"\0"
+    return message[len(opening) :] if message.startswith(opening) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +125,26 @@ class Modes:
     whole_response: bytes = b""
 
 
+NO_MODES: Final = Modes()
+
+
 def read_modes(request: ProcessingRequest) -> Modes:
     """Return the modes that a message declares."""
+    if not request.HasField("protocol_config"):
+        return NO_MODES
     config = request.protocol_config
-    by_phase = {Phase.REQUEST_BODY: config.request_body_mode, Phase.RESPONSE_BODY: config.response_body_mode}
+    return _modes_of(config.request_body_mode, config.response_body_mode)
+
+
+@lru_cache
+def _modes_of(request_body_mode: ProcessingMode.BodySendMode, response_body_mode: ProcessingMode.BodySendMode) -> Modes:
+    by_phase = {Phase.REQUEST_BODY: request_body_mode, Phase.RESPONSE_BODY: response_body_mode}
     echoed = frozenset(phase for phase, mode in by_phase.items() if mode in _ECHO_MODES)
-    if echoed or config.response_body_mode != ProcessingMode.STREAMED:
+    if echoed or response_body_mode != ProcessingMode.STREAMED:
         return Modes(echoed)
     override = ProcessingMode(
-        request_body_mode=config.request_body_mode, response_body_mode=ProcessingMode.BUFFERED_PARTIAL
+        request_body_mode=request_body_mode,
+        response_body_mode=ProcessingMode.BUFFERED_PARTIAL,
     )
     return Modes(echoed, ProcessingResponse(mode_override=override).SerializeToString())
 
@@ -130,17 +172,21 @@ def encode_echo(phase: Phase, body: HttpBody) -> bytes:
     return ProcessingResponse(response_body=reply).SerializeToString()
 
 
+# The field dynamic_metadata of a ProcessingResponse: its number, 8, and that it has a length.
+_DYNAMIC_METADATA: Final = b"\x42"
+
+
 def encode_dynamic_metadata(metadata: Metadata) -> bytes:
-    """Return dynamic metadata, namespace by namespace, as bytes to append to a reply."""
-    response = ProcessingResponse()
-    namespaces = response.dynamic_metadata.fields
+    """Return dynamic metadata, namespace by namespace, as bytes to append to a reply.
+
+    Namespaces that have the very same object have it encoded once.
+    """
+    encoded: dict[int, bytes] = {}
+    entries = []
     for namespace, values in metadata.items():
-        fields = namespaces[namespace].struct_value.fields
-        for key, value in values.items():
-            if isinstance(value, str):
-                fields[key].string_value = value
-            elif isinstance(value, bool):
-                fields[key].bool_value = value
-            else:
-                fields[key].number_value = value
-    return response.SerializeToString()
+        struct = encoded.get(id(values))
+        if struct is None:
+            struct = encoded[id(values)] = encode_struct(values)
+        entries.append(encode_nested(namespace, struct))
+    namespaces = b"".join(entries)
+    return _DYNAMIC_METADATA + encode_length(len(namespaces)) + namespaces

@@ -22,48 +22,59 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x65xtproc/wire/ext_proc.proto\x12\x0f\x65xtproc.wire.v1\x1a\x1cgoogle/protobuf/struct.proto\"<\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\":\n\tHeaderMap\x12-\n\x07headers\x18\x01 \x03(\x0b\x32\x1c.extproc.wire.v1.HeaderValue\"Q\n\x0bHttpHeaders\x12+\n\x07headers\x18\x01 \x01(\x0b\x32\x1a.extproc.wire.v1.HeaderMap\x12\x15\n\rend_of_stream\x18\x03 \x01(\x08\"/\n\x08HttpBody\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x15\n\rend_of_stream\x18\x02 \x01(\x08\"<\n\x0cHttpTrailers\x12,\n\x08trailers\x18\x01 \x01(\x0b\x32\x1a.extproc.wire.v1.HeaderMap\"\xfe\x04\n\x0eProcessingMode\x12K\n\x13request_header_mode\x18\x01 \x01(\x0e\x32..extproc.wire.v1.ProcessingMode.HeaderSendMode\x12L\n\x14response_header_mode\x18\x02 \x01(\x0e\x32..extproc.wire.v1.ProcessingMode.HeaderSendMode\x12G\n\x11request_body_mode\x18\x03 \x01(\x0e\x32,.extproc.wire.v1.ProcessingMode.BodySendMode\x12H\n\x12response_body_mode\x18\x04 \x01(\x0e\x32,.extproc.wire.v1.ProcessingMode.BodySendMode\x12L\n\x14request_trailer_mode\x18\x05 \x01(\x0e\x32..extproc.wire.v1.ProcessingMode.HeaderSendMode\x12M\n\x15response_trailer_mode\x18\x06 \x01(\x0e\x32..extproc.wire.v1.ProcessingMode.HeaderSendMode\"1\n\x0eHeaderSendMode\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x00\x12\x08\n\x04SEND\x10\x01\x12\x08\n\x04SKIP\x10\x02\"n\n\x0c\x42odySendMode\x12\x08\n\x04NONE\x10\x00\x12\x0c\n\x08STREAMED\x10\x01\x12\x0c\n\x08\x42UFFERED\x10\x02\x12\x14\n\x10\x42UFFERED_PARTIAL\x10\x03\x12\x18\n\x14\x46ULL_DUPLEX_STREAMED\x10\x04\x12\x08\n\x04GRPC\x10\x05\"\xe1\x01\n\x15ProtocolConfiguration\x12G\n\x11request_body_mode\x18\x01 \x01(\x0e\x32,.extproc.wire.v1.ProcessingMode.BodySendMode\x12H\n\x12response_body_mode\x18\x02 \x01(\x0e\x32,.extproc.wire.v1.ProcessingMode.BodySendMode\x12\x35\n-send_body_without_waiting_for_header_response\x18\x03 \x01(\x08\"\xcc\x03\n\x11ProcessingRequest\x12\x37\n\x0frequest_headers\x18\x02 \x01(\x0b\x32\x1c.extproc.wire.v1.HttpHeadersH\x00\x12\x38\n\x10response_headers\x18\x03 \x01(\x0b\x32\x1c.extproc.wire.v1.HttpHeadersH\x00\x12\x31\n\x0crequest_body\x18\x04 \x01(\x0b\x32\x19.extproc.wire.v1.HttpBodyH\x00\x12\x32\n\rresponse_body\x18\x05 \x01(\x0b\x32\x19.extproc.wire.v1.HttpBodyH\x00\x12\x39\n\x10request_trailers\x18\x06 \x01(\x0b\x32\x1d.extproc.wire.v1.HttpTrailersH\x00\x12:\n\x11response_trailers\x18\x07 \x01(\x0b\x32\x1d.extproc.wire.v1.HttpTrailersH\x00\x12\x1a\n\x12observability_mode\x18\n \x01(\x08\x12?\n\x0fprotocol_config\x18\x0b \x01(\x0b\x32&.extproc.wire.v1.ProtocolConfigurationB\t\n\x07request\";\n\x14StreamedBodyResponse\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x15\n\rend_of_stream\x18\x02 \x01(\x08\"^\n\x0c\x42odyMutation\x12\x42\n\x11streamed_response\x18\x03 \x01(\x0b\x32%.extproc.wire.v1.StreamedBodyResponseH\x00\x42\n\n\x08mutation\"F\n\x0e\x43ommonResponse\x12\x34\n\rbody_mutation\x18\x03 \x01(\x0b\x32\x1d.extproc.wire.v1.BodyMutation\"D\n\x0fHeadersResponse\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1f.extproc.wire.v1.CommonResponse\"A\n\x0c\x42odyResponse\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1f.extproc.wire.v1.CommonResponse\"\x12\n\x10TrailersResponse\"\xf4\x03\n\x12ProcessingResponse\x12;\n\x0frequest_headers\x18\x01 \x01(\x0b\x32 .extproc.wire.v1.HeadersResponseH\x00\x12<\n\x10response_headers\x18\x02 \x01(\x0b\x32 .extproc.wire.v1.HeadersResponseH\x00\x12\x35\n\x0crequest_body\x18\x03 \x01(\x0b\x32\x1d.extproc.wire.v1.BodyResponseH\x00\x12\x36\n\rresponse_body\x18\x04 \x01(\x0b\x32\x1d.extproc.wire.v1.BodyResponseH\x00\x12=\n\x10request_trailers\x18\x05 \x01(\x0b\x32!.extproc.wire.v1.TrailersResponseH\x00\x12>\n\x11response_trailers\x18\x06 \x01(\x0b\x32!.extproc.wire.v1.TrailersResponseH\x00\x12\x31\n\x10\x64ynamic_metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x36\n\rmode_override\x18\t \x01(\x0b\x32\x1f.extproc.wire.v1.ProcessingModeB\n\n\x08responseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x65xtproc/wire/ext_proc.proto\x12\x0f\x65xtproc.wire.v1\x1a\x19google/protobuf/any.proto\x1a\x1cgoogle/protobuf/struct.proto\"<\n\x0bHeaderValue\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t\x12\x11\n\traw_value\x18\x03 \x01(\x0c\":\n\tHeaderMap\x12-\n\x07headers\x18\x01 \x03(\x0b\x32\x1c.extproc.wire.v1.HeaderValue\"Q\n\x0bHttpHeaders\x12+\n\x07headers\x18\x01 \x01(\x0b\x32\x1a.extproc.wire.v1.HeaderMap\x12\x15\n\rend_of_stream\x18\x03 \x01(\x08\"/\n\x08HttpBody\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x15\n\rend_of_stream\x18\x02 \x01(\x08\"<\n\x0cHttpTrailers\x12,\n\x08trailers\x18\x01 \x01(\x0b\x32\x1a.extproc.wire.v1.HeaderMap\"\xfe\x04\n\x0eProcessingMode\x12K\n\x13request_header_mode\x18\x01 \x01(\x0e\x32..extproc.wire.v1.ProcessingMode.HeaderSendMode\x12L\n\x14response_header_mode\x18\x02 \x01(\x0e\x32..extproc.wire.v1.ProcessingMode.HeaderSendMode\x12G\n\x11request_body_mode\x18\x03 \x01(\x0e\x32,.extproc.wire.v1.ProcessingMode.BodySendMode\x12H\n\x12response_body_mode\x18\x04 \x01(\x0e\x32,.extproc.wire.v1.ProcessingMode.BodySendMode\x12L\n\x14request_trailer_mode\x18\x05 \x01(\x0e\x32..extproc.wire.v1.ProcessingMode.HeaderSendMode\x12M\n\x15response_trailer_mode\x18\x06 \x01(\x0e\x32..extproc.wire.v1.ProcessingMode.HeaderSendMode\"1\n\x0eHeaderSendMode\x12\x0b\n\x07\x44\x45\x46\x41ULT\x10\x00\x12\x08\n\x04SEND\x10\x01\x12\x08\n\x04SKIP\x10\x02\"n\n\x0c\x42odySendMode\x12\x08\n\x04NONE\x10\x00\x12\x0c\n\x08STREAMED\x10\x01\x12\x0c\n\x08\x42UFFERED\x10\x02\x12\x14\n\x10\x42UFFERED_PARTIAL\x10\x03\x12\x18\n\x14\x46ULL_DUPLEX_STREAMED\x10\x04\x12\x08\n\x04GRPC\x10\x05\"\xe1\x01\n\x15ProtocolConfiguration\x12G\n\x11request_body_mode\x18\x01 \x01(\x0e\x32,.extproc.wire.v1.ProcessingMode.BodySendMode\x12H\n\x12response_body_mode\x18\x02 \x01(\x0e\x32,.extproc.wire.v1.ProcessingMode.BodySendMode\x12\x35\n-send_body_without_waiting_for_header_response\x18\x03 \x01(\x08\"\xc7\x02\n\x08Metadata\x12\x46\n\x0f\x66ilter_metadata\x18\x01 \x03(\x0b\x32-.extproc.wire.v1.Metadata.FilterMetadataEntry\x12Q\n\x15typed_filter_metadata\x18\x02 \x03(\x0b\x32\x32.extproc.wire.v1.Metadata.TypedFilterMetadataEntry\x1aN\n\x13\x46ilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.google.protobuf.Struct:\x02\x38\x01\x1aP\n\x18TypedFilterMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12#\n\x05value\x18\x02 \x01(\x0b\x32\x14.google.protobuf.Any:\x02\x38\x01\"\x81\x04\n\x11ProcessingRequest\x12\x37\n\x0frequest_headers\x18\x02 \x01(\x0b\x32\x1c.extproc.wire.v1.HttpHeadersH\x00\x12\x38\n\x10response_headers\x18\x03 \x01(\x0b\x32\x1c.extproc.wire.v1.HttpHeadersH\x00\x12\x31\n\x0crequest_body\x18\x04 \x01(\x0b\x32\x19.extproc.wire.v1.HttpBodyH\x00\x12\x32\n\rresponse_body\x18\x05 \x01(\x0b\x32\x19.extproc.wire.v1.HttpBodyH\x00\x12\x39\n\x10request_trailers\x18\x06 \x01(\x0b\x32\x1d.extproc.wire.v1.HttpTrailersH\x00\x12:\n\x11response_trailers\x18\x07 \x01(\x0b\x32\x1d.extproc.wire.v1.HttpTrailersH\x00\x12\x33\n\x10metadata_context\x18\x08 \x01(\x0b\x32\x19.extproc.wire.v1.Metadata\x12\x1a\n\x12observability_mode\x18\n \x01(\x08\x12?\n\x0fprotocol_config\x18\x0b \x01(\x0b\x32&.extproc.wire.v1.ProtocolConfigurationB\t\n\x07request\";\n\x14StreamedBodyResponse\x12\x0c\n\x04\x62ody\x18\x01 \x01(\x0c\x12\x15\n\rend_of_stream\x18\x02 \x01(\x08\"^\n\x0c\x42odyMutation\x12\x42\n\x11streamed_response\x18\x03 \x01(\x0b\x32%.extproc.wire.v1.StreamedBodyResponseH\x00\x42\n\n\x08mutation\"F\n\x0e\x43ommonResponse\x12\x34\n\rbody_mutation\x18\x03 \x01(\x0b\x32\x1d.extproc.wire.v1.BodyMutation\"D\n\x0fHeadersResponse\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1f.extproc.wire.v1.CommonResponse\"A\n\x0c\x42odyResponse\x12\x31\n\x08response\x18\x01 \x01(\x0b\x32\x1f.extproc.wire.v1.CommonResponse\"\x12\n\x10TrailersResponse\"\xf4\x03\n\x12ProcessingResponse\x12;\n\x0frequest_headers\x18\x01 \x01(\x0b\x32 .extproc.wire.v1.HeadersResponseH\x00\x12<\n\x10response_headers\x18\x02 \x01(\x0b\x32 .extproc.wire.v1.HeadersResponseH\x00\x12\x35\n\x0crequest_body\x18\x03 \x01(\x0b\x32\x1d.extproc.wire.v1.BodyResponseH\x00\x12\x36\n\rresponse_body\x18\x04 \x01(\x0b\x32\x1d.extproc.wire.v1.BodyResponseH\x00\x12=\n\x10request_trailers\x18\x05 \x01(\x0b\x32!.extproc.wire.v1.TrailersResponseH\x00\x12>\n\x11response_trailers\x18\x06 \x01(\x0b\x32!.extproc.wire.v1.TrailersResponseH\x00\x12\x31\n\x10\x64ynamic_metadata\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x36\n\rmode_override\x18\t \x01(\x0b\x32\x1f.extproc.wire.v1.ProcessingModeB\n\n\x08responseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'extproc.wire.ext_proc_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_HEADERVALUE']._serialized_start=78
-  _globals['_HEADERVALUE']._serialized_end=138
-  _globals['_HEADERMAP']._serialized_start=140
-  _globals['_HEADERMAP']._serialized_end=198
-  _globals['_HTTPHEADERS']._serialized_start=200
-  _globals['_HTTPHEADERS']._serialized_end=281
-  _globals['_HTTPBODY']._serialized_start=283
-  _globals['_HTTPBODY']._serialized_end=330
-  _globals['_HTTPTRAILERS']._serialized_start=332
-  _globals['_HTTPTRAILERS']._serialized_end=392
-  _globals['_PROCESSINGMODE']._serialized_start=395
-  _globals['_PROCESSINGMODE']._serialized_end=1033
-  _globals['_PROCESSINGMODE_HEADERSENDMODE']._serialized_start=872
-  _globals['_PROCESSINGMODE_HEADERSENDMODE']._serialized_end=921
-  _globals['_PROCESSINGMODE_BODYSENDMODE']._serialized_start=923
-  _globals['_PROCESSINGMODE_BODYSENDMODE']._serialized_end=1033
-  _globals['_PROTOCOLCONFIGURATION']._serialized_start=1036
-  _globals['_PROTOCOLCONFIGURATION']._serialized_end=1261
-  _globals['_PROCESSINGREQUEST']._serialized_start=1264
-  _globals['_PROCESSINGREQUEST']._serialized_end=1724
-  _globals['_STREAMEDBODYRESPONSE']._serialized_start=1726
-  _globals['_STREAMEDBODYRESPONSE']._serialized_end=1785
-  _globals['_BODYMUTATION']._serialized_start=1787
-  _globals['_BODYMUTATION']._serialized_end=1881
-  _globals['_COMMONRESPONSE']._serialized_start=1883
-  _globals['_COMMONRESPONSE']._serialized_end=1953
-  _globals['_HEADERSRESPONSE']._serialized_start=1955
-  _globals['_HEADERSRESPONSE']._serialized_end=2023
-  _globals['_BODYRESPONSE']._serialized_start=2025
-  _globals['_BODYRESPONSE']._serialized_end=2090
-  _globals['_TRAILERSRESPONSE']._serialized_start=2092
-  _globals['_TRAILERSRESPONSE']._serialized_end=2110
-  _globals['_PROCESSINGRESPONSE']._serialized_start=2113
-  _globals['_PROCESSINGRESPONSE']._serialized_end=2613
+  _globals['_METADATA_FILTERMETADATAENTRY']._loaded_options = None
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_options = b'8\001'
+  _globals['_METADATA_TYPEDFILTERMETADATAENTRY']._loaded_options = None
+  _globals['_METADATA_TYPEDFILTERMETADATAENTRY']._serialized_options = b'8\001'
+  _globals['_HEADERVALUE']._serialized_start=105
+  _globals['_HEADERVALUE']._serialized_end=165
+  _globals['_HEADERMAP']._serialized_start=167
+  _globals['_HEADERMAP']._serialized_end=225
+  _globals['_HTTPHEADERS']._serialized_start=227
+  _globals['_HTTPHEADERS']._serialized_end=308
+  _globals['_HTTPBODY']._serialized_start=310
+  _globals['_HTTPBODY']._serialized_end=357
+  _globals['_HTTPTRAILERS']._serialized_start=359
+  _globals['_HTTPTRAILERS']._serialized_end=419
+  _globals['_PROCESSINGMODE']._serialized_start=422
+  _globals['_PROCESSINGMODE']._serialized_end=1060
+  _globals['_PROCESSINGMODE_HEADERSENDMODE']._serialized_start=899
+  _globals['_PROCESSINGMODE_HEADERSENDMODE']._serialized_end=948
+  _globals['_PROCESSINGMODE_BODYSENDMODE']._serialized_start=950
+  _globals['_PROCESSINGMODE_BODYSENDMODE']._serialized_end=1060
+  _globals['_PROTOCOLCONFIGURATION']._serialized_start=1063
+  _globals['_PROTOCOLCONFIGURATION']._serialized_end=1288
+  _globals['_METADATA']._serialized_start=1291
+  _globals['_METADATA']._serialized_end=1618
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_start=1458
+  _globals['_METADATA_FILTERMETADATAENTRY']._serialized_end=1536
+  _globals['_METADATA_TYPEDFILTERMETADATAENTRY']._serialized_start=1538
+  _globals['_METADATA_TYPEDFILTERMETADATAENTRY']._serialized_end=1618
+  _globals['_PROCESSINGREQUEST']._serialized_start=1621
+  _globals['_PROCESSINGREQUEST']._serialized_end=2134
+  _globals['_STREAMEDBODYRESPONSE']._serialized_start=2136
+  _globals['_STREAMEDBODYRESPONSE']._serialized_end=2195
+  _globals['_BODYMUTATION']._serialized_start=2197
+  _globals['_BODYMUTATION']._serialized_end=2291
+  _globals['_COMMONRESPONSE']._serialized_start=2293
+  _globals['_COMMONRESPONSE']._serialized_end=2363
+  _globals['_HEADERSRESPONSE']._serialized_start=2365
+  _globals['_HEADERSRESPONSE']._serialized_end=2433
+  _globals['_BODYRESPONSE']._serialized_start=2435
+  _globals['_BODYRESPONSE']._serialized_end=2500
+  _globals['_TRAILERSRESPONSE']._serialized_start=2502
+  _globals['_TRAILERSRESPONSE']._serialized_end=2520
+  _globals['_PROCESSINGRESPONSE']._serialized_start=2523
+  _globals['_PROCESSINGRESPONSE']._serialized_end=3023
 # @@protoc_insertion_point(module_scope)

@@ -62,11 +62,11 @@ def test_no_query_reaches_the_access_log() -> None:
     assert not re.search(r"%REQ\(:PATH|%PATH\(WQ|%REQ\(X-ENVOY-ORIGINAL-PATH", text)
 
 
-def test_the_wheel_brings_the_file_along(tmp_path: Path) -> None:
+def test_the_wheel_brings_the_files_along(tmp_path: Path) -> None:
     """So that the demo of an installed package starts the same Envoy."""
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        assert archive.read("extproc/_envoy/envoy.yaml") == (ROOT / "envoy" / "envoy.yaml").read_bytes()
+        assert [archive.read(f"extproc/_envoy/{file.name}") for file in FILES] == [file.read_bytes() for file in FILES]
         assert "extproc/py.typed" in archive.namelist()

@@ -15,7 +15,7 @@ from extproc.replay.explain import explain
 from extproc.replay.play import Observer, Split, play
 from extproc.usage import Completion, UsageRecord
 
-NOT_OF_BODIES = (Reason.UNDECODABLE, Reason.UNKNOWN_PHASE, Reason.INTERNAL)
+NOT_OF_BODIES = (Reason.NATIVE_FAILED, Reason.UNDECODABLE, Reason.UNKNOWN_PHASE, Reason.INTERNAL)
 MESSAGES = "/v1/messages"
 MOVING: Any = {"usageMetadata": {"promptTokenCount": 3, "candidatesTokenCount": 1}}
 STARTED = {

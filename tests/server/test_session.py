@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
+from google.protobuf.wrappers_pb2 import BoolValue, UInt64Value
 from hypothesis import given
 from hypothesis import strategies as st
 from support.messages import (
@@ -21,6 +23,8 @@ from support.messages import (
     response_body,
     response_headers,
     response_trailers,
+    typed_context,
+    untyped_context,
 )
 
 from extproc.errors import Reason, Stage
@@ -29,7 +33,9 @@ from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.server.session import Processor, Session
 from extproc.sinks.metadata import DynamicMetadata
-from extproc.usage import Completion, UsageRecord
+from extproc.usage import Completion, UsageRecord, UsageSource
+from extproc.usage import TokenUsage as UsedHere
+from extproc.wire.ai_pb2 import OPENAI_CHAT_COMPLETIONS, RequestInfo, TokenUsage
 from extproc.wire.envoy import CONTINUE, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingMode, ProcessingResponse
 
@@ -212,6 +218,69 @@ def test_trailers_end_what_they_stand_behind(heard: Everything) -> None:
     assert heard.records == []
     assert metadata_of(session.receive(response_trailers(), 1.0))["ai.gateway"]["total_tokens"] == 7
     assert [record.completion for record in heard.records] == [Completion.COMPLETE]
+
+
+ASKED = RequestInfo(model="gpt-4o", stream=BoolValue(value=True))
+USED = TokenUsage(
+    llm_protocol=OPENAI_CHAT_COMPLETIONS,
+    input_tokens=UInt64Value(value=3),
+    output_tokens=UInt64Value(value=4),
+)
+
+
+@pytest.mark.parametrize("form", ["typed", "untyped"])
+def test_two_messages_without_a_body_are_an_exchange(heard: Everything, form: str) -> None:
+    """Where Envoy reads bodies itself, and forwards what it has read: names at once, all with the last reply."""
+    if form == "typed":
+        asked, used = typed_context(request_info=ASKED), typed_context(request_info=ASKED, token_usage=USED)
+    else:
+        asked = untyped_context(request_info={"model": "gpt-4o", "stream": True})
+        used = untyped_context(token_usage=MessageToDict(USED))
+    session = open_session(heard)
+    first = session.receive(request_headers(config=protocol("NONE", "NONE"), metadata_context=asked), 0.0)
+    assert metadata_of(first)["ai.gateway"] == {
+        "provider": "openai",
+        "model": "gpt-4o",
+        "operation": "chat",
+        "streaming": True,
+        "usage_source": "none",
+    }
+    last = session.receive(response_trailers(metadata_context=used), 1.0)
+    assert metadata_of(last)["ai.gateway"]["total_tokens"] == 7
+    assert metadata_of(last)["envoy.ratelimit"] == {"hits_addend": 7}
+    assert [record.usage_source for record in heard.records] == [UsageSource.REPORTED]
+    session.closed(Completion.CANCELLED, 2.0)
+    assert heard.closed == [{"request_headers": 1, "response_trailers": 1}]
+    assert heard.failed == []
+
+
+def test_what_envoy_has_read_is_taken_once(heard: Everything) -> None:
+    """It comes again with every message, and does not change."""
+    session = open_session(heard)
+    asked = typed_context(request_info=ASKED, token_usage=USED)
+    session.receive(request_headers(config=protocol(), metadata_context=asked), 0.0)
+    again = typed_context(request_info=RequestInfo(model="other"), token_usage=TokenUsage())
+    session.receive(response_trailers(metadata_context=again), 1.0)
+    assert [(record.model, record.usage) for record in heard.records] == [("gpt-4o", UsedHere(3, 4))]
+
+
+def test_metadata_that_is_no_message_of_envoys_is_counted_and_passed_by(heard: Everything) -> None:
+    """What stands beside it is read."""
+    broken = typed_context(request_info=ASKED, token_usage=USED)
+    broken.typed_filter_metadata["envoy.ai.request_info"].value = b"\xff"
+    session = open_session(heard)
+    session.receive(request_headers(config=protocol("NONE", "NONE")), 0.0)
+    assert metadata_of(session.receive(response_trailers(metadata_context=broken), 1.0))["ai.gateway"] == {
+        "provider": "openai",
+        "operation": "chat",
+        "streaming": False,
+        "usage_source": "reported",
+        "prompt_tokens": 3,
+        "completion_tokens": 4,
+        "total_tokens": 7,
+    }
+    assert heard.failed == [(Stage.MESSAGE, Reason.UNDECODABLE)]
+    assert heard.bugs == []
 
 
 @pytest.mark.parametrize("mode", ["FULL_DUPLEX_STREAMED", "GRPC"])
@@ -414,6 +483,9 @@ MESSAGES = st.sampled_from(
         response_body(b"data: [DONE]\n\n", end=True),
         response_body(b"", observability_mode=True),
         response_trailers(),
+        response_trailers(metadata_context=typed_context(request_info=ASKED, token_usage=USED)),
+        response_trailers(metadata_context=typed_context(token_usage=ASKED)),
+        request_headers(metadata_context=untyped_context(request_info={"model": 7})),
         b"\x01garbage",
         b"",
     ]

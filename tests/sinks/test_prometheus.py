@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from extproc.errors import ExtractionError, Reason, Stage
 from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
-from extproc.usage import Completion, TokenUsage, UsageRecord
+from extproc.usage import Completion, NativeCheck, TokenUsage, UsageRecord
 
 
 @pytest.fixture(name="registry")
@@ -107,6 +107,18 @@ def test_how_exchanges_ended_and_what_was_not_read(registry: CollectorRegistry) 
         ("extproc_build_info", {"version": "1.2.3"}, 1),
     ):
         assert registry.get_sample_value(name, labels) == value, name
+
+
+def test_what_envoy_had_counted_itself_is_told_apart(registry: CollectorRegistry) -> None:
+    """From the start, so that a first disagreement is an increase."""
+    metrics = ServerMetrics(registry, version="1")
+    metrics.emit(record())
+    metrics.emit(record(native_check=NativeCheck.DISAGREED))
+    seen = {
+        outcome: registry.get_sample_value("extproc_native_usage_total", {"outcome": outcome})
+        for outcome in ("only", "agreed", "disagreed")
+    }
+    assert seen == {"only": 0, "agreed": 0, "disagreed": 1}
 
 
 def test_streams_and_their_messages(registry: CollectorRegistry) -> None:

@@ -20,9 +20,10 @@ _TIMEOUT_SECONDS = 30
 
 
 class Gateway:
-    """A context: Envoy, configured by envoy/envoy.yaml, in front of servers of the test's.
+    """A context: Envoy, configured by a file of envoy/, in front of servers of the test's.
 
-    `upstreams` are put in the place of the file's clusters; `change` may change the ext_proc filter's configuration.
+    `upstreams` are put in the place of the file's clusters; `change` may change the ext_proc filter's configuration,
+    `configure` all of it.
     `max_buffer_bytes` bounds what Envoy holds of a body, in either direction. The sidecar has so many `workers`.
     With `own_routes` the upstreams have routes in the place of the file's, each behind its name, and the sidecar is not
     told who they are.
@@ -32,12 +33,14 @@ class Gateway:
         self,
         upstreams: Mapping[str, HostPort],
         *,
+        file: str = "envoy.yaml",
         own_routes: bool = False,
         change: Callable[[dict[str, Any]], object] | None = None,
+        configure: Callable[[Bootstrap], object] | None = None,
         max_buffer_bytes: int | None = None,
         workers: int = 1,
     ) -> None:
-        bootstrap = Bootstrap()
+        bootstrap = Bootstrap(file)
         if own_routes:
             bootstrap.use_upstreams(_as_upstreams(upstreams), trust_store="")
         else:
@@ -45,6 +48,8 @@ class Gateway:
                 bootstrap.use_mock(cluster, address)
         if change is not None:
             change(bootstrap.ext_proc)
+        if configure is not None:
+            configure(bootstrap)
         if max_buffer_bytes is not None:
             bootstrap.listener["per_connection_buffer_limit_bytes"] = max_buffer_bytes
             bootstrap.virtual_host["request_body_buffer_limit"] = max_buffer_bytes

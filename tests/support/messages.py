@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
 
 from extproc.wire.ext_proc_pb2 import (
     HeaderMap,
@@ -13,6 +14,7 @@ from extproc.wire.ext_proc_pb2 import (
     HttpBody,
     HttpHeaders,
     HttpTrailers,
+    Metadata,
     ProcessingRequest,
     ProcessingResponse,
     ProtocolConfiguration,
@@ -62,9 +64,27 @@ def request_trailers() -> bytes:
     return ProcessingRequest(request_trailers=HttpTrailers()).SerializeToString()
 
 
-def response_trailers() -> bytes:
+def response_trailers(**more: Any) -> bytes:
     """Return a message of this phase."""
-    return ProcessingRequest(response_trailers=HttpTrailers()).SerializeToString()
+    return ProcessingRequest(response_trailers=HttpTrailers(), **more).SerializeToString()
+
+
+def typed_context(**messages: Message) -> Metadata:
+    """Return metadata as Envoy's AI Protocol Manager writes it, by the last segment of its namespaces."""
+    context = Metadata()
+    for namespace, message in messages.items():
+        packed = context.typed_filter_metadata[f"envoy.ai.{namespace}"]
+        packed.type_url = f"type.googleapis.com/envoy.data.ai.v3.{message.DESCRIPTOR.name}"
+        packed.value = message.SerializeToString()
+    return context
+
+
+def untyped_context(**structs: Mapping[str, Any]) -> Metadata:
+    """Return metadata as other filters write it, by the last segment of its namespaces."""
+    context = Metadata()
+    for namespace, struct in structs.items():
+        context.filter_metadata[f"envoy.ai.{namespace}"].update(struct)
+    return context
 
 
 def exchange() -> list[bytes]:

@@ -9,12 +9,10 @@ from hypothesis import strategies as st
 from extproc.errors import DecodeError, Reason
 from extproc.wire.envoy import (
     CONTINUE,
-    MetadataValue,
     Phase,
     decode_request,
     encode_dynamic_metadata,
     encode_echo,
-    phase_of,
     read_headers,
     read_modes,
 )
@@ -27,6 +25,7 @@ from extproc.wire.ext_proc_pb2 import (
     ProcessingResponse,
     ProtocolConfiguration,
 )
+from extproc.wire.struct import Value
 
 
 @pytest.mark.parametrize("phase", list(Phase))
@@ -40,13 +39,13 @@ def test_a_request_is_of_the_phase_that_is_set(phase: Phase) -> None:
     """Also where that part is empty."""
     request = ProcessingRequest()
     getattr(request, phase).SetInParent()
-    assert phase_of(decode_request(request.SerializeToString())) is phase
+    assert decode_request(request.SerializeToString())[1] is phase
 
 
 def test_a_request_without_a_phase_is_said_to_be_so() -> None:
     """An Envoy of the future may send what is not known here."""
     with pytest.raises(DecodeError) as raised:
-        phase_of(decode_request(ProcessingRequest(observability_mode=True).SerializeToString()))
+        decode_request(ProcessingRequest(observability_mode=True).SerializeToString())
     assert raised.value.reason is Reason.UNKNOWN_PHASE
 
 
@@ -89,7 +88,7 @@ def test_an_echo_sends_the_chunk_back(phase: Phase, body: bytes, end: bool) -> N
 @pytest.mark.parametrize("phase", list(Phase))
 def test_metadata_appended_to_a_reply_is_metadata_of_the_reply(phase: Phase) -> None:
     """Protobuf merges what it reads in sequence, so constants can stay constants."""
-    metadata: dict[str, dict[str, MetadataValue]] = {
+    metadata: dict[str, dict[str, Value]] = {
         "ai.gateway": {"model": "m", "total_tokens": 7, "streaming": True, "cost": 0.5},
         "envoy.ratelimit": {},
     }

@@ -26,6 +26,7 @@ COUNTERPARTS: dict[str, Any] = {
     "HttpBody": oracle.HttpBody,
     "HttpHeaders": oracle.HttpHeaders,
     "HttpTrailers": oracle.HttpTrailers,
+    "Metadata": core.Metadata,
     "ProcessingMode": filter_api.ProcessingMode,
     "ProcessingRequest": oracle.ProcessingRequest,
     "ProcessingResponse": oracle.ProcessingResponse,

@@ -1,0 +1,140 @@
+"""The request of an exchange, read as far as it can be.
+
+Owns: a request body on its way to what is read of its document, and what becomes of bytes that are not what they should
+be: the body is read no further, the reason is kept, nothing is raised. Must not know phases, or what the document says.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from extproc.codec.content import content_decoder
+from extproc.codec.document import MAX_HELD_BYTES, Members, WholeDocument
+from extproc.codec.framing import is_readable
+from extproc.codec.multipart import FormFields, boundary_of
+from extproc.codec.payload import BOM, Payload
+from extproc.errors import DecodeError, Reason, Stage
+from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS
+from extproc.providers.counts import JSONObject
+from extproc.readers import Body, ExtractionErrors, Limits
+
+_REQUEST_MEMBERS = Members(REQUEST_MEMBERS, REQUEST_INPUTS)
+
+# Of a JSON object: a brace, a byte order mark, or gzip's own mark.
+_FIRST_BYTES = (b"{", BOM[:1], b"\x1f")
+
+
+class _Form:
+    """A form as a framing: its one document has the members that are read of a request, as its fields say them."""
+
+    is_sequence = False
+
+    def __init__(self, boundary: bytes) -> None:
+        self._fields = FormFields(boundary, REQUEST_MEMBERS)
+
+    def feed(self, chunk: bytes) -> Iterator[Payload]:
+        self._fields.feed(chunk)
+        return iter(())
+
+    def finish(self) -> Iterator[Payload]:
+        document: dict[str, str | bool] = dict(self._fields.fields)
+        if "stream" in document:
+            document["stream"] = self._fields.fields["stream"].strip().lower() == "true"
+        if not document:
+            self._fields.finish()
+        # Behind the fields there may be a file of which Envoy's buffer holds only the start.
+        yield Payload(json.dumps(document).encode())
+
+
+class RequestReader:
+    """Reads a request body to its document. `is_lost` says that there may have been one, and it could not be read."""
+
+    __slots__ = ("_body", "_content_type", "_errors", "_is_form", "_is_over", "_is_plain", "_limits", "_started",
+                 "is_lost")  # fmt: skip
+
+    def __init__(self, headers: Mapping[str, str], limits: Limits, errors: ExtractionErrors) -> None:
+        self._errors = errors
+        self._limits = limits
+        self._content_type = headers.get("content-type", "")
+        self._is_form = self._content_type[:10].lower() == "multipart/"
+        self._started = False
+        self._is_over = False
+        self._body: Body | None = None
+        self.is_lost = False
+        coding = headers.get("content-encoding", "")
+        self._is_plain = not coding and not self._is_form
+        if not self._is_plain:
+            self._open(coding)
+
+    @property
+    def has_started(self) -> bool:
+        """Whether any of the body but white space was seen."""
+        return self._started
+
+    def read_whole(self, chunk: bytes) -> JSONObject | None:
+        """Return what `feed` and `finish` return of a body that comes in one chunk."""
+        if not self._is_plain or self._started or chunk[:1] != b"{" or len(chunk) > self._max_held_bytes:
+            self.feed(chunk)
+            return self.finish()
+        self._started = self._is_over = True
+        try:
+            return _REQUEST_MEMBERS.decode(chunk)
+        except DecodeError as error:
+            self._give_up(error.reason)
+            return None
+
+    def feed(self, chunk: bytes) -> None:
+        """Take a chunk of the body."""
+        if self._is_over or not chunk:
+            return
+        first_byte = b"" if self._started else chunk.lstrip()[:1]
+        if first_byte:
+            self._started = True
+            if not self._may_be_readable(first_byte):
+                self._give_up(Reason.CONTENT_TYPE)
+                return
+        body = self._body or self._open("")
+        try:
+            for _ in body.feed(chunk) if body else ():
+                pass  # a whole document has no payload before its own
+        except DecodeError as error:
+            self._give_up(error.reason)
+
+    def finish(self) -> JSONObject | None:
+        """Return what is of interest in the document, if the body was one and is an object."""
+        if self._is_over:
+            return None
+        document: JSONObject | None = None
+        body = self._body or self._open("")
+        self._is_over, self._body = True, None
+        try:
+            for payload in body.finish() if body else ():
+                document = _REQUEST_MEMBERS.decode(payload.data)
+        except DecodeError as error:
+            self._give_up(error.reason)
+        return document
+
+    @property
+    def _max_held_bytes(self) -> int:
+        return min(MAX_HELD_BYTES, self._limits.max_body_bytes)
+
+    def _open(self, coding: str) -> Body | None:
+        boundary = boundary_of(self._content_type) if self._is_form else None
+        self._is_form = boundary is not None
+        framing = WholeDocument(self._limits.max_body_bytes) if boundary is None else _Form(boundary)
+        try:
+            self._body = Body(content_decoder(coding), framing)
+        except DecodeError as error:
+            self._give_up(error.reason)
+        return self._body
+
+    def _may_be_readable(self, first_byte: bytes) -> bool:
+        """Say whether the body is worth reading. curl -d says "form" of JSON, so the first byte is asked too."""
+        return self._is_form or is_readable(self._content_type) or first_byte in _FIRST_BYTES
+
+    def _give_up(self, reason: Reason) -> None:
+        self._is_over = True
+        self._body = None
+        self._errors.add(Stage.REQUEST_BODY, reason)
+        self.is_lost = reason not in (Reason.EMPTY, Reason.CONTENT_TYPE)

@@ -1,0 +1,263 @@
+"""The response of an exchange, read as far as it can be.
+
+Owns: a response body on its way to its documents, which of them are looked at, and what becomes of bytes that are not
+what they should be: the body is read no further, the reason is kept, nothing is raised. Must not know phases,
+settlement or what is done with the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from functools import cache
+from typing import Any
+
+import msgspec
+import orjson
+
+from extproc.codec.content import content_decoder
+from extproc.codec.document import MAX_HELD_BYTES, decode_document
+from extproc.codec.framing import SniffedBody, is_stream
+from extproc.codec.payload import Payload
+from extproc.codec.sse import split_plain
+from extproc.errors import DecodeError, Reason, Stage
+from extproc.providers.answer import DocumentReader
+from extproc.providers.base import UNNAMED_ERROR, is_word
+from extproc.readers import Body, ExtractionErrors, Limits
+
+# OpenAI ends its streams with this data, and so does everybody who is compatible.
+_DONE = b"[DONE]"
+
+# Of a stream of events that can't be read nothing is to be hoped for, and each costs a look.
+_MAX_LOST_EVENTS = 1000
+
+# Servers that have no error object of their own put what went wrong under this event name.
+_ERROR_EVENT = UNNAMED_ERROR
+_ERROR_EVENT_BYTES = _ERROR_EVENT.encode()
+
+
+@cache
+def _decoder_of(shape: type[msgspec.Struct]) -> msgspec.json.Decoder[msgspec.Struct]:
+    return msgspec.json.Decoder(shape)
+
+
+class ResponseReader:
+    """Reads a response body, and its documents into a DocumentReader.
+
+    `first_token_at` is when the first token of a stream came. `is_cut_off` says that the body stopped in the middle.
+    """
+
+    __slots__ = ("_body", "_content_type", "_decode_quiet", "_documents", "_errors", "_events_lost", "_framing",
+                 "_is_over", "_is_plain", "_limits", "first_token_at", "is_cut_off")  # fmt: skip
+
+    def __init__(
+        self, headers: Mapping[str, str], documents: DocumentReader, limits: Limits, errors: ExtractionErrors
+    ) -> None:
+        self._content_type = headers.get("content-type", "")
+        self._documents = documents
+        self._errors = errors
+        self._limits = limits
+        # Most bodies are one document in one chunk, which needs neither of these.
+        self._body: Body | None = None
+        self._framing: SniffedBody | None = None
+        self._is_over = False
+        # Set as long as the next chunk may hold nothing but events that say nothing new.
+        self._decode_quiet: Callable[[bytes], object] | None = None
+        self._events_lost = 0
+        self.first_token_at: float | None = None
+        self.is_cut_off = False
+        coding = headers.get("content-encoding", "")
+        self._is_plain = not coding
+        if coding:
+            self._open(coding)
+
+    @property
+    def is_labelled_stream(self) -> bool:
+        """Whether the response calls itself a stream, which is known before its first byte."""
+        return is_stream(self._content_type)
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the answer is a stream: documents one by one. An array of them is one where its API streams so."""
+        if self._framing is None or not self._framing.is_sequence:
+            return False
+        flavour = self._documents.flavour
+        return not self._framing.is_array or (flavour is not None and flavour.streams_arrays)
+
+    @property
+    def lacks_end_mark(self) -> bool:
+        """Whether the answer is a stream without the mark that its API ends streams with."""
+        flavour = self._documents.flavour
+        return self.is_stream and flavour is not None and flavour.marks_end and not self._documents.is_complete
+
+    def read_whole(self, chunk: bytes, now: float) -> None:
+        """Take a body that comes in one chunk: what `feed` and `finish` do."""
+        document = self._decode_whole(chunk) if self._body is None and not self._is_over else None
+        if document is None:
+            self.feed(chunk, now)
+            self.finish(now)
+            return
+        self._is_over = True
+        self._read_document(document, now)
+
+    def feed(self, chunk: bytes, now: float) -> bool:
+        """Take a chunk of the body; say whether it told anything new."""
+        if self._is_over or not chunk or self._is_quiet(chunk):
+            return False
+        was_stream = self.is_stream
+        body = self._body or self._open("")
+        told = body is not None and self._read(body.feed(chunk), now)
+        self._decode_quiet = self._find_quiet()
+        return told or was_stream != self.is_stream
+
+    @property
+    def passes_over(self) -> Callable[[bytes], bool] | None:
+        """What says of a chunk that it holds nothing but whole events that say nothing new, and is done with.
+
+        None as long as any chunk may say something.
+        """
+        return None if self._decode_quiet is None else self._is_quiet
+
+    def _is_quiet(self, chunk: bytes) -> bool:
+        decode = self._decode_quiet
+        if decode is None or len(chunk) > self._limits.max_event_bytes:
+            return False
+        events = split_plain(chunk)
+        try:
+            for name, data in events:
+                if name == _ERROR_EVENT_BYTES:
+                    return False
+                decode(data)
+        except (msgspec.MsgspecError, RecursionError):
+            return False
+        return bool(events)
+
+    def finish(self, now: float) -> None:
+        """Take note that the body has ended as it should."""
+        if self._is_over:
+            return
+        body = self._body or self._open("")
+        self._is_over, self._body = True, None
+        if body is not None:
+            self._read(body.finish(), now)
+
+    def cut_off(self, now: float) -> None:
+        """Take note that no more will come. What is missing then is no error of the body, so none is added.
+
+        A document, or an array that is a stream, may be whole all the same: its last byte arrives before the end of
+        the stream does.
+        """
+        body, self._body = self._body, None
+        self._is_over = True
+        if body is None or self._framing is None or (self._framing.is_sequence and not self._framing.is_array):
+            return
+        with suppress(DecodeError):
+            for payload in body.finish():
+                self._read_payload(payload, now)
+            self._documents.is_complete = self._documents.is_complete or self._framing.is_array
+
+    def _open(self, coding: str) -> Body | None:
+        self._framing = SniffedBody(
+            self._content_type,
+            max_document_bytes=self._limits.max_body_bytes,
+            max_event_bytes=self._limits.max_event_bytes,
+        )
+        try:
+            self._body = Body(content_decoder(coding), self._framing)
+        except DecodeError as error:
+            self._give_up(error.reason)
+        return self._body
+
+    def _decode_whole(self, chunk: bytes) -> Any:
+        """Return the document that a whole body is; None where it takes a closer look to tell."""
+        is_large = len(chunk) > min(MAX_HELD_BYTES, self._limits.max_body_bytes)
+        if not self._is_plain or is_large or chunk[:1] != b"{" or self.is_labelled_stream:
+            return None
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(chunk)
+        return None
+
+    def _find_quiet(self) -> Callable[[bytes], object] | None:
+        """Return what decodes events that say nothing new, and no others; None as long as any event may say it."""
+        shape = self._documents.quiet
+        if shape is None or not self._is_plain or self._framing is None or not self._framing.is_between_events:
+            return None
+        return _decoder_of(shape).decode
+
+    def _read(self, payloads: Iterator[Payload], now: float) -> bool:
+        told = False
+        try:
+            for payload in payloads:
+                told = self._read_payload(payload, now) or told
+        except DecodeError as error:
+            self._give_up(error.reason)
+        return told
+
+    def _read_payload(self, payload: Payload, now: float) -> bool:
+        documents = self._documents
+        if payload.lost is not None:
+            return self._lose(payload, payload.lost)
+        if payload.error:
+            return self._name_error(payload)
+        if payload.data.strip() == _DONE:
+            told = not documents.is_complete
+            documents.is_complete = True
+            return told
+        if self._says_nothing(payload):
+            return False
+        try:
+            document = decode_document(payload.data)
+        except DecodeError as error:
+            if not self._is_sequence:
+                raise
+            return self._lose(payload, error.reason)
+        return self._read_document(document, now) | self._name_error(payload)
+
+    @property
+    def _is_sequence(self) -> bool:
+        return self._framing is not None and self._framing.is_sequence
+
+    def _says_nothing(self, payload: Payload) -> bool:
+        """Say of one event what `_is_quiet` says of a chunk: how events are cut must not change what is read."""
+        shape = self._documents.quiet
+        if shape is None or not self._is_sequence or payload.event == _ERROR_EVENT:
+            return False
+        with suppress(msgspec.MsgspecError, RecursionError):
+            _decoder_of(shape).decode(payload.data)
+            return True
+        return False
+
+    def _read_document(self, document: Any, now: float) -> bool:
+        documents = self._documents
+        told = documents.read(document)
+        if not self._is_sequence:
+            documents.is_complete = True
+        elif self.first_token_at is None and documents.has_content:
+            self.first_token_at = now
+        if documents.malformed:
+            self._errors.add(Stage.RESPONSE_BODY, Reason.MALFORMED_COUNT)
+        return told
+
+    def _lose(self, payload: Payload, reason: Reason) -> bool:
+        """Take note of an event that is no JSON, or too large. The framing is intact, so only this one is lost."""
+        if payload.event == _ERROR_EVENT:
+            return self._name_error(payload)  # a message for people, and nothing that was to be read
+        self._errors.add(Stage.RESPONSE_BODY, reason)
+        self._documents.lose(payload.event)
+        self._events_lost += 1
+        if self._events_lost > _MAX_LOST_EVENTS:
+            raise DecodeError(Reason.NOT_JSON)
+        return False
+
+    def _name_error(self, payload: Payload) -> bool:
+        is_error = bool(payload.error) or payload.event == _ERROR_EVENT
+        if not is_error or self._documents.error_type is not None:
+            return False
+        self._documents.error_type = payload.error if is_word(payload.error) else _ERROR_EVENT
+        return True
+
+    def _give_up(self, reason: Reason) -> None:
+        self._is_over, self._body = True, None
+        self._errors.add(Stage.RESPONSE_BODY, reason)
+        self.is_cut_off = reason is Reason.TRUNCATED
+        self._documents.lose()
