@@ -2,16 +2,20 @@ from __future__ import annotations
 
 import logging
 import struct
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, generate_latest, metrics, values
+from prometheus_client import CollectorRegistry, Counter, generate_latest, metrics, values
 from prometheus_client.mmap_dict import MmapedDict
+from support.waiting import wait_for
 
 from extproc.errors import ExtractionError, Reason, Stage
 from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
@@ -229,6 +233,46 @@ def test_whatever_is_in_a_file_is_read_or_passed_by(
     shared.worker_ended(0)
     assert len(list(shared.collect())) == len(list(shared.describe()))
     MmapedDict(str(path)).close()  # type: ignore[no-untyped-call]
+
+
+# Counts as fast as it can, at first under names that were not there before, so that its file grows.
+COUNTING = """
+import pathlib, sys
+from extproc.sinks.shared import share_values
+share_values(pathlib.Path(sys.argv[1]), 0)
+from prometheus_client import CollectorRegistry, Counter
+family = Counter("counted", "What was counted", ["process", "number"], registry=CollectorRegistry())
+while True:
+    for number in range(400):
+        family.labels(sys.argv[2], str(number)).inc()
+"""
+
+
+def test_a_process_may_be_killed_at_any_instruction(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Its files can be read, the next process can open them, and nothing that was counted is gone."""
+    families = CollectorRegistry()
+    Counter("counted", "What was counted", ["process", "number"], registry=families)
+    metrics = SharedMetrics(tmp_path, families)
+    counts = [0.0]
+
+    def has_counted(at_least: int) -> bool:
+        (family,) = metrics.collect()
+        counts.append(sum(sample.value for sample in family.samples))
+        return counts[-1] > counts[0] + at_least
+
+    for process in range(8):
+        counts[0] = counts[-1]
+        with subprocess.Popen([sys.executable, "-c", COUNTING, str(tmp_path), str(process)]) as counting:
+            try:
+                wait_for(partial(has_counted, 100 * process))
+            finally:
+                counting.kill()
+        metrics.worker_ended(0)
+        has_counted(0)
+    del counts[0]
+    assert counts == sorted(counts)
+    assert caplog.messages == []
+    assert (tmp_path / "counter_0.db").stat().st_size > 2**16
 
 
 def test_the_last_to_remove_its_values_removes_the_directory(tmp_path: Path, shared: Shared) -> None:
