@@ -59,7 +59,7 @@ def unfinished(sidecar: Sidecar) -> Iterator[list[Feed]]:
             feed.send(request_headers(config=protocol()), request_body())
             next(call)
             next(call)
-            stack.push(lambda *_, call=call: call.cancel())  # kept until then: one that is dropped is cancelled
+            stack.callback(call.cancel)  # it is kept until then: one that is dropped is cancelled at once
             feeds.append(feed)
         yield feeds
         for feed in feeds:
