@@ -13,11 +13,15 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from support.client import ExtProcClient, Feed
 from support.messages import exchange, metadata_of, protocol, request_body, request_headers
 from support.sidecar import Sidecar, is_alive, run
 from support.waiting import wait_for
+
+from extproc.config.address import parse_host_port
+from extproc.server.listen import probe_port
 
 TWO = ("--workers", "2")
 TOTAL = "ai_total_tokens_total"
@@ -134,6 +138,18 @@ def test_tcp_workers_share_the_port(tmp_path: Path) -> None:
         assert (taken.returncode, taken.stderr) == (2, said)
 
 
+def test_a_shared_port_stays_ours_while_no_worker_runs(tmp_path: Path) -> None:
+    """Or another program could take it between two processes."""
+    with Sidecar(tmp_path, "--listen", "127.0.0.1:0", *TWO) as sidecar:
+        for pid in sidecar.workers:
+            os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: sidecar.log.count("SIGKILL") == 2)
+        with pytest.raises(OSError, match="Address already in use"):
+            probe_port(parse_host_port(sidecar.address))
+        wait_for(lambda: value(sidecar, "extproc_workers_ready") == 2)
+        meter(sidecar.address)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "localhost"])  # noqa: S104 - that is the point
 def test_other_hosts_can_be_shared_as_well(tmp_path: Path, host: str) -> None:
     """gRPC listens on more than one address for these."""
@@ -201,6 +217,21 @@ def test_one_that_is_killed_comes_back_and_nothing_is_forgotten(tmp_path: Path) 
         assert sidecar.stop() == 0
 
 
+def test_the_cpu_time_of_one_that_was_killed_is_known_without_a_scrape(tmp_path: Path) -> None:
+    """It counts to its last moment."""
+    with Sidecar(tmp_path, *TWO) as sidecar:
+        os.kill(next(pid for pid in sidecar.workers if is_index(pid, 0)), signal.SIGKILL)
+        wait_for(lambda: "worker 0 is ready again" in sidecar.log)
+        of_both = value(sidecar, "extproc_worker_cpu_seconds_total", worker="0")
+        second = next(pid for pid in sidecar.workers if is_index(pid, 0))
+        registry = CollectorRegistry()
+        ProcessCollector(pid=lambda: second, registry=registry)
+        of_second = registry.get_sample_value("process_cpu_seconds_total")
+        assert of_both is not None
+        assert of_second is not None
+        assert of_both > of_second
+
+
 def is_index(pid: int, index: int) -> bool:
     """Say whether a process is this worker."""
     return Path(f"/proc/{pid}/cmdline").read_bytes().endswith(f"\0extproc.worker\0{index}\0".encode())
@@ -254,7 +285,8 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         sidecar.process.send_signal(signal.SIGTERM)
         wait_for(lambda: sidecar.log.count(": draining") == 2)
         assert sidecar.stop() == 0
-        assert "stopping at once" in sidecar.log
+        assert sidecar.log.count(": stopping at once") == 2
+        assert sidecar.log.count(": stopped") == 2
         assert "Traceback" not in sidecar.log
 
 
