@@ -22,7 +22,7 @@ from bench.load import NATIVE
 from bench.processes import Memory, cpu_seconds, memory
 from bench.proxy import Proxy
 from extproc.demo.process import Child
-from extproc.demo.stack import SERVE, Ports, Stack, fetch
+from extproc.demo.stack import SERVE, Ports, SidecarCommand, Stack, fetch
 
 ROOT = Path(__file__).resolve().parents[1]
 ENVOY = "envoy.yaml"
@@ -117,10 +117,8 @@ class Running:
             config = self._directory / "settings.json"
             config.write_text(json.dumps({"engine": subject.engine, **(settings or {})}))
             flags = ("--config", str(config))
-        more: dict[str, Any] = {"sidecar_workers": workers} if workers > 1 else {}
-        self.stack = Stack(
-            proxy, Ports(), on_log_line=lambda _: None, sidecar_flags=flags, sidecar_command=command, **more
-        )
+        sidecar = SidecarCommand(command, flags, workers)
+        self.stack = Stack(proxy, Ports(), on_log_line=lambda _: None, sidecar=sidecar)
 
     def __enter__(self) -> Self:
         try:

@@ -12,14 +12,16 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
 
 from extproc import __version__
 from extproc.admin.server import AdminServer
-from extproc.config.address import HostPort, parse_address, parse_host_port
+from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
 from extproc.config.settings import Settings
 from extproc.errors import SettingsError
 from extproc.providers.detect import FLAVOURS, Detector, Rule
@@ -78,6 +80,18 @@ def report_bug(error: BaseException) -> None:
     log.error("bug: %s at %s:%s in %s", type(error).__name__, Path(frame.filename).name, frame.lineno, frame.name)
 
 
+class Orders(Protocol):
+    """What tells a process to drain, and then to stop at once: signals, or a worker's leash."""
+
+    def wait(self) -> list[int] | bool:
+        """Wait; return something true when the next step is due, and not when `wake` was called."""
+        ...
+
+    def wake(self) -> None:
+        """Let `wait` return. Any thread may call this."""
+        ...
+
+
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, drain, return. Raises SettingsError if an address can't be had."""
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
@@ -89,20 +103,15 @@ def serve(settings: Settings) -> None:
     admin = AdminServer(
         parse_host_port(settings.admin_listen), registry, lambda: health.is_serving, version=__version__
     )
+
+    def tell(listen: HostPort | UnixSocket) -> None:
+        log.info("ready: ext_proc on %s, admin on http://%s, version %s", listen, admin.address, __version__)
+
     try:
         with Signals((signal.SIGTERM, signal.SIGINT)) as signals:
             listen = parse_address(settings.listen)
             check_listen(listen)
-            port = engine.start(str(listen))
-            settle_interpreter()
-            if isinstance(listen, HostPort):
-                listen = HostPort(listen.host, port)
-            log.info("ready: ext_proc on %s, admin on http://%s, version %s", listen, admin.address, __version__)
-            while not signals.wait():
-                pass
-            log.info("draining: running streams have %g s to finish", settings.drain_seconds)
-            _drain(engine, settings.drain_seconds, signals)
-            log.info("stopped")
+            serve_until_told(engine, listen, signals, settings.drain_seconds, tell)
     finally:
         admin.close()
 
@@ -118,26 +127,49 @@ def settle_interpreter() -> None:
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
 
 
-def build_engine_options(settings: Settings) -> EngineOptions:
+def serve_until_told(
+    engine: Engine,
+    listen: HostPort | UnixSocket,
+    orders: Orders,
+    drain_seconds: float,
+    on_ready: Callable[[HostPort | UnixSocket], None],
+) -> None:
+    """Serve on an address until `orders` say otherwise, drain, return; tell where, once it does.
+
+    Raises SettingsError if the address can't be had.
+    """
+    port = engine.start(str(listen))
+    settle_interpreter()
+    on_ready(HostPort(listen.host, port) if isinstance(listen, HostPort) else listen)
+    while not orders.wait():
+        pass
+    log.info("draining: running streams have %g s to finish", drain_seconds)
+    _drain(engine, drain_seconds, orders)
+    log.info("stopped")
+
+
+def build_engine_options(settings: Settings, *, shares_port: bool = False) -> EngineOptions:
     """Return how the engine listens."""
     return EngineOptions(
-        max_message_bytes=settings.max_message_bytes, max_concurrent_streams=settings.max_concurrent_streams
+        max_message_bytes=settings.max_message_bytes,
+        max_concurrent_streams=settings.max_concurrent_streams,
+        shares_port=shares_port,
     )
 
 
-def _drain(engine: Engine, grace_seconds: float, signals: Signals) -> None:
-    """Drain, and cut it short if a second signal comes."""
+def _drain(engine: Engine, grace_seconds: float, orders: Orders) -> None:
+    """Drain, and cut it short if that is the next order."""
     drained = threading.Event()
 
     def drain() -> None:
         engine.drain(grace_seconds)
         drained.set()
-        signals.wake()
+        orders.wake()
 
     draining = threading.Thread(target=drain, name="drain")
     draining.start()
     while not drained.is_set():
-        if signals.wait():
+        if orders.wait():
             log.warning("stopping at once: running streams are cut off")
             engine.drain(0)
             break

@@ -70,6 +70,9 @@ def serve(
     log_level: Annotated[
         str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error [info].")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(metavar="N", help="How many processes serve, each on a socket of its own [1].")
+    ] = None,
 ) -> None:
     """Serve the external processor to Envoy.
 
@@ -80,28 +83,26 @@ def serve(
     import os
 
     from extproc.config.settings import load_settings, unknown_variables
+    from extproc.logs import write_logs
 
     flags = {
         "listen": listen,
         "admin_listen": admin_listen,
         "drain_seconds": drain_seconds,
         "log_level": log_level,
+        "workers": workers,
     }
     settings = load_settings(flags, os.environ, config)
-    logging.getLogger("extproc").setLevel(settings.log_level.upper())
-    logging.basicConfig(
-        level=logging.WARNING,  # of the libraries
-        format="%(asctime)s %(levelname)s %(message)s",
-        stream=sys.stderr,
-    )
-
+    write_logs(settings.log_level)
     for variable in unknown_variables(os.environ):
         logging.getLogger("extproc").warning("%s: no such setting", variable)
     # gRPC's core has a log of its own, which would say our errors again in its own words.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
-    from extproc.app import serve as run_server
-
+    if settings.workers == 1:
+        from extproc.app import serve as run_server
+    else:
+        from extproc.supervisor import serve as run_server
     run_server(settings)
 
 

@@ -38,7 +38,14 @@ ROOMS = {
     "extproc.wire": VOCABULARY | {"extproc.wire"},
     # Sessions name the protocol of a sink; which sinks there are is the composition root's business.
     "extproc.server": EXCHANGE | {"extproc.wire", "extproc.server", "extproc.sinks.base", "extproc.config.address"},
+    # Whoever supervises workers knows processes; and the parts of a supervisor do without gRPC.
+    "extproc.server.workers": {"extproc.errors", "extproc.server.leash", "extproc.server.signals"},
+    "extproc.server.leash": {"extproc.server.signals"},
+    "extproc.server.signals": set(),
+    "extproc.server.listen": {"extproc.errors", "extproc.config.address"},
     "extproc.sinks": VOCABULARY | {"extproc.sinks.base", "extproc.sinks.labels"},
+    "extproc.sinks.shared": set(),
+    "extproc.sinks.processes": set(),
     "extproc.config": VOCABULARY | {"extproc.config"},
     "extproc.config.address": {"extproc.errors"},
     "extproc.admin": {"extproc.errors", "extproc.config.address"},
@@ -76,6 +83,7 @@ TESTED_ELSEWHERE = {
     "extproc.demo.show": "tests/e2e/test_demo.py",
     "extproc.demo.stack": "tests/e2e/test_faults.py",
     "extproc.errors": "tests/test_exchange.py",
+    "extproc.logs": "tests/test_supervisor.py",
     "extproc.native": "tests/wire/test_ai.py",
     "extproc.request_reader": "tests/test_readers.py",
     "extproc.response_reader": "tests/test_readers.py",

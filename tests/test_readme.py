@@ -6,15 +6,18 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry
 from support.sidecar import run
 
 from extproc import semconv
 from extproc.app import build_processor
+from extproc.config.address import UnixSocket, parse_address
 from extproc.config.settings import Settings
 from extproc.demo.requests import demo_requests
 from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from extproc.providers.base import MAX_NAME_CHARACTERS
+from extproc.sinks.processes import WorkerProcesses
 from extproc.usage import Completion, NativeCheck, UsageSource
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,10 +58,10 @@ def test_every_setting_is_there_with_its_default() -> None:
 
 
 def test_the_flags_are_those_it_says() -> None:
-    """The first four settings."""
-    assert "the first four are flags as well" in section("Settings").replace("\n", " ")
+    """The first five settings."""
+    assert "the first five are flags as well" in section("Settings").replace("\n", " ")
     flags = re.findall(r"--([a-z-]+)", run("serve", "--help").stdout)
-    assert flags == ["config", *(name.replace("_", "-") for name in list(Settings.model_fields)[:4]), "help"]
+    assert flags == ["config", *(name.replace("_", "-") for name in list(Settings.model_fields)[:5]), "help"]
 
 
 def test_every_metadata_key_is_there() -> None:
@@ -81,6 +84,25 @@ def test_every_metric_is_there() -> None:
     assert quoted(outcomes) == list(NativeCheck)
     completions = next(row[1] for row in tables if quoted(row[0]) == ["extproc_exchanges_total"])
     assert quoted(completions) == list(Completion)
+
+
+def test_every_metric_of_the_workers_is_there() -> None:
+    """As a scrape names it."""
+    there = {metric.name + {"counter": "_total"}.get(metric.type, "") for metric in WorkerProcesses([]).collect()}
+    assert {name for row in rows(section("More than one core")) for name in quoted(row[0])} == there
+
+
+def test_the_sockets_of_the_workers_are_those_it_says() -> None:
+    """As many as the command starts, under the names they have."""
+    text = section("More than one core")
+    match = re.search(r"--workers (\d+) --listen (\S+)`", text)
+    assert match is not None
+    listen = parse_address(match[2])
+    assert isinstance(listen, UnixSocket)
+    (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    (locality,) = yaml.safe_load(example)["load_assignment"]["endpoints"]
+    paths = [each["endpoint"]["address"]["pipe"]["path"] for each in locality["lb_endpoints"]]
+    assert paths == [listen.numbered(number).name for number in range(int(match[1]))]
 
 
 def test_the_headers_that_are_read_are_those_it_says() -> None:

@@ -1,6 +1,6 @@
 """Addresses to listen on, as people write them.
 
-Owns: the forms, and what is said of one that is none of them. Knows nothing of servers.
+Owns: the forms, what is said of one that is none of them, and how one becomes several. Knows nothing of servers.
 """
 
 from __future__ import annotations
@@ -42,6 +42,17 @@ class UnixSocket:
 
     def __str__(self) -> str:
         return f"{'unix-abstract' if self.is_abstract else 'unix'}:{self.name}"
+
+    def numbered(self, number: int) -> UnixSocket:
+        """Return the socket of one of several processes: the number stands before the last suffix of a path, if any.
+
+        Of /run/x.sock it makes /run/x-0.sock. The name may be longer than a socket's can be.
+        """
+        folder, slash, name = self.name.rpartition("/")
+        stem, dot, suffix = name.rpartition(".")
+        if self.is_abstract or not stem:
+            return UnixSocket(f"{self.name}-{number}", self.is_abstract)
+        return UnixSocket(f"{folder}{slash}{stem}-{number}{dot}{suffix}")
 
 
 def parse_host_port(text: str) -> HostPort:

@@ -88,6 +88,13 @@ class Settings(BaseModel):
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_checked_log_level)] = Field(
         default="info", description="The least severe log lines to write."
     )
+    workers: int = Field(
+        default=1,
+        ge=1,
+        le=128,
+        description="How many processes serve, each on a core. With more than one, unix:/x.sock is unix:/x-0.sock, "
+        "unix:/x-1.sock and so on, and a TCP port is shared.",
+    )
     engine: Literal["auto", "completion_queue", "aio"] = Field(
         default="auto",
         description="What carries the messages: gRPC's completion queue, which is the fastest, or grpc.aio, which only "

@@ -63,15 +63,15 @@ class Bootstrap:
         self._document["admin"]["address"] = _socket_address(admin)
         self.listener["address"] = _socket_address(gateway)
 
-    def use_sidecar(self, socket_path: Path) -> None:
-        """Reach the sidecar at a Unix socket."""
-        _set_endpoint(self._cluster("extproc"), {"pipe": {"path": str(socket_path)}})
+    def use_sidecar(self, *socket_paths: Path) -> None:
+        """Reach the sidecar at a Unix socket, or its workers at theirs, in turn."""
+        _set_endpoints(self._cluster("extproc"), *({"pipe": {"path": str(path)}} for path in socket_paths))
 
     def use_mock(self, cluster: str, address: HostPort) -> None:
         """Send a provider's traffic to a plain HTTP server instead."""
         _set_plain_http(self._cluster(cluster))
         self._cluster(cluster)["type"] = "STATIC"
-        _set_endpoint(self._cluster(cluster), _socket_address(address))
+        _set_endpoints(self._cluster(cluster), _socket_address(address))
 
     def use_upstreams(self, upstreams: list[Upstream], trust_store: str) -> None:
         """Replace the providers of the file by these, each behind its own path prefix."""
@@ -121,7 +121,7 @@ class Bootstrap:
 def _build_cluster(template: dict[str, Any], upstream: Upstream, trust_store: str) -> dict[str, Any]:
     cluster = copy.deepcopy(template)
     cluster["name"] = cluster["load_assignment"]["cluster_name"] = _cluster_name(upstream)
-    _set_endpoint(cluster, _socket_address(HostPort(upstream.host, upstream.port)))
+    _set_endpoints(cluster, _socket_address(HostPort(upstream.host, upstream.port)))
     if upstream.is_tls:
         validation = {"trusted_ca": {"filename": trust_store}}
         tls = {"@type": _TLS_CONTEXT, "common_tls_context": {"validation_context": validation}}
@@ -157,8 +157,9 @@ def _socket_address(address: HostPort) -> dict[str, Any]:
     return {"socket_address": {"address": address.host, "port_value": address.port}}
 
 
-def _set_endpoint(cluster: dict[str, Any], address: dict[str, Any]) -> None:
-    cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": [{"endpoint": {"address": address}}]}]
+def _set_endpoints(cluster: dict[str, Any], *addresses: dict[str, Any]) -> None:
+    endpoints = [{"endpoint": {"address": address}} for address in addresses]
+    cluster["load_assignment"]["endpoints"] = [{"lb_endpoints": endpoints}]
 
 
 def _set_plain_http(cluster: dict[str, Any]) -> None:

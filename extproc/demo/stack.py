@@ -20,7 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from extproc.config.address import MAX_SOCKET_NAME_BYTES, HostPort
+from extproc.config.address import MAX_SOCKET_NAME_BYTES, HostPort, UnixSocket
 from extproc.config.settings import without_settings
 from extproc.demo.bootstrap import Bootstrap
 from extproc.demo.process import Child, claim_port
@@ -64,11 +64,27 @@ class Ports:
     envoy_admin: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class SidecarCommand:
+    """How the sidecar is started.
+
+    `command` may be another program that takes --listen and --admin-listen and answers on /readyz.
+    """
+
+    command: Sequence[str] = SERVE
+    flags: Sequence[str] = ()
+    workers: int = 1
+
+    def line(self, listen: str, admin_listen: str) -> list[str]:
+        """Return the command line."""
+        workers = ("--workers", str(self.workers)) if self.workers > 1 else ()
+        return [*self.command, "--listen", listen, "--admin-listen", admin_listen, *workers, *self.flags]
+
+
 class Stack:
     """A context: inside it traffic sent to `gateway` is proxied by Envoy and metered by the sidecar.
 
-    `on_log_line` gets each line of Envoy's access log, in a thread of its own. `sidecar_command` may be another program
-    that takes --listen and --admin-listen and answers on /readyz.
+    `on_log_line` gets each line of Envoy's access log, in a thread of its own.
     """
 
     def __init__(
@@ -77,19 +93,17 @@ class Stack:
         ports: Ports,
         *,
         on_log_line: Callable[[str], None],
-        sidecar_flags: Sequence[str] = (),
-        sidecar_command: Sequence[str] = SERVE,
+        sidecar: SidecarCommand | None = None,
     ) -> None:
         self.gateway = HostPort(LOOPBACK, ports.gateway)
         self.metrics = HostPort(LOOPBACK, ports.metrics)
         self.envoy_admin = HostPort(LOOPBACK, ports.envoy_admin)
         self._bootstrap = bootstrap
         self._on_log_line = on_log_line
-        self._sidecar_flags = sidecar_flags
-        self._sidecar_command = sidecar_command
+        self._sidecar_command = sidecar or SidecarCommand()
         self._directory = tempfile.TemporaryDirectory(prefix="extproc-")
         self._path = Path(self._directory.name)
-        if len(os.fsencode(self._socket)) > MAX_SOCKET_NAME_BYTES:
+        if any(len(os.fsencode(path)) > MAX_SOCKET_NAME_BYTES for path in (self._socket, *self._sockets())):
             self._directory.cleanup()
             raise SettingsError(f"{tempfile.gettempdir()} is too long a path for a socket: set TMPDIR to a shorter one")
         self.sidecar: Child | None = None
@@ -125,9 +139,9 @@ class Stack:
     def start_sidecar(self) -> None:
         """Start the sidecar, the first time or in the place of one that is gone."""
         self.metrics = claim_port(self.metrics, "--metrics-port")
-        flags = ("--listen", f"unix:{self._socket}", "--admin-listen", str(self.metrics), *self._sidecar_flags)
+        line = self._sidecar_command.line(f"unix:{self._socket}", str(self.metrics))
         log = self._path / "sidecar.log"
-        self.sidecar = Child("the sidecar", (*self._sidecar_command, *flags), log, environ=without_settings(os.environ))
+        self.sidecar = Child("the sidecar", line, log, environ=without_settings(os.environ))
         self.sidecar.wait_until(lambda: _is_ok(f"http://{self.metrics}/readyz"), _SIDECAR_READY_SECONDS)
 
     def _start_envoy(self) -> None:
@@ -138,7 +152,7 @@ class Stack:
         if self.gateway.port and self.gateway.port == self.envoy_admin.port:
             raise SettingsError(f"--port and --envoy-admin-port are both {self.gateway.port}: choose two")
         self._bootstrap.listen(self.gateway, self.envoy_admin)
-        self._bootstrap.use_sidecar(self._socket)
+        self._bootstrap.use_sidecar(*self._sockets())
         config, admin_address = self._path / "envoy.json", self._path / "admin-address"
         config.write_text(self._bootstrap.to_json())
         flags = {
@@ -169,6 +183,13 @@ class Stack:
     @property
     def _socket(self) -> Path:
         return self._path / "extproc.sock"
+
+    def _sockets(self) -> list[Path]:
+        """Return the sockets the sidecar serves."""
+        if self._sidecar_command.workers == 1:
+            return [self._socket]
+        listen = UnixSocket(str(self._socket))
+        return [Path(listen.numbered(number).name) for number in range(self._sidecar_command.workers)]
 
     def scrape(self) -> str:
         """Return what the sidecar's /metrics says now."""

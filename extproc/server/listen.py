@@ -35,6 +35,24 @@ def probe_port(address: HostPort) -> int:
         return port
 
 
+def reserve_port(address: HostPort) -> tuple[socket.socket, HostPort]:
+    """Return a socket that keeps a TCP port for processes of ours that share it, and the address with its port.
+
+    It is bound and does not listen, so that it gets no connection, and nobody else gets the port, as long as it is
+    open. Raises SettingsError.
+    """
+    check_listen(address)
+    family, kind, protocol, _, resolved = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+    keeper = socket.socket(family, kind, protocol)
+    try:
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        keeper.bind(resolved)
+    except OSError as error:
+        keeper.close()
+        raise SettingsError(f"cannot listen on {address}: {error.strerror}") from None
+    return keeper, HostPort(address.host, keeper.getsockname()[1])
+
+
 def _port_obstacle(address: HostPort) -> str | None:
     try:
         probe_port(address)

@@ -44,10 +44,14 @@ class Signals:
         self._reader.close()
         self._writer.close()
 
-    def wait(self, timeout_seconds: float | None = None) -> list[int]:
-        """Return the signals that have come; none if `wake` was called, or time is over."""
-        readable, _, _ = select.select([self._reader], [], [], timeout_seconds)
-        return [number for number in self._reader.recv(_MAX_SIGNALS) if number] if readable else []
+    def wait(self, timeout_seconds: float | None = None, watched: Iterable[int] = ()) -> list[int]:
+        """Return the signals that have come.
+
+        None, if `wake` was called, one of the `watched` descriptors has something to read, or time is over.
+        """
+        reader = self._reader.fileno()
+        readable, _, _ = select.select([reader, *watched], [], [], timeout_seconds)
+        return [number for number in self._reader.recv(_MAX_SIGNALS) if number] if reader in readable else []
 
     def wake(self) -> None:
         """Let `wait` return. Any thread may call this."""

@@ -114,7 +114,9 @@ class ServerMetrics:
 
     def __init__(self, registry: CollectorRegistry, *, version: str) -> None:
         Info("extproc_build", "What is running", registry=registry).info({"version": version})
-        self._streams = Gauge("extproc_streams_active", "gRPC streams open now", registry=registry)
+        self._streams = Gauge(
+            "extproc_streams_active", "gRPC streams open now", registry=registry, multiprocess_mode="livesum"
+        )
         self._messages = Counter(
             "extproc_messages", "ext_proc messages received, by phase", ["phase"], registry=registry
         )

@@ -43,3 +43,21 @@ def test_the_admin_address_is_tcp(text: str) -> None:
     """HTTP clients have no other."""
     with pytest.raises(SettingsError, match="host:port"):
         parse_host_port(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbered"),
+    [
+        ("unix:/run/x.sock", "unix:/run/x-7.sock"),
+        ("unix:/run/extproc", "unix:/run/extproc-7"),
+        ("unix:/run/x.y/extproc", "unix:/run/x.y/extproc-7"),
+        ("unix:/run/a.b.sock", "unix:/run/a.b-7.sock"),
+        ("unix:/run/.sock", "unix:/run/.sock-7"),
+        ("unix-abstract:a.b", "unix-abstract:a.b-7"),
+    ],
+)
+def test_a_socket_is_numbered_before_its_suffix(text: str, numbered: str) -> None:
+    """Of several processes each has its own."""
+    address = parse_address(text)
+    assert isinstance(address, UnixSocket)
+    assert str(address.numbered(7)) == numbered

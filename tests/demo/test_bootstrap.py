@@ -46,6 +46,15 @@ def test_addresses_are_put_in_their_places() -> None:
     assert routes(bootstrap) == routes(before)
 
 
+def test_several_workers_are_reached_in_turn() -> None:
+    """Each is an endpoint of its own."""
+    bootstrap = Bootstrap()
+    bootstrap.use_sidecar(Path("/run/x-0.sock"), Path("/run/x-1.sock"))
+    (locality,) = cluster(bootstrap, "extproc")["load_assignment"]["endpoints"]
+    paths = [each["endpoint"]["address"]["pipe"]["path"] for each in locality["lb_endpoints"]]
+    assert paths == ["/run/x-0.sock", "/run/x-1.sock"]
+
+
 def test_a_mock_takes_the_place_of_one_provider() -> None:
     """Without TLS, and without what is agreed on in its handshake; the other providers stay."""
     before, bootstrap = Bootstrap(), Bootstrap()

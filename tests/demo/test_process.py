@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.sidecar import is_alive
 from support.waiting import wait_for
 
 from extproc.config.address import HostPort
@@ -20,13 +21,6 @@ STUBBORN = [
     "-c",
     "import signal, time; signal.signal(15, signal.SIG_IGN); print('here', flush=True); time.sleep(60)",
 ]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
 
 
 def test_a_child_is_heard_and_ended(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from extproc.config.address import HostPort, UnixSocket
 from extproc.errors import SettingsError
-from extproc.server.listen import check_listen, probe_port
+from extproc.server.listen import check_listen, probe_port, reserve_port
 
 
 def obstacle(address: HostPort | UnixSocket) -> str:
@@ -63,3 +63,19 @@ def test_a_port_that_is_taken_and_a_host_that_is_unknown_are_said_so() -> None:
         assert obstacle(HostPort("127.0.0.1", taken.getsockname()[1])) == "Address already in use"
     assert obstacle(HostPort("192.0.2.1", 1)) == "Cannot assign requested address"
     assert obstacle(HostPort("no-such-host.invalid", 1)).startswith(("Name or service not known", "Temporary failure"))
+
+
+def test_a_port_can_be_kept_for_processes_that_share_it() -> None:
+    """It gets no connection, those who share it can listen, and nobody else can."""
+    keeper, address = reserve_port(HostPort("127.0.0.1", 0))
+    with keeper:
+        assert address.port > 0
+        assert obstacle(address) == "Address already in use"
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((address.host, address.port))
+        with socket.create_server((address.host, address.port), reuse_port=True) as server:
+            socket.create_connection((address.host, address.port)).close()
+            server.accept()[0].close()
+        with pytest.raises(SettingsError, match=f"cannot listen on {address}: Address already in use"):
+            reserve_port(address)
+    check_listen(address)

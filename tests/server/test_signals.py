@@ -25,6 +25,18 @@ def test_any_thread_can_wake_who_waits() -> None:
     signals.wake()  # nobody waits any more, and that is no error
 
 
+def test_a_descriptor_can_be_watched() -> None:
+    """There is no signal then; and one that comes at the same time is not lost."""
+    reader, writer = os.pipe()
+    with Signals((signal.SIGUSR1,)) as signals:
+        os.write(writer, b"x")
+        assert signals.wait(10, [reader]) == []
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert signals.wait(10, [reader]) == [signal.SIGUSR1]
+    os.close(reader)
+    os.close(writer)
+
+
 def test_handlers_are_put_back() -> None:
     """What a signal did before, it does again."""
     before = signal.getsignal(signal.SIGUSR1)

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from extproc.config.address import HostPort
 from extproc.demo.access_log import AccessLog
 from extproc.demo.bootstrap import Bootstrap, Upstream
-from extproc.demo.stack import Ports, Stack
+from extproc.demo.stack import Ports, SidecarCommand, Stack
 
 _TIMEOUT_SECONDS = 30
 
@@ -24,7 +24,7 @@ class Gateway:
 
     `upstreams` are put in the place of the file's clusters; `change` may change the ext_proc filter's configuration,
     `configure` all of it.
-    `max_buffer_bytes` bounds what Envoy holds of a body, in either direction.
+    `max_buffer_bytes` bounds what Envoy holds of a body, in either direction. The sidecar has so many `workers`.
     With `own_routes` the upstreams have routes in the place of the file's, each behind its name, and the sidecar is not
     told who they are.
     """
@@ -38,6 +38,7 @@ class Gateway:
         change: Callable[[dict[str, Any]], object] | None = None,
         configure: Callable[[Bootstrap], object] | None = None,
         max_buffer_bytes: int | None = None,
+        workers: int = 1,
     ) -> None:
         bootstrap = Bootstrap(file)
         if own_routes:
@@ -53,7 +54,7 @@ class Gateway:
             bootstrap.listener["per_connection_buffer_limit_bytes"] = max_buffer_bytes
             bootstrap.virtual_host["request_body_buffer_limit"] = max_buffer_bytes
         self.log = AccessLog()
-        self.stack = Stack(bootstrap, Ports(), on_log_line=self.log.add)
+        self.stack = Stack(bootstrap, Ports(), on_log_line=self.log.add, sidecar=SidecarCommand(workers=workers))
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:

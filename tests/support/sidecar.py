@@ -42,10 +42,32 @@ def run(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.Co
     )
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the processes that this one has started and that still run, oldest first."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+        except OSError:
+            continue
+        if int(parent) == pid and state != "Z":
+            found.append(int(path.parent.name))
+    return sorted(found)
+
+
+def is_alive(pid: int) -> bool:
+    """Say whether a process runs."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 class Sidecar:
     """A context: a running sidecar on a socket in a folder of the test's.
 
-    `launcher` is a command that gets the sidecar's as its arguments and becomes it.
+    `launcher` is a command that gets the sidecar's as its arguments and becomes it. Workers of a sidecar that is killed
+    end by themselves, and are waited for.
     """
 
     def __init__(
@@ -74,9 +96,21 @@ class Sidecar:
         return self
 
     def __exit__(self, *_: object) -> None:
+        workers = self.workers
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        wait_for(lambda: not any(map(is_alive, workers)))
+
+    @property
+    def workers(self) -> list[int]:
+        """The process ids of its workers; none of one that is alone."""
+        return children_of(self.process.pid)
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where its workers listen."""
+        return self.address.split(",")
 
     @property
     def log(self) -> str:

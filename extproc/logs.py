@@ -1,0 +1,19 @@
+"""Where log lines go, and what they look like.
+
+Owns: the format. What is logged is the business of whoever does it.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+
+def write_logs(level: str, source: str = "") -> None:
+    """Write log lines of that level and above to standard error; `source` stands before each message."""
+    logging.getLogger("extproc").setLevel(level.upper())
+    logging.basicConfig(
+        level=logging.WARNING,  # of the libraries
+        format=f"%(asctime)s %(levelname)s {source}%(message)s",
+        stream=sys.stderr,
+    )

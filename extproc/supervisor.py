@@ -1,0 +1,136 @@
+"""The composition root of `extproc serve` with several workers: the process that starts them and speaks for them.
+
+Owns: what the workers are told, which addresses are theirs, where their metrics meet, and the admin port. It carries no
+traffic and does without gRPC, which is most of what a process of ours weighs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
+
+from extproc import __version__
+from extproc.admin.server import AdminServer
+from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
+from extproc.config.settings import Settings
+from extproc.errors import SettingsError
+from extproc.server.listen import check_listen, reserve_port
+from extproc.server.signals import Signals
+from extproc.server.workers import Assignment, Workers
+from extproc.sinks.processes import WorkerProcesses
+from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
+from extproc.sinks.shared import SharedMetrics
+from extproc.worker import WorkerSettings
+
+log = logging.getLogger("extproc")
+
+_SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
+
+# What the series of one pair of llm and model take at most in the files of a worker. Containers have little shared
+# memory, and a process that writes to a page for which there is no room is killed.
+_LABEL_BYTES = 16 * 1024
+
+
+def serve(settings: Settings) -> None:
+    """Serve with several workers until SIGTERM or SIGINT, drain, return.
+
+    Raises SettingsError if an address can't be had, or a worker says why it can't start.
+    """
+    # Who started us may not have cared for the ends of processes, and then the system does not tell of them.
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    with ExitStack() as exit_stack:
+        addresses = _claim_addresses(settings, exit_stack)
+        directory = Path(exit_stack.enter_context(_build_metrics_directory(settings)))
+        shared = SharedMetrics(directory, _build_families(settings))
+
+        def on_end(index: int, pid: int) -> None:
+            processes.ended(index, pid)
+            shared.worker_ended(index)
+
+        workers = Workers(_assign(settings, addresses, directory), on_end)
+        processes = WorkerProcesses(workers.all)
+        registry = _build_registry(shared, processes)
+        admin_address = parse_host_port(settings.admin_listen)
+        admin = AdminServer(admin_address, registry, lambda: workers.is_ready, version=__version__)
+        exit_stack.callback(admin.close)
+        signals = exit_stack.enter_context(Signals((signal.SIGTERM, signal.SIGINT)))
+        exit_stack.callback(workers.kill)
+        listen = ",".join(dict.fromkeys(str(address) for address in addresses))
+        _run(workers, signals, settings, f"ext_proc on {listen}, admin on http://{admin.address}")
+
+
+def _run(workers: Workers, signals: Signals, settings: Settings, where: str) -> None:
+    count = len(workers.all)
+    try:
+        workers.serve(signals, lambda: log.info("ready: %s, version %s, %d workers", where, __version__, count))
+    except SettingsError:
+        workers.drain(signals, 0)
+        raise
+    log.info("draining: running streams have %g s to finish", settings.drain_seconds)
+    workers.drain(signals, settings.drain_seconds)
+    log.info("stopped")
+
+
+def _claim_addresses(settings: Settings, exit_stack: ExitStack) -> list[HostPort | UnixSocket]:
+    """Return where each worker listens; raise SettingsError if it can't be there."""
+    listen = parse_address(settings.listen)
+    if isinstance(listen, HostPort):
+        keeper, listen = reserve_port(listen)
+        exit_stack.enter_context(keeper)
+        return [listen] * settings.workers
+    addresses = [parse_address(str(listen.numbered(index))) for index in range(settings.workers)]
+    for address in addresses:
+        check_listen(address)
+    return addresses
+
+
+def _build_metrics_directory(settings: Settings) -> tempfile.TemporaryDirectory[str]:
+    """Return a folder that only we can look into, in memory where there is room for it.
+
+    Each count is written there, and a page that is on its way to a disk can make who writes to it wait.
+    """
+    size_bytes = settings.workers * settings.max_label_values * _LABEL_BYTES
+    has_room = os.access(_SHARED_MEMORY, os.W_OK) and shutil.disk_usage(_SHARED_MEMORY).free > size_bytes
+    try:
+        return tempfile.TemporaryDirectory(prefix="extproc-metrics-", dir=_SHARED_MEMORY if has_room else None)
+    except OSError as error:
+        reason = f"no folder for the metrics of several ({error.strerror})"
+        raise SettingsError(f"workers: {reason}: set TMPDIR to one that can be written to") from None
+
+
+def _build_families(settings: Settings) -> CollectorRegistry:
+    """Return the metrics of a worker, as they are before anything is counted."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
+    families = CollectorRegistry()
+    ServerMetrics(families, version=__version__)
+    TokenMetrics(families, max_label_values=settings.max_label_values)
+    return families
+
+
+def _build_registry(shared: SharedMetrics, processes: WorkerProcesses) -> CollectorRegistry:
+    """Return everything that /metrics tells."""
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    GCCollector(registry=registry)
+    registry.register(shared)
+    registry.register(processes)
+    return registry
+
+
+def _assign(settings: Settings, addresses: list[HostPort | UnixSocket], directory: Path) -> list[Assignment]:
+    """Return what each worker is started with. The index on the command line is for whoever lists processes."""
+    return [
+        Assignment(
+            (sys.executable, "-P", "-m", "extproc.worker", str(index)),
+            WorkerSettings(settings, index, str(address), directory).to_line(),
+        )
+        for index, address in enumerate(addresses)
+    ]
