@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from support.exchanges import DETECTOR, LIMITS, Case, load_case, play
 from extproc.errors import ExtractionError, Reason, Stage
 from extproc.exchange import Exchange
 from extproc.native import ExtractionStatus, NativeRequest, NativeUsage
+from extproc.providers.answer import DocumentReader
 from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
 from extproc.usage import Completion, NativeCheck, TokenUsage, UsageRecord, UsageSource
@@ -52,6 +55,12 @@ def errors_of(record: UsageRecord) -> list[tuple[Stage, Reason]]:
 def are_counts(record: UsageRecord) -> bool:
     values = astuple(record.usage) if record.usage else ()
     return all(value is None or (type(value) is int and value >= 0) for value in values)
+
+
+def events_of(body: bytes, count: int) -> list[bytes]:
+    """Return so many events of a stream at a time; what is none in one piece."""
+    ends = [match.end() for match in re.finditer(rb"\r?\n\r?\n", body)][count - 1 :: count]
+    return [body[start:end] for start, end in pairwise([0, *ends, len(body)]) if start < end]
 
 
 def is_settled(exchange: Exchange) -> bool:
@@ -98,6 +107,64 @@ def test_any_split_is_the_same(name: str, data: st.DataObject, coding: str | Non
     """Wherever Envoy cuts, and however often."""
     case = encoded(name, coding)
     assert play(case, data.draw(splits(case.response))) == whole(name, coding)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("count", [1, 2])
+def test_event_by_event_is_the_same(name: str, count: int) -> None:
+    """As servers send them and Envoy hands them on, which is the way that is made short."""
+    case = CASES[name]
+    assert play(case, events_of(case.response, count)) == whole(name, None)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_passed_over_says_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at one by one, the events yield the same record."""
+    case = CASES[name]
+    short = play(case, events_of(case.response, 1))
+    monkeypatch.setattr(DocumentReader, "quiet", None)
+    assert play(case, events_of(case.response, 1)) == short
+
+
+# Events of three APIs that are quiet, and others that look so.
+EVENTS = st.sampled_from(
+    [
+        b'data: {"object":"chat.completion.chunk","model":"m","choices":[{"delta":{"content":"a"}}]}',
+        b'data: {"choices":[{"delta":{"content":"usage"},"finish_reason":null}],"usage":null}',
+        b'data: {"choices":[{"delta":{"tool_calls":[{"usage":{"prompt_tokens":9}}]}}],"usage":null}',
+        b'data: {"choices":[],"usage":{"prompt_tokens":1,"completion_tokens":2}}',
+        b'data: {"choices":[{"delta":{}}],"us\\u0061ge":{"prompt_tokens":3,"completion_tokens":4}}',
+        b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}',
+        b'data: {"choices":[{"delta":{}}],"usage":null,"usage":{"prompt_tokens":5,"completion_tokens":6}}',
+        b'data: {"choices":[{"delta":{"content":"b"}}],"error":{"type":"overloaded"}}',
+        b'data: {"choices":[{"delta":{"content":"c"}}],"object":"error","type":"broken"}',
+        b'data: {"choices":[{"delta":{"content":"' + b"\xff" + b'"}}]}',
+        b'data: {"choices":[{"delta":{"content":"d"}}]',
+        b'data: {"choices":' + b"[" * 2000 + b"]" * 2000 + b"}",
+        b'event: error\ndata: {"choices":[{"delta":{"content":"e"}}]}',
+        b'event: message\ndata: {"choices":[{"delta":{"content":"f"}}]}',
+        b'data: {"type":"content_block_delta","delta":{"text":"g"}}',
+        b'data: {"type":"message_delta","usage":{"output_tokens":7}}',
+        b'data: {"type":"response.output_text.delta","delta":"h"}',
+        b'data: {"type":"response.completed","response":{"usage":{"input_tokens":8,"output_tokens":9}}}',
+        b"data: [DONE]",
+        b": nothing",
+        b"data: a\ndata: b",
+        b"\r",
+        b"event: error",
+    ]
+)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/messages", "/v1/responses"])
+@given(data=st.data(), events=st.lists(EVENTS, max_size=9))
+def test_the_short_way_and_the_long_way_say_the_same(path: str, data: st.DataObject, events: list[bytes]) -> None:
+    """Whatever stands among the events: whole, one by one, or cut anywhere."""
+    body = b"".join(event + b"\n\n" for event in events)
+    case = Case(path=path, response=body, content_type="text/event-stream")
+    expected = play(case)
+    assert play(case, [event + b"\n\n" for event in events]) == expected
+    assert play(case, data.draw(splits(body))) == expected
 
 
 # A decoder that keeps to itself what stands in front of an error in the same chunk.

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import msgspec
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from extproc.providers.base import (
     MAX_NAME_CHARACTERS,
+    Flavour,
     RequestFacts,
     clean_name,
     error_type_of,
@@ -14,6 +19,9 @@ from extproc.providers.base import (
     read_request,
     word_at,
 )
+from extproc.providers.detect import FLAVOURS
+
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 
 
 @pytest.mark.parametrize(
@@ -121,3 +129,23 @@ def test_what_is_no_word_of_an_api_is_none(value: object) -> None:
 def test_a_request_may_say_nothing_that_its_path_does_not() -> None:
     """Model and streaming stand there."""
     assert read_nothing({"model": "x", "stream": True}) == RequestFacts()
+
+
+@pytest.mark.parametrize(
+    "flavour", [flavour for flavour in FLAVOURS.values() if flavour.quiet], ids=lambda each: each.name
+)
+def test_what_fits_the_quiet_shape_says_nothing(flavour: Flavour) -> None:
+    """Of the events of all fixtures, whichever API they are of; and some fit."""
+    assert flavour.quiet is not None
+    decoder, fitting = msgspec.json.Decoder(flavour.quiet), 0
+    for body in FIXTURES.glob("*/*/response.body"):
+        for line in body.read_bytes().splitlines():
+            data = line.removeprefix(b"data:")
+            try:
+                decoder.decode(data)
+            except msgspec.MsgspecError:
+                continue
+            fitting += 1
+            facts = flavour.read_response(orjson.loads(data))
+            assert (facts.usage, facts.finish_reason, facts.error_type, facts.is_last) == (None, None, None, False)
+    assert fitting

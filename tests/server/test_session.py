@@ -31,13 +31,17 @@ from extproc.errors import Reason, Stage
 from extproc.exchange import Exchange
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
+from extproc.server import session as session_module
 from extproc.server.session import Processor, Session
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.usage import Completion, UsageRecord, UsageSource
 from extproc.usage import TokenUsage as UsedHere
 from extproc.wire.ai_pb2 import OPENAI_CHAT_COMPLETIONS, RequestInfo, TokenUsage
 from extproc.wire.envoy import CONTINUE, Phase
+from extproc.wire.envoy import decode_request as decode
 from extproc.wire.ext_proc_pb2 import ProcessingMode, ProcessingResponse
+
+USAGE_EVENT = b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}\n\n'
 
 
 @dataclass
@@ -464,6 +468,65 @@ def test_a_stream_that_brought_no_message_is_no_exchange(heard: Everything) -> N
     session = open_session(heard)
     session.closed(Completion.CANCELLED, 1.0)
     assert (heard.records, heard.closed) == ([], [{}])
+
+
+EVENT_STREAM = {":status": "200", "content-type": "text/event-stream"}
+QUIET = b'data: {"model": "m", "choices": [{"delta": {"content": "a"}}]}\n\n'
+
+
+def test_a_chunk_that_says_nothing_new_is_not_even_decoded(heard: Everything, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is counted and answered as any other; what says something still is."""
+    session = open_session(heard)
+    for message in (request_headers(config=protocol()), request_body(), response_headers(EVENT_STREAM)):
+        session.receive(message, 1.0)
+    assert metadata_of(session.receive(response_body(QUIET), 1.5))["ai.gateway"]["streaming"]
+    decoded: list[bytes] = []
+
+    def note(message: bytes) -> object:
+        decoded.append(message)
+        return decode(message)
+
+    monkeypatch.setattr(session_module, "decode_request", note)
+    for _ in range(3):
+        assert session.receive(response_body(QUIET), 2.0) == CONTINUE[Phase.RESPONSE_BODY]
+    assert decoded == []
+    last = session.receive(response_body(USAGE_EVENT), 3.0)
+    assert metadata_of(last)["envoy.ratelimit"] == {"hits_addend": 7}
+    session.receive(response_body(b"", end=True), 4.0)
+    assert len(decoded) == 2
+    session.closed(Completion.CANCELLED, 5.0)
+    assert heard.closed[0][Phase.RESPONSE_BODY] == 6
+
+
+@pytest.mark.parametrize(
+    ("config", "more"), [(protocol("BUFFERED", "FULL_DUPLEX_STREAMED"), {}), (protocol(), {"observability_mode": True})]
+)
+def test_a_chunk_is_answered_as_its_mode_asks_for(heard: Everything, config: Any, more: dict[str, Any]) -> None:
+    """Sent back, or not answered at all, however little it says."""
+    session = open_session(heard)
+    for message in (
+        request_headers(config=config, **more),
+        request_body(**more),
+        response_headers(EVENT_STREAM, **more),
+    ):
+        session.receive(message, 1.0)
+    for _ in range(3):
+        reply = session.receive(response_body(QUIET, **more), 2.0)
+        if more:
+            assert reply is None
+        else:
+            assert parse(reply).response_body.response.body_mutation.streamed_response.body == QUIET
+
+
+def test_with_a_known_length_every_chunk_is_looked_at(heard: Everything) -> None:
+    """The last of them is the end of the answer, and only who counts the bytes knows which that is."""
+    session = open_session(heard)
+    headers = EVENT_STREAM | {"content-length": str(3 * len(QUIET))}
+    for message in (request_headers(config=protocol()), request_body(), response_headers(headers)):
+        session.receive(message, 1.0)
+    for _ in range(3):
+        session.receive(response_body(QUIET), 2.0)
+    assert len(heard.records) == 1
 
 
 MESSAGES = st.sampled_from(

@@ -15,6 +15,7 @@ from extproc.wire.envoy import (
     encode_echo,
     read_headers,
     read_modes,
+    response_chunk_of,
 )
 from extproc.wire.ext_proc_pb2 import (
     HeaderMap,
@@ -126,3 +127,34 @@ def test_the_modes_say_what_is_echoed_and_what_can_be_asked_for(
         assert override.request_body_mode == config.request_body_mode
         assert override.response_body_mode == ProcessingMode.BUFFERED_PARTIAL
         assert override.response_trailer_mode == ProcessingMode.DEFAULT
+
+
+@given(st.binary(max_size=5000))
+def test_a_message_that_is_nothing_but_a_chunk_is_known_without_decoding(chunk: bytes) -> None:
+    """Up to some length; and it is the same chunk."""
+    message = ProcessingRequest(response_body=HttpBody(body=chunk)).SerializeToString()
+    found = response_chunk_of(message)
+    assert found == chunk or (found is None and (not chunk or len(message) >= 4096))
+
+
+@pytest.mark.parametrize("length", [0, 1, 120, 123, 124, 125, 126, 127, 128, 129, 130, 500, 4000])
+def test_a_message_that_says_more_has_to_be_decoded(length: int) -> None:
+    """That it is the last one, another phase, or anything about it."""
+    body = HttpBody(body=b"x" * length)
+    for message in (
+        ProcessingRequest(response_body=HttpBody(body=body.body, end_of_stream=True)),
+        ProcessingRequest(request_body=body),
+        ProcessingRequest(response_body=body, observability_mode=True),
+        ProcessingRequest(response_body=body, protocol_config=ProtocolConfiguration(request_body_mode="BUFFERED")),
+    ):
+        assert response_chunk_of(message.SerializeToString()) is None
+
+
+@given(st.binary(max_size=300))
+def test_bytes_that_are_known_as_a_chunk_are_one(message: bytes) -> None:
+    """Whatever they are."""
+    chunk = response_chunk_of(b"\x2a" + message)
+    if chunk is not None:
+        request, phase = decode_request(b"\x2a" + message)
+        assert (phase, request.response_body.body) == (Phase.RESPONSE_BODY, chunk)
+        assert request == ProcessingRequest(response_body=HttpBody(body=chunk))
