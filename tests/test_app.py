@@ -184,11 +184,14 @@ def test_the_limits_are_the_settings() -> None:
 
 def test_the_interpreter_keeps_out_of_the_way() -> None:
     """Of what is loaded nothing is looked at again, and nobody holds up a message for long."""
-    interval = sys.getswitchinterval()
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
     try:
         settle_interpreter()
         assert gc.get_freeze_count() > 0
+        assert gc.get_threshold()[:2] == threshold[:2]
+        assert gc.get_threshold()[2] > threshold[2]
         assert sys.getswitchinterval() < 0.001
     finally:
         gc.unfreeze()
+        gc.set_threshold(*threshold)
         sys.setswitchinterval(interval)
