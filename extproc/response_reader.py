@@ -16,7 +16,7 @@ import msgspec
 import orjson
 
 from extproc.codec.content import content_decoder
-from extproc.codec.document import MAX_HELD_BYTES, decode_document
+from extproc.codec.document import MAX_HELD_BYTES, REFUSALS, decode_document
 from extproc.codec.framing import SniffedBody, is_stream
 from extproc.codec.payload import Payload
 from extproc.codec.sse import split_plain
@@ -135,7 +135,7 @@ class ResponseReader:
                 if name == _ERROR_EVENT_BYTES:
                     return False
                 decode(data)
-        except (msgspec.MsgspecError, RecursionError):
+        except REFUSALS:
             return False
         return bool(events)
 
@@ -227,7 +227,7 @@ class ResponseReader:
         shape = self._documents.quiet
         if shape is None or not self._is_sequence or payload.event == _ERROR_EVENT:
             return False
-        with suppress(msgspec.MsgspecError, RecursionError):
+        with suppress(*REFUSALS):
             _decoder_of(shape).decode(payload.data)
             return True
         return False

@@ -167,6 +167,17 @@ def test_the_short_way_and_the_long_way_say_the_same(path: str, data: st.DataObj
     assert play(case, data.draw(splits(body))) == expected
 
 
+@pytest.mark.parametrize("member", [b'"object":"\xff"', b'"type":"\xff"', b'"id":"\xff"'])
+def test_an_event_that_is_not_quite_utf8_is_read_all_the_same(member: bytes) -> None:
+    """Also where it is looked at for its shape first, in a member that is compared with words, and in a request."""
+    start = STREAM.replace(b"{", b'{"model": "m", ', 1)
+    odd = b'data: {"choices":[{"delta":{}}],%s}\n\n' % member
+    case = Case(request=b'{"model": "m", "messages": [], %s}' % member, response=start + odd + STREAM)
+    record = play(case, events_of(case.response, 1))
+    assert (errors_of(record), record.usage) == ([], TokenUsage(3, 4))
+    assert record.request_model == "m"
+
+
 # A decoder that keeps to itself what stands in front of an error in the same chunk.
 KEEPS_TO_ITSELF = ("br", "zstd")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import orjson
@@ -18,6 +18,9 @@ from extproc.codec.condense import Condenser
 from extproc.codec.payload import BOM, Payload, hold
 from extproc.codec.strings import StringScan
 from extproc.errors import DecodeError, Reason
+
+# What msgspec raises for what it does not take: bytes that are not UTF-8 among it, which is an error of Python's own.
+REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 def decode_document(data: bytes) -> Any:
@@ -98,7 +101,7 @@ class Members:
         """
         try:
             return self._decode_scalars(data)
-        except (msgspec.MsgspecError, RecursionError):
+        except REFUSALS:
             return self._decode_others(data)
 
     def _decode_scalars(self, data: bytes) -> dict[str, Any]:

@@ -6,17 +6,20 @@ here touches the default one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import TypeAlias
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric
+from prometheus_client.samples import Sample
 
 from extproc.errors import Reason, Stage
 from extproc.sinks.labels import BoundedLabels
 from extproc.usage import NativeCheck, TokenUsage, UsageRecord
 
 LABELS = ("llm", "model")
+
+_Child: TypeAlias = Counter | Histogram
 
 # Counter name (without _total) -> (HELP, field of TokenUsage). The help of the first two is kgateway's.
 _TOKEN_COUNTERS = MappingProxyType(
@@ -35,16 +38,24 @@ _FIRST_TOKEN_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0
 _DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 
 
-class _Series(NamedTuple):
-    """The metrics of one pair of labels, found once."""
+class _Series:
+    """The metrics of one pair of labels, each found once; None for what there is not."""
 
-    requests: Counter
-    duration: Histogram
-    tokens: dict[str, Counter]  # by field of TokenUsage, those that the provider has sent
+    __slots__ = ("duration", "first_token", "requests", "tokens")
+
+    def __init__(self, requests: Counter, duration: Histogram) -> None:
+        self.requests = requests
+        self.duration = duration
+        self.first_token: Histogram | None = None
+        self.tokens: dict[str, Counter] = {}  # by field of TokenUsage
 
 
 class TokenMetrics:
-    """Counts what LLM exchanges used. A count that the provider did not send adds no series."""
+    """Counts what LLM exchanges used. A count that the provider did not send adds no series.
+
+    It is a collector itself: of each family it hands out the samples as they are read, and not all at once, so that
+    whoever reads ten thousand of them can let others go first.
+    """
 
     name = "prometheus"
 
@@ -58,26 +69,45 @@ class TokenMetrics:
         for label in LABELS:
             dropped.labels(label)  # 0 from the start: a counter that appears with its first count has no increase
         self._labels = BoundedLabels(max_label_values, lambda label: dropped.labels(label).inc())
-        self._requests = Counter("ai_requests", "LLM exchanges, whatever their outcome", LABELS, registry=registry)
+        self._requests = Counter("ai_requests", "LLM exchanges, whatever their outcome", LABELS, registry=None)
         self._tokens = {
-            field: Counter(name, help_, LABELS, registry=registry) for name, (help_, field) in _TOKEN_COUNTERS.items()
+            field: Counter(name, help_, LABELS, registry=None) for name, (help_, field) in _TOKEN_COUNTERS.items()
         }
         self._duration = Histogram(
             "ai_request_duration_seconds",
             "From the request's headers to the end of the answer",
             LABELS,
             buckets=_DURATION_BUCKETS,
-            registry=registry,
+            registry=None,
         )
         self._first_token = Histogram(
             "ai_time_to_first_token_seconds",
             "From the request's headers to the first token of a streamed answer",
             LABELS,
             buckets=_FIRST_TOKEN_BUCKETS,
-            registry=registry,
+            registry=None,
         )
-
         self._series: dict[tuple[str, str], _Series] = {}
+        registry.register(self)
+
+    def describe(self) -> Iterator[Metric]:
+        """Yield the families without samples."""
+        for family in (self._requests, *self._tokens.values(), self._duration, self._first_token):
+            yield from family.describe()
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families; their samples are made as they are read."""
+        yield _family(self._requests, self._children(lambda series: series.requests))
+        for field, family in self._tokens.items():
+            yield _family(family, self._children(lambda series, field=field: series.tokens.get(field)))  # type: ignore[misc]
+        yield _family(self._duration, self._children(lambda series: series.duration))
+        yield _family(self._first_token, self._children(lambda series: series.first_token))
+
+    def _children(self, pick: Callable[[_Series], _Child | None]) -> Iterator[tuple[tuple[str, str], _Child]]:
+        for labels, series in tuple(self._series.items()):  # to which others are added meanwhile
+            child = pick(series)
+            if child is not None:
+                yield labels, child
 
     def emit(self, record: UsageRecord) -> None:
         """Count one exchange."""
@@ -87,11 +117,13 @@ class TokenMetrics:
         series = self._series.get(labels)
         if series is None:
             requests, duration = self._requests.labels(*labels), self._duration.labels(*labels)
-            series = self._series[labels] = _Series(requests, duration, {})
+            series = self._series[labels] = _Series(requests, duration)
         series.requests.inc()
         series.duration.observe(record.duration_seconds)
         if record.time_to_first_token_seconds is not None:
-            self._first_token.labels(*labels).observe(record.time_to_first_token_seconds)
+            if series.first_token is None:
+                series.first_token = self._first_token.labels(*labels)
+            series.first_token.observe(record.time_to_first_token_seconds)
         if record.usage is not None:
             self._count_tokens(labels, series.tokens, record.usage)
 
@@ -105,6 +137,19 @@ class TokenMetrics:
                 counter = counters[field] = family.labels(*labels)
             if tokens:
                 counter.inc(tokens)
+
+
+def _family(family: _Child, children: Iterator[tuple[tuple[str, str], _Child]]) -> Metric:
+    metric = next(iter(family.describe()))
+    metric.samples = _samples(children)  # type: ignore[assignment]  # who reads them goes through them once
+    return metric
+
+
+def _samples(children: Iterator[tuple[tuple[str, str], _Child]]) -> Iterator[Sample]:
+    for (llm, model), child in children:
+        for metric in child.collect():
+            for sample in metric.samples:
+                yield Sample(sample.name, {"llm": llm, "model": model, **sample.labels}, sample.value)
 
 
 class ServerMetrics:

@@ -3,13 +3,15 @@ from __future__ import annotations
 import gzip
 import http.client
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry, Counter, generate_latest
 from support.waiting import wait_for
 
-from extproc.admin.server import AdminServer
+from extproc.admin import server
+from extproc.admin.server import AdminServer, PacedRegistry
 from extproc.config.address import HostPort
 from extproc.errors import SettingsError
 
@@ -140,3 +142,19 @@ def test_it_listens_on_ipv6() -> None:
         pytest.skip(f"no IPv6 on loopback: {error}")
     assert get(server, "/livez")[0] == 200
     server.close()
+
+
+def test_a_scrape_rests_and_leaves_nothing_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it does."""
+    rests: list[float] = []
+    monkeypatch.setattr(server, "_WORK_SECONDS", 0.0)
+    monkeypatch.setattr(time, "sleep", rests.append)
+    registry = CollectorRegistry()
+    counter = Counter("things", "Things", ["kind"], registry=registry)
+    for number in range(50):
+        counter.labels(str(number)).inc(number)
+    paced = PacedRegistry(registry)
+    assert generate_latest(paced) == generate_latest(registry)
+    assert len(rests) >= 50
+    names = ["things_total"]
+    assert generate_latest(paced.restricted_registry(names)) == generate_latest(registry.restricted_registry(names))

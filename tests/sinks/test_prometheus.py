@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from extproc.errors import ExtractionError, Reason, Stage
@@ -133,3 +134,20 @@ def test_streams_and_their_messages(registry: CollectorRegistry) -> None:
     assert registry.get_sample_value("extproc_streams_without_message_total") == 0
     metrics.stream_closed({})
     assert registry.get_sample_value("extproc_streams_without_message_total") == 1
+
+
+def test_what_it_hands_out_is_what_the_library_would() -> None:
+    """Family by family and line by line, in both formats, and so for whoever asks for a few by their names."""
+    registry, library = CollectorRegistry(), CollectorRegistry()
+    metrics = TokenMetrics(registry, max_label_values=200)
+    for family in (metrics._requests, *metrics._tokens.values(), metrics._duration, metrics._first_token):
+        library.register(family)
+    for number in range(3):
+        usage = TokenUsage(number, 4, cached_tokens=0) if number else None
+        first_token = 0.3 if number == 1 else None
+        metrics.emit(record(usage, model=f'm"{number}', time_to_first_token_seconds=first_token))
+    for encode in (generate_latest, openmetrics.generate_latest):
+        own = [line for line in encode(registry).splitlines() if b" ai_" in line or line.startswith(b"ai_")]
+        assert own == [line for line in encode(library).splitlines() if line != b"# EOF"]
+    names = ["ai_prompt_tokens_total", "ai_request_duration_seconds_count"]
+    assert generate_latest(registry.restricted_registry(names)) == generate_latest(library.restricted_registry(names))
