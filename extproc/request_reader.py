@@ -65,7 +65,10 @@ class RequestReader:
         coding = headers.get("content-encoding", "")
         self._is_plain = not coding and not self._is_form
         if not self._is_plain:
-            self._open(coding)
+            try:
+                self._open(coding)
+            except DecodeError as error:
+                self._give_up(error.reason)
 
     @property
     def has_started(self) -> bool:
@@ -96,8 +99,7 @@ class RequestReader:
                 return
         body = self._body or self._open("")
         try:
-            for _ in body.feed(chunk) if body else ():
-                pass  # a whole document has no payload before its own
+            list(body.feed(chunk))  # run to its end; a whole document has no payload before its own
         except DecodeError as error:
             self._give_up(error.reason)
 
@@ -109,7 +111,7 @@ class RequestReader:
         body = self._body or self._open("")
         self._is_over, self._body = True, None
         try:
-            for payload in body.finish() if body else ():
+            for payload in body.finish():
                 document = _REQUEST_MEMBERS.decode(payload.data)
         except DecodeError as error:
             self._give_up(error.reason)
@@ -119,14 +121,12 @@ class RequestReader:
     def _max_held_bytes(self) -> int:
         return min(MAX_HELD_BYTES, self._limits.max_body_bytes)
 
-    def _open(self, coding: str) -> Body | None:
+    def _open(self, coding: str) -> Body:
+        """Prepare for more than one document in one chunk; raise DecodeError where the coding is not read."""
         boundary = boundary_of(self._content_type) if self._is_form else None
         self._is_form = boundary is not None
         framing = WholeDocument(self._limits.max_body_bytes) if boundary is None else _Form(boundary)
-        try:
-            self._body = Body(content_decoder(coding), framing)
-        except DecodeError as error:
-            self._give_up(error.reason)
+        self._body = Body(content_decoder(coding), framing)
         return self._body
 
     def _may_be_readable(self, first_byte: bytes) -> bool:

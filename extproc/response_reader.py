@@ -70,7 +70,10 @@ class ResponseReader:
         coding = headers.get("content-encoding", "")
         self._is_plain = not coding
         if coding:
-            self._open(coding)
+            try:
+                self._open(coding)
+            except DecodeError as error:
+                self._give_up(error.reason)
 
     @property
     def is_labelled_stream(self) -> bool:
@@ -114,8 +117,7 @@ class ResponseReader:
     def _payloads_of(self, chunk: bytes) -> Iterable[Payload]:
         if self._is_between_events and len(chunk) <= self._limits.max_event_bytes and (events := split_plain(chunk)):
             return [Payload(data, name.decode("utf-8", "replace")) for name, data in events]
-        body = self._body or self._open("")
-        return body.feed(chunk) if body is not None else ()
+        return (self._body or self._open("")).feed(chunk)
 
     @property
     def passes_over(self) -> Callable[[bytes], bool] | None:
@@ -145,8 +147,7 @@ class ResponseReader:
             return
         body = self._body or self._open("")
         self._is_over, self._body = True, None
-        if body is not None:
-            self._read(body.finish(), now)
+        self._read(body.finish(), now)
 
     def cut_off(self, now: float) -> None:
         """Take note that no more will come. What is missing then is no error of the body, so none is added.
@@ -163,16 +164,14 @@ class ResponseReader:
                 self._read_payload(payload, now)
             self._documents.is_complete = self._documents.is_complete or self._framing.is_array
 
-    def _open(self, coding: str) -> Body | None:
+    def _open(self, coding: str) -> Body:
+        """Prepare for more than one document in one chunk; raise DecodeError where the coding is not read."""
         self._framing = SniffedBody(
             self._content_type,
             max_document_bytes=self._limits.max_body_bytes,
             max_event_bytes=self._limits.max_event_bytes,
         )
-        try:
-            self._body = Body(content_decoder(coding), self._framing)
-        except DecodeError as error:
-            self._give_up(error.reason)
+        self._body = Body(content_decoder(coding), self._framing)
         return self._body
 
     def _decode_whole(self, chunk: bytes) -> Any:

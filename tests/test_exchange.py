@@ -8,10 +8,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from msgspec.structs import astuple
 from support.chunks import byte_by_byte, splits
 from support.codings import ENCODERS
 from support.exchanges import DETECTOR, LIMITS, Case, load_case, play
@@ -53,7 +53,7 @@ def errors_of(record: UsageRecord) -> list[tuple[Stage, Reason]]:
 
 
 def are_counts(record: UsageRecord) -> bool:
-    values = astuple(record.usage) if record.usage else ()
+    values = msgspec.structs.astuple(record.usage) if record.usage else ()
     return all(value is None or (type(value) is int and value >= 0) for value in values)
 
 
@@ -107,6 +107,33 @@ def test_any_split_is_the_same(name: str, data: st.DataObject, coding: str | Non
     """Wherever Envoy cuts, and however often."""
     case = encoded(name, coding)
     assert play(case, data.draw(splits(case.response))) == whole(name, coding)
+
+
+def in_one_message(case: Case) -> UsageRecord | None:
+    exchange = started(case)
+    exchange.response_body(case.response, end_of_stream=True, now=13.0)
+    return exchange.record
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("coding", [None, *ENCODERS])
+def test_with_its_end_in_the_same_message_is_the_same(name: str, coding: str | None) -> None:
+    """As short answers come, which is a way that is made short as well."""
+    record = in_one_message(encoded(name, coding))
+    assert record is not None
+    times = {"duration_seconds": 0.0, "time_to_first_token_seconds": None}
+    assert msgspec.structs.replace(record, **times) == msgspec.structs.replace(whole(name, coding), **times)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b" ", b"{", b'{"model": "m"', b"{}{}", b'{"a": NaN}', b'{"a": "\xff"}', b"{]", b"[1]"]
+)
+def test_a_document_in_one_message_is_told_from_what_is_none(body: bytes) -> None:
+    """By whoever takes the longer way."""
+    case = Case(response=body)
+    record = in_one_message(case)
+    assert record is not None
+    assert errors_of(record) == errors_of(play(case))
 
 
 @pytest.mark.parametrize("name", NAMES)

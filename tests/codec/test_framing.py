@@ -109,7 +109,7 @@ def test_white_space_is_not_held_back() -> None:
     ["", "application/json", "Application/JSON; charset=utf-8", "text/event-stream;charset=utf-8",
      "application/problem+json", "text/json", "application/x-ndjson", "application/stream+json",
      "application/vnd.amazon.eventstream", "application/json, application/json",
-     "text/event-stream,text/event-stream; charset=utf-8"],
+     "text/event-stream,text/event-stream; charset=utf-8", "application/json; profile=" + "x" * 200],
 )  # fmt: skip
 def test_media_types_that_can_carry_usage(content_type: str) -> None:
     """JSON in all its names, events, lines, frames, and no name at all; also where a proxy says it again."""
