@@ -7,9 +7,9 @@ of the proto or of its JSON. Must not know what an exchange makes of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 from google.protobuf.message import Message
@@ -26,7 +26,7 @@ TOKEN_USAGE: Final = "envoy.ai.token_usage"  # noqa: S105 - a token of speech
 
 _PACKAGE = "envoy.data.ai.v3."
 
-_WRAPPERS = (UInt64Value, BoolValue)
+_WRAPPERS = (UInt64Value.DESCRIPTOR.full_name, BoolValue.DESCRIPTOR.full_name)
 
 # More than any count has.
 _MAX_DIGITS = 18
@@ -75,43 +75,80 @@ def _fields_of(metadata: Metadata, namespace: str, kind: type[Message]) -> dict[
     typed = metadata.typed_filter_metadata
     if namespace in typed:
         packed = typed[namespace]
-        if packed.type_url.rpartition("/")[2] != f"{_PACKAGE}{kind.DESCRIPTOR.name}":
+        if packed.type_url.rpartition("/")[2] != _TYPE_NAMES[kind]:
             raise DecodeError(Reason.UNDECODABLE)
         try:
-            return _read_message(kind.FromString(packed.value))
+            return _read_message(kind.FromString(packed.value), _FIELDS[kind])
         except ProtobufDecodeError:
             raise DecodeError(Reason.UNDECODABLE) from None
     untyped = metadata.filter_metadata
-    return _read_struct(untyped[namespace], kind.DESCRIPTOR.fields) if namespace in untyped else None
+    return _read_struct(untyped[namespace], _FIELDS[kind]) if namespace in untyped else None
 
 
-def _read_message(message: Message) -> dict[str, Any]:
-    """Return the fields of a message that are there. A wrapped value is its value, and may be 0."""
-    return {field.name: _plain(value) for field, value in message.ListFields()}
+class _Field(NamedTuple):
+    """What is asked of a field's descriptor, which makes a new object of each answer."""
+
+    name: str
+    json_name: str
+    is_message: bool
+    is_wrapped: bool  # the message is one value, and may be 0 where it is there
+    fields: Sequence[_Field]  # of another message
 
 
-def _plain(value: Any) -> Any:
-    if isinstance(value, _WRAPPERS):
-        return value.value
-    return _read_message(value) if isinstance(value, Message) else value
+def _fields(descriptor: Any) -> tuple[_Field, ...]:
+    return tuple(
+        _Field(
+            field.name,
+            field.json_name,
+            field.message_type is not None,
+            field.message_type is not None and field.message_type.full_name in _WRAPPERS,
+            _fields(field.message_type) if field.message_type is not None else (),
+        )
+        for field in descriptor.fields
+    )
 
 
-def _read_struct(struct: Struct, fields: Iterable[Any]) -> dict[str, Any]:
+_TYPE_NAMES: Final[Mapping[type[Message], str]] = MappingProxyType(
+    {kind: f"{_PACKAGE}{kind.DESCRIPTOR.name}" for kind in (RequestInfo, TokenUsage)}
+)
+_FIELDS: Final[Mapping[type[Message], Sequence[_Field]]] = MappingProxyType(
+    {kind: _fields(kind.DESCRIPTOR) for kind in (RequestInfo, TokenUsage)}
+)
+
+
+def _read_message(message: Message, fields: Sequence[_Field]) -> dict[str, Any]:
+    """Return the fields of a message that are there, a wrapped value as its value."""
     read: dict[str, Any] = {}
-    for field in fields:
-        name = field.name if field.name in struct.fields else field.json_name
-        if name in struct.fields:
-            read[field.name] = _read_value(struct.fields[name], field)
+    for name, _, is_message, is_wrapped, inner in fields:
+        if is_message and not message.HasField(name):
+            continue
+        value = getattr(message, name)
+        if is_wrapped:
+            read[name] = value.value
+        elif is_message:
+            read[name] = _read_message(value, inner)
+        elif value:
+            read[name] = value
     return read
 
 
-def _read_value(value: Value, field: Any) -> Any:
+def _read_struct(struct: Struct, fields: Sequence[_Field]) -> dict[str, Any]:
+    read: dict[str, Any] = {}
+    values = struct.fields
+    for field in fields:
+        name = field.name if field.name in values else field.json_name
+        if name in values:
+            read[field.name] = _read_value(values[name], field)
+    return read
+
+
+def _read_value(value: Value, field: _Field) -> Any:
     """Return a value of a Struct as JSON has it; of a list only that it is none of what is read."""
     kind = value.WhichOneof("kind")
     if kind == "string_value":
-        return value.string_value if field.message_type is None else _number(value.string_value)
-    if kind == "struct_value" and field.message_type is not None:
-        return _read_struct(value.struct_value, field.message_type.fields)
+        return _number(value.string_value) if field.is_message else value.string_value
+    if kind == "struct_value" and field.is_message:
+        return _read_struct(value.struct_value, field.fields)
     if kind in ("number_value", "bool_value"):
         return getattr(value, kind)
     return None if kind in (None, "null_value") else ()
