@@ -14,8 +14,8 @@ import sysconfig
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -74,6 +74,7 @@ class SidecarCommand:
     command: Sequence[str] = SERVE
     flags: Sequence[str] = ()
     workers: int = 1
+    environ: Mapping[str, str] = field(default_factory=dict)  # beside that of ours, without its settings
 
     def line(self, listen: str, admin_listen: str) -> list[str]:
         """Return the command line."""
@@ -136,12 +137,16 @@ class Stack:
             if child is not None:
                 child.check()
 
+    @property
+    def _sidecar_environ(self) -> dict[str, str]:
+        return without_settings(os.environ) | dict(self._sidecar_command.environ)
+
     def start_sidecar(self) -> None:
         """Start the sidecar, the first time or in the place of one that is gone."""
         self.metrics = claim_port(self.metrics, "--metrics-port")
         line = self._sidecar_command.line(f"unix:{self._socket}", str(self.metrics))
         log = self._path / "sidecar.log"
-        self.sidecar = Child("the sidecar", line, log, environ=without_settings(os.environ))
+        self.sidecar = Child("the sidecar", line, log, environ=self._sidecar_environ)
         self.sidecar.wait_until(lambda: _is_ok(f"http://{self.metrics}/readyz"), _SIDECAR_READY_SECONDS)
 
     def _start_envoy(self) -> None:

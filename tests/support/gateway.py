@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from typing import Any, Self
 
 from prometheus_client.parser import text_string_to_metric_families
+from support.engine import ENGINE_ENVIRON
 
 from extproc.config.address import HostPort
 from extproc.demo.access_log import AccessLog
@@ -54,7 +55,12 @@ class Gateway:
             bootstrap.listener["per_connection_buffer_limit_bytes"] = max_buffer_bytes
             bootstrap.virtual_host["request_body_buffer_limit"] = max_buffer_bytes
         self.log = AccessLog()
-        self.stack = Stack(bootstrap, Ports(), on_log_line=self.log.add, sidecar=SidecarCommand(workers=workers))
+        self.stack = Stack(
+            bootstrap,
+            Ports(),
+            on_log_line=self.log.add,
+            sidecar=SidecarCommand(workers=workers, environ=ENGINE_ENVIRON),
+        )
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:

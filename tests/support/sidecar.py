@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from support.engine import ENGINE_ENVIRON
 from support.waiting import wait_for
 
 from extproc.config.settings import without_settings
@@ -22,7 +23,7 @@ READY = re.compile(r"ready: ext_proc on (?P<listen>\S+), admin on http://(?P<adm
 
 def inherited_environ(**changes: str) -> dict[str, str]:
     """Return the environment of a process of the tests: the settings of whoever runs them are not theirs."""
-    return without_settings(os.environ) | changes
+    return without_settings(os.environ) | ENGINE_ENVIRON | changes
 
 
 def command(*arguments: str) -> list[str]:
