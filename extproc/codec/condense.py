@@ -35,6 +35,9 @@ _SHORT = re.compile(
 # What opens, closes or parts something; what most often ends a long run of literals comes first.
 _STRUCTURE = (b"]", b"[", b'"', b"{", b"}", b":")
 
+# How far is looked for that at first.
+_FIRST_LOOK_BYTES = 1024
+
 # What a string can be cut behind: not in an escape, nor between the two halves of a surrogate pair.
 _WHOLE_ESCAPES = re.compile(
     rb'(?:[^"\\]++|\\[^u]|\\u(?![dD][89abAB])[0-9a-fA-F]{4}|\\u[0-9a-fA-F]{4}\\u[0-9a-fA-F]{4})*', re.DOTALL
@@ -120,13 +123,19 @@ class Condenser:
 def _end_of_literals(chunk: bytes, position: int) -> int:
     """Return where a run of literals ends that goes on at `position`: at what opens, closes or parts something.
 
-    It may be a megabyte long. To look for one byte after the other takes a tenth of a regular expression's time.
+    It may be a megabyte long. To look for one byte after the other takes a tenth of a regular expression's time. Each
+    look is as far as the run is long already, and not to the chunk's end: there may be as many runs as it has bytes.
     """
-    end = len(chunk)
-    for mark in _STRUCTURE:
-        found = chunk.find(mark, position, end)
-        end = end if found < 0 else found
-    return end
+    seen, look_bytes = position, _FIRST_LOOK_BYTES
+    while seen < len(chunk):
+        limit = end = min(seen + look_bytes, len(chunk))
+        for mark in _STRUCTURE:
+            found = chunk.find(mark, seen, end)
+            end = end if found < 0 else found
+        if end < limit:
+            return end
+        seen, look_bytes = limit, 2 * look_bytes
+    return seen
 
 
 class _Literals:

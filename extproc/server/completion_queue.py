@@ -272,6 +272,7 @@ class _HealthWatch:
 
     def _on_close(self, _event: Any) -> None:
         self._unwatch()
+        self._unwatch = _ignore  # it holds this object, which would be left to the garbage collector
         with self._lock:
             is_ended, self._is_over = self._is_over, True
         if not is_ended:

@@ -85,7 +85,7 @@ def _openings() -> Iterator[bytes]:
     """Yield, by the length of a whole message, what stands in front of the chunk in one that holds nothing else.
 
     That is ProcessingRequest.response_body = 5 and in it HttpBody.body = 1, each with the length of what follows. Where
-    a length can't be, because its varint would be one byte longer, nothing fits.
+    a length can't be, because its varint would be one byte longer, nothing fits what is longer than the message.
     """
     for message_bytes in range(_MAX_PLAIN_MESSAGE_BYTES):
         rest = message_bytes
@@ -94,7 +94,7 @@ def _openings() -> Iterator[bytes]:
             length_bytes = 1 if rest - 2 <= _MAX_ONE_BYTE else 2
             rest -= 1 + length_bytes
             opening += tag + encode_length(max(rest, 0))
-        yield opening if len(opening) + rest == message_bytes else b"\0"
+        yield opening if len(opening) + rest == message_bytes else bytes(message_bytes + 1)
 
 
 # Events are some hundred bytes long.
@@ -109,7 +109,9 @@ def response_chunk_of(message: bytes) -> bytes | None:
     It is one of the response body's, not the last of them. So messages of which there are most need no decoding.
     """
     length = len(message)
-    opening = _RESPONSE_CHUNK_OPENINGS[length] if length < _MAX_PLAIN_MESSAGE_BYTES else b"\0"
+    if length >= _MAX_PLAIN_MESSAGE_BYTES:
+        return None
+    opening = _RESPONSE_CHUNK_OPENINGS[length]
     return message[len(opening) :] if message.startswith(opening) else None
 
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.chunks import byte_by_byte, splits
 
+from extproc.codec import condense as condensing
 from extproc.codec.condense import Condenser
 from extproc.errors import DecodeError, Reason
 
@@ -117,3 +118,34 @@ def test_any_number_of_short_things_comes_out() -> None:
     """More than are taken at once."""
     body = b"[" + b'{"a":1},' * 9000 + b"{}]"
     assert condense([body]) == body
+
+
+class _Watched(bytes):
+    """A chunk that counts how far it is searched."""
+
+    searched_bytes = 0
+
+    def find(self, mark: Any, start: Any = None, end: Any = None) -> int:
+        found = super().find(mark, start, end)
+        _Watched.searched_bytes += (end if found < 0 else found) - start
+        return found
+
+
+@pytest.mark.parametrize("between", [b":", b'"', b"{", b"}", b"["])
+def test_many_runs_of_literals_are_searched_no_further_than_they_are_long(
+    monkeypatch: pytest.MonkeyPatch, between: bytes
+) -> None:
+    """A mark that never comes must not be looked for behind each of them: that would be quadratic."""
+    monkeypatch.setattr(_Watched, "searched_bytes", 0)
+    chunk = _Watched((b"1" * 200 + between) * 2000)
+    position = 0
+    while position < len(chunk):
+        position = condensing._end_of_literals(chunk, position) + 1
+    assert position == len(chunk)
+    assert _Watched.searched_bytes < 50 * len(chunk)
+
+
+@pytest.mark.parametrize("count", [1023, 1024, 1025, 3071, 3072, 3073, 100_000])
+def test_a_run_of_literals_of_any_length_has_one_end(count: int) -> None:
+    """However often is looked for it."""
+    assert condense([b'{"a":[' + b"1" * count + b',2],"b":3}']) == b'{"a":[' + b"1" * 64 + b',2],"b":3}'

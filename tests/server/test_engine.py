@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -240,6 +242,26 @@ def test_watchers_of_health_come_and_go(start: Callable[..., Running]) -> None:
         assert list(stays) == []
         drain.join(10)
         assert not drain.is_alive()
+
+
+def test_a_watcher_that_has_gone_leaves_no_garbage(start: Callable[..., Running], engine: EngineChoice) -> None:
+    """The collector looks seldom, and each watcher holds a call of gRPC's."""
+    if engine == "aio":
+        pytest.skip("what grpc.aio leaves is its own")
+    server = start()
+    gc.collect()
+    gc.disable()
+    try:
+        with ExtProcClient(server.address) as client:
+            watcher = health_stub(client).Watch(health_pb2.HealthCheckRequest(), timeout=20)
+            next(watcher)
+            (watch,) = [each for each in gc.get_objects() if type(each) is completion_queue._HealthWatch]
+            left = weakref.ref(watch)
+            del watch
+            watcher.cancel()
+            wait_for(lambda: left() is None)
+    finally:
+        gc.enable()
 
 
 def test_streams_beyond_the_bound_wait_for_others_to_end(start: Callable[..., Running]) -> None:

@@ -158,3 +158,9 @@ def test_bytes_that_are_known_as_a_chunk_are_one(message: bytes) -> None:
         request, phase = decode_request(b"\x2a" + message)
         assert (phase, request.response_body.body) == (Phase.RESPONSE_BODY, chunk)
         assert request == ProcessingRequest(response_body=HttpBody(body=chunk))
+
+
+@pytest.mark.parametrize("length", [0, 1, 3, 130, 132, 133, 4095, 4096, 5000])
+def test_zeros_are_no_message_of_any_length(length: int) -> None:
+    """Also where no message of that length can be nothing but a chunk."""
+    assert response_chunk_of(bytes(length)) is None
