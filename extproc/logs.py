@@ -17,3 +17,5 @@ def write_logs(level: str, source: str = "") -> None:
         format=f"%(asctime)s %(levelname)s {source}%(message)s",
         stream=sys.stderr,
     )
+    # It logs metadata that is not UTF-8, value and all, and the text of exceptions; both may repeat what a client sent.
+    logging.getLogger("grpc").setLevel(logging.CRITICAL)

@@ -83,7 +83,6 @@ TESTED_ELSEWHERE = {
     "extproc.demo.show": "tests/e2e/test_demo.py",
     "extproc.demo.stack": "tests/e2e/test_faults.py",
     "extproc.errors": "tests/test_exchange.py",
-    "extproc.logs": "tests/test_supervisor.py",
     "extproc.native": "tests/wire/test_ai.py",
     "extproc.request_reader": "tests/test_readers.py",
     "extproc.response_reader": "tests/test_readers.py",
