@@ -77,8 +77,7 @@ class CompletionQueueServer:
         self.health = health
         self.drain_deadline: float | None = None
         self._credentials = options.credentials
-        self._is_shut_down = False  # there are no calls any more
-        self._is_stopped = False  # there is no server any more
+        self._is_shut_down = self._is_stopped = False  # there are no calls any more; no server
         self._lock = threading.Lock()
         self._queue = cygrpc.CompletionQueue()
         arguments = [(name.encode(), value) for name, value in options.channel_arguments()]
@@ -271,8 +270,8 @@ class _HealthWatch:
         self._tell()
 
     def _on_close(self, _event: Any) -> None:
-        self._unwatch()
-        self._unwatch = _ignore  # it holds this object, which would be left to the garbage collector
+        unwatch, self._unwatch = self._unwatch, _ignore  # it holds this object, which would be left to the collector
+        unwatch()
         with self._lock:
             is_ended, self._is_over = self._is_over, True
         if not is_ended:

@@ -97,6 +97,9 @@ def _openings() -> Iterator[bytes]:
         yield opening if len(opening) + rest == message_bytes else bytes(message_bytes + 1)
 
 
+# ProcessingRequest.metadata_context = 8, as Envoy sends it where there is none: there, and empty.
+_NO_METADATA_CONTEXT: Final = b"\x42\x00"
+
 # Events are some hundred bytes long.
 _MAX_PLAIN_MESSAGE_BYTES: Final = 4096
 _MAX_ONE_BYTE: Final = 127
@@ -111,6 +114,10 @@ def response_chunk_of(message: bytes) -> bytes | None:
     length = len(message)
     if length >= _MAX_PLAIN_MESSAGE_BYTES:
         return None
+    if message.endswith(_NO_METADATA_CONTEXT):
+        opening = _RESPONSE_CHUNK_OPENINGS[length - len(_NO_METADATA_CONTEXT)]
+        if message.startswith(opening):
+            return message[len(opening) : -len(_NO_METADATA_CONTEXT)]
     opening = _RESPONSE_CHUNK_OPENINGS[length]
     return message[len(opening) :] if message.startswith(opening) else None
 

@@ -11,12 +11,13 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from support.engine import ENGINE_ENVIRON
 from support.gateway import Gateway
 from support.sidecar import children_of
 from support.upstream import Upstream
 from support.waiting import wait_for
 
-from extproc.demo.stack import fetch
+from extproc.demo.stack import SidecarCommand, fetch
 
 pytestmark = pytest.mark.e2e
 
@@ -33,7 +34,7 @@ Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 def _pair(upstream: Upstream) -> Iterator[Gateway]:
     """A gateway with two workers."""
     upstream.script = lambda reply: reply.send(ANSWER)
-    with Gateway({"openai": upstream.address}, workers=2) as gateway:
+    with Gateway({"openai": upstream.address}, sidecar=SidecarCommand(workers=2, environ=ENGINE_ENVIRON)) as gateway:
         yield gateway
 
 

@@ -39,7 +39,7 @@ class Gateway:
         change: Callable[[dict[str, Any]], object] | None = None,
         configure: Callable[[Bootstrap], object] | None = None,
         max_buffer_bytes: int | None = None,
-        workers: int = 1,
+        sidecar: SidecarCommand | None = None,
     ) -> None:
         bootstrap = Bootstrap(file)
         if own_routes:
@@ -55,12 +55,8 @@ class Gateway:
             bootstrap.listener["per_connection_buffer_limit_bytes"] = max_buffer_bytes
             bootstrap.virtual_host["request_body_buffer_limit"] = max_buffer_bytes
         self.log = AccessLog()
-        self.stack = Stack(
-            bootstrap,
-            Ports(),
-            on_log_line=self.log.add,
-            sidecar=SidecarCommand(workers=workers, environ=ENGINE_ENVIRON),
-        )
+        sidecar = sidecar or SidecarCommand(environ=ENGINE_ENVIRON)
+        self.stack = Stack(bootstrap, Ports(), on_log_line=self.log.add, sidecar=sidecar)
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:
