@@ -151,5 +151,7 @@ def test_what_it_hands_out_is_what_the_library_would() -> None:
         assert own == [line for line in encode(library).splitlines() if line != b"# EOF"]
     names = ["ai_prompt_tokens_total", "ai_request_duration_seconds_count"]
     # In no order: the library keeps what it restricts itself to in a set.
-    own, others = (sorted(generate_latest(each.restricted_registry(names)).splitlines()) for each in (registry, library))
+    own, others = (
+        sorted(generate_latest(each.restricted_registry(names)).splitlines()) for each in (registry, library)
+    )
     assert own == others
