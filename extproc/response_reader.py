@@ -7,7 +7,7 @@ settlement or what is done with the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from typing import Any
@@ -106,7 +106,7 @@ class ResponseReader:
 
     def feed(self, chunk: bytes, now: float) -> bool:
         """Take a chunk of the body; say whether it told anything new."""
-        if self._is_over or not chunk or self._is_quiet(chunk):
+        if self._is_over or not chunk:
             return False
         was_stream = self.is_stream
         told = self._read(self._payloads_of(chunk), now)
@@ -115,9 +115,12 @@ class ResponseReader:
         return told or was_stream != self.is_stream
 
     def _payloads_of(self, chunk: bytes) -> Iterable[Payload]:
-        if self._is_between_events and len(chunk) <= self._limits.max_event_bytes and (events := split_plain(chunk)):
+        if self._is_between_events and (events := self._split(chunk)):
             return [Payload(data, name.decode("utf-8", "replace")) for name, data in events]
         return (self._body or self._open("")).feed(chunk)
+
+    def _split(self, chunk: bytes) -> Sequence[tuple[bytes, bytes]]:
+        return split_plain(chunk) if len(chunk) <= self._limits.max_event_bytes else ()
 
     @property
     def passes_over(self) -> Callable[[bytes], bool] | None:
@@ -129,9 +132,9 @@ class ResponseReader:
 
     def _is_quiet(self, chunk: bytes) -> bool:
         decode = self._decode_quiet
-        if decode is None or len(chunk) > self._limits.max_event_bytes:
+        if decode is None:
             return False
-        events = split_plain(chunk)
+        events = self._split(chunk)
         try:
             for name, data in events:
                 if name == _ERROR_EVENT_BYTES:

@@ -19,7 +19,7 @@ from extproc import semconv
 from extproc.errors import Reason
 from extproc.native import ExtractionStatus, NativeUsage
 from extproc.providers import anthropic_messages, gemini_generate, openai_chat, openai_responses
-from extproc.providers.answer import DocumentReader
+from extproc.providers.answer import NO_USAGE, DocumentReader
 from extproc.providers.base import EMPTY_OBJECT, Flavour, clean_name, no_usage
 from extproc.providers.counts import Counts
 from extproc.usage import NativeCheck, TokenUsage
@@ -45,14 +45,14 @@ def take_native(documents: DocumentReader, native: NativeUsage) -> tuple[NativeC
     """
     said, shown = FLAVOURS.get(native.protocol), documents.flavour
     flavour = shown if shown is not None and not shown.by_shape else said
-    usage, reason = TokenUsage(), None
+    usage, reason = NO_USAGE, None
     if flavour is not None and flavour.count is not no_usage:
         documents.flavour = flavour
         documents.model = documents.model or clean_name(native.model or "")
         usage, reason = _count(native, flavour)
     if documents.usage is not None:
         return (NativeCheck.AGREED if _agree(usage, documents.usage) else NativeCheck.DISAGREED), None
-    if usage == TokenUsage():
+    if usage == NO_USAGE:
         return None, Reason.NATIVE_FAILED if native.status is ExtractionStatus.FAILED else reason
     documents.usage = usage
     documents.may_lack_usage = native.status is not ExtractionStatus.COMPLETE

@@ -16,15 +16,11 @@ from typing import Any
 import grpc
 import grpc.aio
 
-from extproc.errors import SettingsError
 from extproc.server import health as health_service
-from extproc.server.engine import EngineOptions, how_streams_end
+from extproc.server.engine import SETTLE_SECONDS, EngineOptions, cannot_listen, how_streams_end
 from extproc.server.health import Health
 from extproc.server.session import Processor, Session
 from extproc.wire import envoy
-
-# How long streams that were cut off may take to settle.
-_SETTLE_SECONDS = 2.0
 
 
 class AioServer:
@@ -76,8 +72,7 @@ class AioServer:
             port = self._add_port(address)
             await self._server.start()
         except RuntimeError:
-            taken = f"cannot listen on {address}: it is taken, or not an address of this machine"
-            self._started.set_exception(SettingsError(taken))
+            self._started.set_exception(cannot_listen(address))
             return
         self._health.set_serving(True)
         self._started.set_result(port)
@@ -88,7 +83,7 @@ class AioServer:
         # Streams that were cut off settle a moment later, and are counted only then; and gRPC complains of a task that
         # is cancelled with the loop before it is done with its stream.
         if self._streams:
-            await asyncio.wait(self._streams, timeout=_SETTLE_SECONDS)
+            await asyncio.wait(self._streams, timeout=SETTLE_SECONDS)
         self._is_over.set()
 
     def _hasten(self, grace_seconds: float) -> None:

@@ -20,9 +20,8 @@ from typing import Any, Final
 import grpc
 from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs stop at what is public
 
-from extproc.errors import SettingsError
 from extproc.server import health as health_service
-from extproc.server.engine import EngineOptions, EngineUnusableError, how_streams_end
+from extproc.server.engine import SETTLE_SECONDS, EngineOptions, EngineUnusableError, cannot_listen, how_streams_end
 from extproc.server.health import Health
 from extproc.server.session import Processor, Session
 from extproc.wire import envoy
@@ -36,9 +35,6 @@ _NO_FLAGS = 0
 _PROCESS: Final = f"/{envoy.SERVICE}/{envoy.METHOD}".encode()
 _CHECK: Final = f"/{health_service.SERVICE}/Check".encode()
 _WATCH: Final = f"/{health_service.SERVICE}/Watch".encode()
-
-# How long streams that were cut off may take to settle.
-_SETTLE_SECONDS = 2.0
 
 # What is used of the module.
 _CONTRACT: Final = (
@@ -94,7 +90,7 @@ class CompletionQueueServer:
         credentials = getattr(self._credentials, "_credentials", None)
         port: int = self._server.add_http2_port(address.encode(), credentials)
         if port == 0:
-            raise SettingsError(f"cannot listen on {address}: it is taken, or not an address of this machine")
+            raise cannot_listen(address)
         self._server.start()
         self._accept()
         self._thread.start()
@@ -110,7 +106,7 @@ class CompletionQueueServer:
         self._unless_stopped(lambda: self._server.shutdown(self._queue, self._on_stopped))
         self._thread.join(grace_seconds)
         self._unless_stopped(self._server.cancel_all_calls)
-        self._thread.join(_SETTLE_SECONDS)
+        self._thread.join(SETTLE_SECONDS)
 
     def _unless_stopped(self, call: Callable[[], object]) -> None:
         """Call what must not be called while the server is destroyed, or after that."""

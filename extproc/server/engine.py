@@ -24,6 +24,10 @@ EngineChoice: TypeAlias = Literal["auto", "completion_queue", "aio"]
 _MAX_STREAMS = 2**31 - 1
 
 
+# How long streams that were cut off may take to settle.
+SETTLE_SECONDS = 2.0
+
+
 class EngineUnusableError(SettingsError):
     """An engine relies on something that this installation does not have. The message says on what."""
 
@@ -80,7 +84,7 @@ def build_engine(choice: EngineChoice, processor: Processor, health: Health, opt
         except EngineUnusableError as error:
             if choice == "completion_queue":
                 raise EngineUnusableError(f"engine: {error}; use auto or aio") from None
-            log.warning("engine: %s; serving with grpc.aio, which takes three to four times the CPU", error)
+            log.warning("engine: %s; serving with grpc.aio, which takes more than twice the CPU", error)
     from extproc.server.aio import AioServer  # noqa: PLC0415 - asyncio is only loaded for who needs it
 
     return AioServer(processor, health, options)
@@ -92,6 +96,11 @@ def _build_completion_queue(processor: Processor, health: Health, options: Engin
     except ImportError as error:
         raise EngineUnusableError(f"grpcio {grpc.__version__} has no {error.name}") from None
     return CompletionQueueServer(processor, health, options)
+
+
+def cannot_listen(address: str) -> SettingsError:
+    """Return what is raised where gRPC does not listen on an address; it does not say why."""
+    return SettingsError(f"cannot listen on {address}: it is taken, or not an address of this machine")
 
 
 def how_streams_end(drain_deadline: float | None, now: float) -> Completion:

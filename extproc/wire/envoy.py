@@ -30,7 +30,7 @@ from extproc.wire.ext_proc_pb2 import (
     StreamedBodyResponse,
     TrailersResponse,
 )
-from extproc.wire.struct import Value, encode_length, encode_nested, encode_struct
+from extproc.wire.struct import MAX_ONE_BYTE, Value, encode_length, encode_nested, encode_struct
 
 SERVICE: Final = "envoy.service.ext_proc.v3.ExternalProcessor"
 METHOD: Final = "Process"
@@ -91,7 +91,7 @@ def _openings() -> Iterator[bytes]:
         rest = message_bytes
         opening = b""
         for tag in (b"\x2a", b"\x0a"):
-            length_bytes = 1 if rest - 2 <= _MAX_ONE_BYTE else 2
+            length_bytes = 1 if rest - 2 <= MAX_ONE_BYTE else 2
             rest -= 1 + length_bytes
             opening += tag + encode_length(max(rest, 0))
         yield opening if len(opening) + rest == message_bytes else bytes(message_bytes + 1)
@@ -102,7 +102,6 @@ _NO_METADATA_CONTEXT: Final = b"\x42\x00"
 
 # Events are some hundred bytes long.
 _MAX_PLAIN_MESSAGE_BYTES: Final = 4096
-_MAX_ONE_BYTE: Final = 127
 _RESPONSE_CHUNK_OPENINGS: Final = tuple(_openings())
 
 

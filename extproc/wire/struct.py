@@ -29,16 +29,17 @@ _STRUCT: Final = b"\x2a"
 
 _pack_double = struct.Struct("<d").pack
 _DOUBLE_BYTES = 8
-_MAX_ONE_BYTE = 0x7F
+# The largest length that is one byte as a varint.
+MAX_ONE_BYTE = 0x7F
 
 
 def encode_length(length: int) -> bytes:
     """Return a length as a varint."""
-    if length <= _MAX_ONE_BYTE:
+    if length <= MAX_ONE_BYTE:
         return bytes((length,))
     encoded = bytearray()
-    while length > _MAX_ONE_BYTE:
-        encoded.append(length & _MAX_ONE_BYTE | 0x80)
+    while length > MAX_ONE_BYTE:
+        encoded.append(length & MAX_ONE_BYTE | 0x80)
         length >>= 7
     encoded.append(length)
     return bytes(encoded)
