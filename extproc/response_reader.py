@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import msgspec
@@ -128,12 +128,10 @@ class ResponseReader:
 
         None as long as any chunk may say something.
         """
-        return None if self._decode_quiet is None else self._is_quiet
-
-    def _is_quiet(self, chunk: bytes) -> bool:
         decode = self._decode_quiet
-        if decode is None:
-            return False
+        return None if decode is None else partial(self._is_quiet, decode)
+
+    def _is_quiet(self, decode: Callable[[bytes], object], chunk: bytes) -> bool:
         events = self._split(chunk)
         try:
             for name, data in events:

@@ -194,6 +194,14 @@ def test_the_short_way_and_the_long_way_say_the_same(path: str, data: st.DataObj
     assert play(case, data.draw(splits(body))) == expected
 
 
+def test_an_error_event_is_never_passed_over() -> None:
+    """Though what it holds looks as if it said nothing."""
+    quiet = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    case = Case(response=b"", content_type="text/event-stream")
+    assert play(case, [quiet, quiet]).error_type is None
+    assert play(case, [quiet, b"event: error\n" + quiet]).error_type == "error"
+
+
 @pytest.mark.parametrize("member", [b'"object":"\xff"', b'"type":"\xff"', b'"id":"\xff"'])
 def test_an_event_that_is_not_quite_utf8_is_read_all_the_same(member: bytes) -> None:
     """Also where it is looked at for its shape first, in a member that is compared with words, and in a request."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from support.chunks import byte_by_byte
-from support.exchanges import DETECTOR, LIMITS
+from support.exchanges import DETECTOR, LIMITS, answer
 
 from extproc.exchange import Exchange
 from extproc.usage import UsageRecord
@@ -70,11 +70,7 @@ def play(folder: Path, case: dict[str, Any], how: str) -> UsageRecord:
     counted = {name: str(value) for name, value in (case.get("response_headers") or {}).items()}
     answered = {":status": str(case["status"])} | {name: value for name, value in named.items() if value} | counted
     exchange.response_headers(answered, end_of_stream=False, now=1.0)
-    for chunk in cut((folder / "response.body").read_bytes(), how):
-        exchange.response_body(chunk, end_of_stream=False, now=2.0)
-    exchange.response_body(b"", end_of_stream=True, now=3.0)
-    assert exchange.record is not None
-    return exchange.record
+    return answer(exchange, cut((folder / "response.body").read_bytes(), how))
 
 
 def expectation(name: str, case: dict[str, Any]) -> dict[str, Any]:

@@ -69,8 +69,17 @@ def play(case: Case, chunks: Iterable[bytes] | None = None, *, limits: Limits = 
     exchange.request_headers(case.request_headers, end_of_stream=not case.request)
     exchange.request_body(case.request, end_of_stream=True)
     exchange.response_headers(case.response_headers, end_of_stream=False, now=1.0)
-    for chunk in [case.response] if chunks is None else chunks:
-        exchange.response_body(chunk, end_of_stream=False, now=2.0)
+    return answer(exchange, [case.response] if chunks is None else chunks)
+
+
+def answer(exchange: Exchange, chunks: Iterable[bytes]) -> UsageRecord:
+    """Return the record of an exchange that gets a body, chunk by chunk, and its end.
+
+    As in a session, a chunk that may be passed over is.
+    """
+    for chunk in chunks:
+        if exchange.passes_over is None or not exchange.passes_over(chunk):
+            exchange.response_body(chunk, end_of_stream=False, now=2.0)
     exchange.response_body(b"", end_of_stream=True, now=3.0)
     assert exchange.record is not None
     return exchange.record
