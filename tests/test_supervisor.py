@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from support.client import ExtProcClient, Feed
 from support.messages import exchange, metadata_of, protocol, request_body, request_headers
-from support.sidecar import Sidecar, is_alive, run
+from support.sidecar import Sidecar, inherited_environ, is_alive, run
 from support.waiting import wait_for
 
 from extproc.config.address import parse_host_port
@@ -339,7 +339,9 @@ def test_no_place_for_metrics_is_said_so() -> None:
         "supervisor._SHARED_MEMORY = '/no/such/folder'; tempfile.tempdir = '/no/such/folder'\n"
         "sys.argv[1:] = ['serve', '--workers', '2', '--listen', '127.0.0.1:0']; cli.main()"
     )
-    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False, env=inherited_environ()
+    )
     reason = "workers: no folder for the metrics of several (No such file or directory)"
     said = f"extproc: {reason}: set TMPDIR to one that can be written to\n"
     assert (ended.returncode, ended.stderr) == (2, said)
