@@ -11,6 +11,7 @@ import enum
 import msgspec
 
 from extproc.errors import ExtractionError
+from extproc.surroundings import Surroundings
 
 
 class UsageSource(enum.StrEnum):
@@ -77,10 +78,56 @@ class TokenUsage(msgspec.Struct, frozen=True, gc=False):
         return (self.prompt_tokens or 0) + (self.completion_tokens or 0) if total is None else total
 
 
+# Upper bounds of the time between two chunks that carry tokens; the last bucket, above them, has none. They are those
+# OpenTelemetry advises for gen_ai.client.operation.time_per_output_chunk.
+CHUNK_GAP_BOUNDS_SECONDS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0, 2.5)
+
+
+class RequestParameters(msgspec.Struct, frozen=True, gc=False):
+    """What a request asked of the model besides its prompt. `None`: it did not say."""
+
+    max_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    seed: int | None = None
+    choice_count: int | None = None
+    dimension_count: int | None = None  # of embeddings
+    encoding_formats: tuple[str, ...] | None = None
+    stop_sequences: tuple[str, ...] | None = None  # text of the client's: for whoever asks for it, and nobody else
+    output_type: str | None = None  # text, json, image or speech
+
+
+class Timing(msgspec.Struct, frozen=True, gc=False):
+    """When what happened: seconds since the request's headers. `None`: it did not happen, or was not seen.
+
+    A first token is the first of what a model makes: content for the user, or its reasoning. Roles, pings, comments and
+    counts are none. `output_chunks` counts the chunks of a stream that carried tokens, `chunk_gaps` the times between
+    them in the buckets of CHUNK_GAP_BOUNDS_SECONDS, and `longest_stall_seconds` is the longest of these.
+    """
+
+    request_end_seconds: float | None = None
+    response_headers_seconds: float | None = None
+    first_byte_seconds: float | None = None
+    first_content_seconds: float | None = None
+    first_reasoning_seconds: float | None = None
+    last_token_seconds: float | None = None
+    longest_stall_seconds: float | None = None
+    output_chunks: int = 0
+    chunk_gaps: tuple[int, ...] = ()
+    chunk_gaps_sum_seconds: float = 0.0
+
+
+NO_TIMING = Timing()
+
+
 class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     """Everything known of one settled exchange. Sinks get it once, and only this.
 
-    Of bodies and headers it holds names of models, the words of APIs for finish and error, and counts; nothing else.
+    Of bodies and headers it holds names of models, the words of APIs for finish and error, parameters and counts;
+    what else of the exchange around it is in `surroundings`, and only where telemetry asks for it.
     """
 
     is_llm: bool
@@ -99,6 +146,15 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     time_to_first_token_seconds: float | None = None
     extraction_errors: tuple[ExtractionError, ...] = ()
     native_check: NativeCheck | None = None
+    started_at_seconds: float = 0.0  # monotonic, as whoever carries the messages passes it in
+    timing: Timing = NO_TIMING
+    parameters: RequestParameters | None = None
+    response_id: str | None = None
+    conversation_id: str | None = None
+    finish_reasons: tuple[str, ...] = ()  # of all choices, in their order
+    request_body_bytes: int | None = None  # as they were on the wire, as far as they were shown
+    response_body_bytes: int | None = None
+    surroundings: Surroundings | None = None
 
     @property
     def model(self) -> str | None:

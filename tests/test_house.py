@@ -17,7 +17,7 @@ MODULES = sorted(
 NAMES = [path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in MODULES]
 
 # Each room, and the rooms below it that it may know. What is not named here may know everything.
-VOCABULARY = {"extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native"}
+VOCABULARY = {"extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native", "extproc.surroundings"}
 CODEC = VOCABULARY | {"extproc.codec"}
 PROVIDERS = VOCABULARY | {"extproc.providers"}
 READERS = CODEC | PROVIDERS | {"extproc.readers", "extproc.request_reader", "extproc.response_reader"}
@@ -27,7 +27,9 @@ ROOMS = {
     "extproc.errors": set(),
     "extproc.native": set(),
     "extproc.semconv": set(),
-    "extproc.usage": {"extproc.errors"},
+    "extproc.surroundings": set(),
+    "extproc.trace_context": VOCABULARY,
+    "extproc.usage": {"extproc.errors", "extproc.surroundings"},
     "extproc.codec": CODEC,
     "extproc.providers": PROVIDERS,
     "extproc.headers": HEADERS,
@@ -37,7 +39,8 @@ ROOMS = {
     "extproc.exchange": EXCHANGE,
     "extproc.wire": VOCABULARY | {"extproc.wire"},
     # Sessions name the protocol of a sink; which sinks there are is the composition root's business.
-    "extproc.server": EXCHANGE | {"extproc.wire", "extproc.server", "extproc.sinks.base", "extproc.config.address"},
+    "extproc.server": EXCHANGE | {"extproc.wire", "extproc.server", "extproc.sinks.base", "extproc.config.address",
+                                  "extproc.trace_context"},
     # Whoever supervises workers knows processes; and the parts of a supervisor do without gRPC.
     "extproc.server.workers": {"extproc.errors", "extproc.server.leash", "extproc.server.signals"},
     "extproc.server.leash": {"extproc.server.signals"},
@@ -46,7 +49,10 @@ ROOMS = {
     "extproc.sinks": VOCABULARY | {"extproc.sinks.base", "extproc.sinks.labels"},
     "extproc.sinks.shared": set(),
     "extproc.sinks.processes": set(),
+    # Traces and metrics for other systems: sinks, and what carries them off. The schema says what is wanted of them.
+    "extproc.telemetry": VOCABULARY | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry"},
     "extproc.config": VOCABULARY | {"extproc.config"},
+    "extproc.config.telemetry": {"extproc.errors"},
     "extproc.config.address": {"extproc.errors"},
     "extproc.admin": {"extproc.errors", "extproc.config.address"},
     # What the sidecar is made of, but for what carries bytes to it.
@@ -54,7 +60,8 @@ ROOMS = {
 }
 
 # The rooms that only compute know no way to do anything else.
-PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native", "extproc.codec", "extproc.providers",
+PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native", "extproc.surroundings",
+        "extproc.trace_context", "extproc.codec", "extproc.providers",
         "extproc.headers", "extproc.readers", "extproc.request_reader", "extproc.response_reader",
         "extproc.exchange")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
@@ -88,6 +95,7 @@ TESTED_ELSEWHERE = {
     "extproc.response_reader": "tests/test_readers.py",
     "extproc.server.aio": "tests/server/test_engine.py",
     "extproc.sinks.base": "tests/server/test_session.py",
+    "extproc.surroundings": "tests/server/test_surroundings.py",
 }
 
 MAX_FILE_LINES = 300
