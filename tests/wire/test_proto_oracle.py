@@ -21,7 +21,9 @@ COUNTERPARTS: dict[str, Any] = {
     "BodyResponse": oracle.BodyResponse,
     "CommonResponse": oracle.CommonResponse,
     "HeaderMap": core.HeaderMap,
+    "HeaderMutation": oracle.HeaderMutation,
     "HeaderValue": core.HeaderValue,
+    "HeaderValueOption": core.HeaderValueOption,
     "HeadersResponse": oracle.HeadersResponse,
     "HttpBody": oracle.HttpBody,
     "HttpHeaders": oracle.HttpHeaders,
@@ -160,6 +162,7 @@ def test_what_the_oracle_writes_we_read(
     [
         (ours.ProcessingMode.BodySendMode, filter_api.ProcessingModeBodySendMode),
         (ours.ProcessingMode.HeaderSendMode, filter_api.ProcessingModeHeaderSendMode),
+        (ours.HeaderValueOption.HeaderAppendAction, core.HeaderValueOptionHeaderAppendAction),
     ],
 )
 def test_enums_have_the_same_names_and_numbers(ours_enum: Any, oracle_enum: Any) -> None:
