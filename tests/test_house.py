@@ -17,13 +17,21 @@ MODULES = sorted(
 NAMES = [path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".") for path in MODULES]
 
 # Each room, and the rooms below it that it may know. What is not named here may know everything.
-VOCABULARY = {"extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native", "extproc.surroundings"}
+VOCABULARY = {
+    "extproc.errors",
+    "extproc.usage",
+    "extproc.semconv",
+    "extproc.native",
+    "extproc.surroundings",
+    "extproc.credentials",
+}
 CODEC = VOCABULARY | {"extproc.codec"}
 PROVIDERS = VOCABULARY | {"extproc.providers"}
 READERS = CODEC | PROVIDERS | {"extproc.readers", "extproc.request_reader", "extproc.response_reader"}
 HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
 EXCHANGE = READERS | HEADERS | {"extproc.exchange"}
 ROOMS = {
+    "extproc.credentials": set(),
     "extproc.errors": set(),
     "extproc.native": set(),
     "extproc.semconv": set(),
@@ -39,8 +47,8 @@ ROOMS = {
     "extproc.exchange": EXCHANGE,
     "extproc.wire": VOCABULARY | {"extproc.wire"},
     # Sessions name the protocol of a sink; which sinks there are is the composition root's business.
-    "extproc.server": EXCHANGE | {"extproc.wire", "extproc.server", "extproc.sinks.base", "extproc.config.address",
-                                  "extproc.trace_context"},
+    "extproc.server": EXCHANGE
+    | {"extproc.wire", "extproc.server", "extproc.sinks.base", "extproc.config.address", "extproc.trace_context"},
     # Whoever supervises workers knows processes; and the parts of a supervisor do without gRPC.
     "extproc.server.workers": {"extproc.errors", "extproc.server.leash", "extproc.server.signals"},
     "extproc.server.leash": {"extproc.server.signals"},
@@ -60,8 +68,8 @@ ROOMS = {
 }
 
 # The rooms that only compute know no way to do anything else.
-PURE = ("extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native", "extproc.surroundings",
-        "extproc.trace_context", "extproc.codec", "extproc.providers",
+PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native",
+        "extproc.surroundings", "extproc.trace_context", "extproc.codec", "extproc.providers",
         "extproc.headers", "extproc.readers", "extproc.request_reader", "extproc.response_reader",
         "extproc.exchange")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from msgspec.structs import replace
+
 from extproc import semconv
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.exchange import Exchange
@@ -19,6 +21,7 @@ from extproc.providers.base import clean_name
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.server.news import MetadataNews, Published
+from extproc.server.surroundings import Survey, Surveyor
 from extproc.sinks.base import UsageSink
 from extproc.usage import Completion, UsageRecord
 from extproc.wire.ai import read_request_info, read_token_usage
@@ -71,6 +74,7 @@ class Processor:
     sinks: Sequence[UsageSink]
     observer: ServerObserver
     report_bug: Callable[[BaseException], None]  # hears of exceptions nobody foresaw
+    surveyor: Surveyor | None = None  # what telemetry wants to know of the exchange around a call
     news: MetadataNews = field(init=False)
 
     def __post_init__(self) -> None:
@@ -86,7 +90,7 @@ class Processor:
                 break
         exchange = Exchange(self.limits, self.detector, provider=provider, now=now)
         self.observer.stream_opened()
-        return Session(self, exchange)
+        return Session(self, exchange, None if self.surveyor is None else self.surveyor.begin(initial_metadata))
 
 
 class Session:
@@ -97,11 +101,12 @@ class Session:
     """
 
     __slots__ = ("_exchange", "_is_broken", "_knows_request", "_knows_usage", "_messages", "_modes", "_passes_over",
-                 "_processor", "_published", "_revision", "_settled", "detached")  # fmt: skip
+                 "_processor", "_published", "_revision", "_settled", "_survey", "detached")  # fmt: skip
 
-    def __init__(self, processor: Processor, exchange: Exchange) -> None:
+    def __init__(self, processor: Processor, exchange: Exchange, survey: Survey | None) -> None:
         self._processor = processor
         self._exchange = exchange
+        self._survey = survey
         self._modes = NO_MODES
         self._messages: dict[str, int] = {}
         self._passes_over: Callable[[bytes], bool] | None = None
@@ -120,6 +125,8 @@ class Session:
             chunk = response_chunk_of(message)
             if chunk is not None and self._passes_over(chunk):
                 self._messages[Phase.RESPONSE_BODY] += 1
+                if self._survey is not None:
+                    self._survey.spend(now)
                 return _CONTINUE_RESPONSE_BODY
         try:
             request, phase = decode_request(message)
@@ -129,15 +136,7 @@ class Session:
         if not self._messages:
             self._modes = read_modes(request)
         self._messages[phase] = self._messages.get(phase, 0) + 1
-        additions = b""
-        if not self._is_broken:
-            try:
-                if request.HasField("metadata_context"):
-                    self._take_native(request.metadata_context)
-                self._feed(phase, request, now)
-                additions = self._advance(phase, now)
-            except Exception as error:  # noqa: BLE001 - a bug in here must not become a failed request out there
-                self._break(error)
+        additions = b"" if self._is_broken else self._process(phase, request, now)
         if request.observability_mode:
             return None
         reply = self._echo(phase, request) if phase in self._modes.echoed else CONTINUE[phase]
@@ -151,10 +150,45 @@ class Session:
         if self._messages and not self._settled:
             try:
                 self._exchange.close(completion, now)
-                self._settle()
+                self._settle(now)
             except Exception as error:  # noqa: BLE001 - as above
                 self._break(error)
         self._processor.observer.stream_closed(self._messages)
+
+    def _process(self, phase: Phase, request: ProcessingRequest, now: float) -> bytes:
+        """Take a message into account; return what there is to add to its reply."""
+        additions = b"" if self._survey is None else self._look_around(self._survey, phase, request)
+        try:
+            if request.HasField("metadata_context"):
+                self._take_native(request.metadata_context)
+            self._feed(phase, request, now)
+            additions += self._advance(phase, now)
+        except Exception as error:  # noqa: BLE001 - a bug in here must not become a failed request out there
+            self._break(error)
+        if self._survey is not None:
+            self._survey.spend(now)
+        return additions
+
+    def _look_around(self, survey: Survey, phase: Phase, request: ProcessingRequest) -> bytes:
+        """Let the survey have a look at a message."""
+        try:
+            return survey.take(phase, request)
+        except Exception as error:  # noqa: BLE001 - as below
+            self._end_survey(error)
+            return b""
+
+    def _add_surroundings(self, survey: Survey, record: UsageRecord, now: float) -> UsageRecord:
+        try:
+            return replace(record, surroundings=survey.build(now))
+        except Exception as error:  # noqa: BLE001 - as below
+            self._end_survey(error)
+            return record
+
+    def _end_survey(self, error: Exception) -> None:
+        """Survey no more after an exception nobody foresaw: tokens are counted all the same."""
+        self._survey = None
+        self._processor.observer.message_failed(Stage.EXCHANGE, Reason.INTERNAL)
+        self._processor.report_bug(error)
 
     def _feed(self, phase: Phase, request: ProcessingRequest, now: float) -> None:
         """Take the exchange one phase further. The one of which there are most comes first."""
@@ -189,7 +223,7 @@ class Session:
         news = b""
         if exchange.revision != self._revision:
             self._revision = exchange.revision
-            self._settle()
+            self._settle(now)
             news = self._news()
         if phase is Phase.RESPONSE_HEADERS and self._modes.whole_response and exchange.wants_whole_response:
             exchange.asked_for_whole_response = True
@@ -212,12 +246,14 @@ class Session:
             self._processor.observer.message_failed(Stage.MESSAGE, error.reason)
             return None
 
-    def _settle(self) -> None:
+    def _settle(self, now: float) -> None:
         """Hand the record to the sinks, as soon as there is one and only then."""
         record = self._exchange.record
         if record is None or self._settled:
             return
         self._settled = True
+        if self._survey is not None:
+            record = self._add_surroundings(self._survey, record, now)
         for sink in self._processor.sinks:
             try:
                 sink.emit(record)

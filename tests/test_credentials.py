@@ -1,0 +1,49 @@
+"""What looks like a credential."""
+
+from __future__ import annotations
+
+import pytest
+
+from extproc.credentials import holds_secret, is_secret_name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "apikey",
+        "x-goog-api-key", "x-amz-security-token", "x-auth", "x-goog-iam-authorization-token",
+        "x-forwarded-client-cert", "x-csrf-token",        "x-amz-signature", "x-secret",
+        "session", "x-session-id", "x-jwt-assertion", "ocp-apim-subscription-key",
+    ],
+)  # fmt: skip
+def test_headers_that_hold_credentials_are_known_by_their_names(name: str) -> None:
+    """The ones that providers take, and the ones that gateways add."""
+    assert is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["content-type", "user-agent", "x-ratelimit-remaining-tokens", "x-request-id", "x-team", "openai-version"]
+)
+def test_other_headers_are_not_taken_for_them(name: str) -> None:
+    """Or nothing would be left to report."""
+    assert not is_secret_name(name)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Bearer abc", "a; basic dXNlcg==", "sk-proj-12345678", "AIzaSyA", "AKIAIOSFODNN7EXAMPLE", "ghp_abc",
+        "eyJhbGciOiJIUzI1NiJ9.e30.x", "https://x.example/?key=1", "/v1?a=b&access_token=1",
+    ],
+)  # fmt: skip
+def test_values_that_are_credentials_are_known_wherever_they_stand(value: str) -> None:
+    """A client may put its key into any header."""
+    assert holds_secret(value)
+
+
+@pytest.mark.parametrize(
+    "value", ["", "application/json", "OpenAI/Python 1.2", "basically", "task-12345678", "gzip, br"]
+)
+def test_other_values_are_not_taken_for_them(value: str) -> None:
+    """What everybody sends stays readable."""
+    assert not holds_secret(value)
