@@ -1,11 +1,11 @@
-"""What the matrix does not show: many streams at once, the start, scrapes, workers. One file each."""
+"""What the matrix does not show: many streams at once, the start, scrapes, workers, telemetry. One file each."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from bench.scenarios import open_streams, scrape, start, workers
+from bench.scenarios import open_streams, scrape, start, telemetry, workers
 from bench.scenarios.base import Course, Outcome
 
 SCENARIOS: Mapping[str, Callable[[Course], Outcome]] = MappingProxyType(
@@ -14,5 +14,6 @@ SCENARIOS: Mapping[str, Callable[[Course], Outcome]] = MappingProxyType(
         "start": start.run,
         "scrape": scrape.run,
         "workers": workers.run,
+        "telemetry": telemetry.run,
     }
 )
