@@ -66,7 +66,7 @@ def _translate(glob: str) -> str:
 
 
 def _compile_skipped(path: str) -> re.Pattern[str]:
-    """Return what a path that is left out means: literally, but for placeholders; all below one that ends in a slash."""
+    """Return what a path to leave out means: itself, but for placeholders; with a slash at its end all below it."""
     literal = "[^/]+".join(map(re.escape, _PLACEHOLDER.split(path)))
     return re.compile(literal + (".*" if path.endswith("/") else ""), re.DOTALL)
 

@@ -138,20 +138,11 @@ class _ServerV6(_Server):
     address_family = socket.AF_INET6
 
 
-class AdminServer:
-    """Serves the admin endpoints from a thread, from the moment it is made until `close`."""
+class _Listener:
+    """Serves a WSGI application from a thread, from the moment it is made until `close`."""
 
-    def __init__(
-        self,
-        address: HostPort,
-        registry: CollectorRegistry,
-        is_ready: Callable[[], bool],
-        *,
-        version: str,
-        max_connections: int = _MAX_CONNECTIONS,
-    ) -> None:
+    def __init__(self, address: HostPort, app: WSGIApplication, max_connections: int) -> None:
         """Listen on `address`. Raises SettingsError if it can't be had."""
-        app = _application(make_wsgi_app(PacedRegistry(registry)), is_ready, _INDEX.format(version=version))
         server_class = _ServerV6 if ":" in address.host else _Server
         try:
             self._server = server_class((address.host, address.port), app, max_connections)
@@ -170,6 +161,38 @@ class AdminServer:
         self._thread.join()
 
 
+class AdminServer(_Listener):
+    """Serves the admin endpoints."""
+
+    def __init__(
+        self,
+        address: HostPort,
+        registry: CollectorRegistry,
+        is_ready: Callable[[], bool],
+        *,
+        version: str,
+        max_connections: int = _MAX_CONNECTIONS,
+    ) -> None:
+        """Listen on `address`. Raises SettingsError if it can't be had."""
+        app = _application(make_wsgi_app(PacedRegistry(registry)), is_ready, _INDEX.format(version=version))
+        super().__init__(address, app, max_connections)
+
+
+class MetricsServer(_Listener):
+    """Serves /metrics alone, for a scraper with a port of its own."""
+
+    def __init__(self, address: HostPort, registry: CollectorRegistry) -> None:
+        """Listen on `address`. Raises SettingsError if it can't be had."""
+        metrics: WSGIApplication = make_wsgi_app(PacedRegistry(registry))
+
+        def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            if environ.get("PATH_INFO") == "/metrics":
+                return metrics(environ, start_response)
+            return _plain(start_response, "404 Not Found", "/metrics is all there is\n")
+
+        super().__init__(address, _read_only(answer), _MAX_CONNECTIONS)
+
+
 def _application(metrics: WSGIApplication, is_ready: Callable[[], bool], index: str) -> WSGIApplication:
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         match environ.get("PATH_INFO"):
@@ -186,6 +209,10 @@ def _application(metrics: WSGIApplication, is_ready: Callable[[], bool], index: 
             case _:
                 return _plain(start_response, "404 Not Found", index)
 
+    return _read_only(answer)
+
+
+def _read_only(answer: WSGIApplication) -> WSGIApplication:
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         method = environ.get("REQUEST_METHOD")
         if method not in ("GET", "HEAD"):

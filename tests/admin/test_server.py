@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, generate_latest
 from support.waiting import wait_for
 
 from extproc.admin import server
-from extproc.admin.server import AdminServer, PacedRegistry
+from extproc.admin.server import AdminServer, MetricsServer, PacedRegistry
 from extproc.config.address import HostPort
 from extproc.errors import SettingsError
 
@@ -38,7 +38,7 @@ def _admin(readiness: Readiness) -> Iterator[AdminServer]:
 
 
 def get(
-    admin: AdminServer, path: str, headers: dict[str, str] | None = None, method: str = "GET"
+    admin: AdminServer | MetricsServer, path: str, headers: dict[str, str] | None = None, method: str = "GET"
 ) -> tuple[int, http.client.HTTPMessage, bytes]:
     connection = http.client.HTTPConnection(admin.address.host, admin.address.port, timeout=10)
     try:
@@ -158,3 +158,18 @@ def test_a_scrape_rests_and_leaves_nothing_out(monkeypatch: pytest.MonkeyPatch) 
     assert len(rests) >= 50
     names = ["things_total"]
     assert generate_latest(paced.restricted_registry(names)) == generate_latest(registry.restricted_registry(names))
+
+
+def test_a_scraper_can_have_a_port_with_metrics_and_nothing_else() -> None:
+    """Who may read them need not see more, and can change nothing."""
+    registry = CollectorRegistry()
+    Counter("ai_requests", "LLM exchanges", registry=registry).inc()
+    metrics = MetricsServer(HostPort("127.0.0.1", 0), registry)
+    try:
+        assert b"ai_requests_total 1.0\n" in get(metrics, "/metrics")[2]
+        assert [get(metrics, path)[0] for path in ("/", "/readyz", "/livez")] == [404, 404, 404]
+        assert get(metrics, "/metrics", method="POST")[0] == 405
+        with pytest.raises(SettingsError, match="cannot listen on"):
+            MetricsServer(metrics.address, registry)
+    finally:
+        metrics.close()
