@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from extproc.config.settings import DetectionRule, Settings, load_settings, unknown_variables, without_settings
+from extproc.config.loading import load_settings
+from extproc.config.settings import DetectionRule, Settings, unknown_variables, without_settings
 from extproc.errors import SettingsError
 
 
