@@ -51,7 +51,10 @@ def _root(
 
 @app.command()
 def serve(
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="A YAML or JSON file of settings.")] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A YAML or JSON file of settings; the last of several wins."),
+    ] = None,
     listen: Annotated[
         str | None,
         typer.Option(
@@ -82,7 +85,7 @@ def serve(
     import logging
     import os
 
-    from extproc.config.settings import load_settings, unknown_variables
+    from extproc.config.loading import load_settings
     from extproc.logs import write_logs
 
     flags = {
@@ -92,10 +95,13 @@ def serve(
         "log_level": log_level,
         "workers": workers,
     }
-    settings = load_settings(flags, os.environ, config)
+    loaded = load_settings(flags, os.environ, config or ())
+    settings = loaded.settings
     write_logs(settings.log_level)
-    for variable in unknown_variables(os.environ):
-        logging.getLogger("extproc").warning("%s: no such setting", variable)
+    for note in loaded.notes:
+        logging.getLogger("extproc").info("%s", note)
+    for warning in loaded.warnings:
+        logging.getLogger("extproc").warning("%s", warning)
     # gRPC's core has a log of its own, which would say our errors again in its own words.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
@@ -169,7 +175,10 @@ def replay(
     split: Annotated[
         str, typer.Option(metavar="HOW", help="Chunks of the answers: whole, lines or a number of bytes.")
     ] = "whole",
-    config: Annotated[Path | None, typer.Option(metavar="FILE", help="A YAML or JSON file of settings.")] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A YAML or JSON file of settings; the last of several wins."),
+    ] = None,
 ) -> None:
     """Play captured exchanges offline, and say why counts are missing.
 
@@ -179,12 +188,12 @@ def replay(
     import os
 
     from extproc.app import build_detector, build_limits
-    from extproc.config.settings import load_settings
+    from extproc.config.loading import load_settings
     from extproc.replay.play import Observer
     from extproc.replay.run import Options
     from extproc.replay.run import replay as play_captures
 
-    settings = load_settings({}, os.environ, config)
+    settings = load_settings({}, os.environ, config or ()).settings
     observer = Observer(build_limits(settings), build_detector(settings))
     raise typer.Exit(play_captures(path, settings, observer, Options(split, check, json)))
 

@@ -60,7 +60,8 @@ ROOMS = {
     # Traces and metrics for other systems: sinks, and what carries them off. The schema says what is wanted of them.
     "extproc.telemetry": VOCABULARY | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry"},
     "extproc.config": VOCABULARY | {"extproc.config"},
-    "extproc.config.telemetry": {"extproc.errors"},
+    "extproc.config.telemetry": {"extproc.config.forms"},
+    "extproc.config.forms": {"extproc.errors"},
     "extproc.config.address": {"extproc.errors"},
     "extproc.admin": {"extproc.errors", "extproc.config.address"},
     # What the sidecar is made of, but for what carries bytes to it.

@@ -47,6 +47,8 @@ def default(text: str) -> object:
         return int(number) * UNITS.get(unit, 1)
     if text == "none":
         return ()
+    if text == "off":
+        return None
     words = tuple(quoted(text))
     return words if len(words) > 1 else words[0]
 

@@ -1,26 +1,29 @@
 """Every setting of the sidecar, with its type, its default and what it is for.
 
-Owns: the schema, and the order in which sources are asked: flag, environment, file, default. Each field is also an
-environment variable, EXTPROC_ and its name; kgateway's LISTEN_ADDR and LOG_LEVEL keep working below those.
+Owns: the schema, and the names of the variables that say something of it: each field is one, EXTPROC_ and its name, and
+kgateway's LISTEN_ADDR and LOG_LEVEL and OpenTelemetry's OTEL_* keep working below those. Who asks which source for what
+is the business of config/loading.py; telemetry is described in config/telemetry.py.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from extproc.config.address import parse_address, parse_host_port
+from extproc.config.telemetry import Telemetry
 from extproc.errors import SettingsError
 from extproc.semconv import DEFAULT_NAMESPACES, RATELIMIT_NAMESPACE
 
 ENV_PREFIX = "EXTPROC_"
 
 # Variables of kgateway's ai-extension -> our field.
-_KGATEWAY_ENV = {"LISTEN_ADDR": "listen", "LOG_LEVEL": "log_level"}
+KGATEWAY_ENV = {"LISTEN_ADDR": "listen", "LOG_LEVEL": "log_level"}
+
+# What variables of OpenTelemetry's start with, and TrueFoundry's.
+TELEMETRY_ENV_PREFIXES = ("OTEL_", "ENABLE_OTEL_", "LLM_GATEWAY_")
 
 _KIB = 1024
 _MIB = 1024 * _KIB
@@ -143,27 +146,10 @@ class Settings(BaseModel):
         ge=1,
         description="Pairs of llm and model that metrics tell apart. The model of what comes after them is 'other'.",
     )
-
-
-def load_settings(flags: Mapping[str, Any], environ: Mapping[str, str], config_file: Path | None = None) -> Settings:
-    """Return the settings from flags (None: not given), environment and file.
-
-    Raises SettingsError, with one line for each setting that can't work.
-    """
-    values, sources = _read_file(config_file), {}
-    for name in values:
-        sources[name] = f"{name} in {config_file}"
-    for name, variable, value in _environment(environ):
-        values[name], sources[name] = value, variable
-    for name, value in flags.items():
-        if value is not None:
-            values[name], sources[name] = value, f"--{name.replace('_', '-')}"
-    try:
-        return Settings.model_validate(values)
-    except ValidationError as error:
-        # One line a setting: what pydantic finds after its first problem is often a consequence of it.
-        problems = {str(problem["loc"][0]): problem for problem in reversed(error.errors())}
-        raise SettingsError("\n".join(_line(problem, sources) for problem in problems.values())) from None
+    telemetry: Telemetry | None = Field(
+        default=None,
+        description="Traces and metrics for OpenTelemetry and Prometheus. In the environment as JSON.",
+    )
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
@@ -174,67 +160,7 @@ def unknown_variables(environ: Mapping[str, str]) -> list[str]:
 
 def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
     """Return an environment that tells a sidecar nothing: it has its defaults, and what flags say."""
+    prefixes = (ENV_PREFIX, *TELEMETRY_ENV_PREFIXES)
     return {
-        name: value for name, value in environ.items() if not name.startswith(ENV_PREFIX) and name not in _KGATEWAY_ENV
+        name: value for name, value in environ.items() if not name.startswith(prefixes) and name not in KGATEWAY_ENV
     }
-
-
-def _read_file(config_file: Path | None) -> dict[str, Any]:
-    if config_file is None:
-        return {}
-    import yaml  # noqa: PLC0415 - only who has a file pays for the parser
-
-    try:
-        document = yaml.safe_load(config_file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise SettingsError(f"--config: cannot read {config_file}: {reason}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        # The last two are how the parser says that a date or a number is none, and that it is nested too deep.
-        mark = getattr(error, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise SettingsError(f"--config: {config_file}{where} is not YAML or JSON") from None
-    if document is None:
-        return {}
-    if not isinstance(document, dict):
-        raise SettingsError(f"--config: {config_file} must be a mapping of settings to values")
-    return {str(name): value for name, value in document.items()}
-
-
-def _environment(environ: Mapping[str, str]) -> list[tuple[str, str, Any]]:
-    """Return (field, variable, value) of each setting in the environment, the strongest last."""
-    found: list[tuple[str, str, Any]] = []
-    for variable, name in _KGATEWAY_ENV.items():
-        if environ.get(variable):
-            found.append((name, variable, environ[variable]))
-    for name, field in Settings.model_fields.items():
-        variable = ENV_PREFIX + name.upper()
-        if environ.get(variable):
-            found.append((name, variable, _from_text(field.annotation, variable, environ[variable])))
-    return found
-
-
-def _from_text(annotation: Any, variable: str, text: str) -> Any:
-    """Return the value a variable says: names with commas between them, rules as JSON, anything else as it is."""
-    if annotation == tuple[str, ...]:
-        return [part.strip() for part in text.split(",")]
-    if annotation != tuple[DetectionRule, ...]:
-        return text
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise SettingsError(f"{variable}: a list of rules in JSON is expected") from None
-
-
-def _line(problem: Any, sources: Mapping[str, str]) -> str:
-    """Return one line on a setting that can't work: where it was set, what it is, what is allowed."""
-    name, *inner = problem["loc"]
-    source = sources.get(name, name) + "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in inner)
-    if problem["type"] == "extra_forbidden":
-        allowed = DetectionRule.model_fields if inner else Settings.model_fields
-        return f"{source}: no such setting; there are {', '.join(allowed)}"
-    cause = problem.get("ctx", {}).get("error")
-    if isinstance(cause, SettingsError):
-        return f"{source}: {cause}"
-    message = problem["msg"][:1].lower() + problem["msg"][1:]
-    return f"{source}: {message}, not {problem['input']!r}"

@@ -1,7 +1,8 @@
 """The one telemetry schema: KrakenD's names and switches, TrueFoundry's per-signal endpoints, kgateway's labels.
 
 Owns: the shape, defaults and meaning of `telemetry` in the settings. Other systems' documents are turned into it by
-config/krakend.py, config/kgateway.py and config/environment.py. Must not know what is done with it.
+config/krakend.py, config/kgateway.py and config/otel_environment.py; what only shows where two values meet is checked
+by config/consistency.py. Must not know what is done with it.
 
 https://www.krakend.io/docs/telemetry/opentelemetry/
 """
@@ -10,7 +11,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from extproc.config.forms import (
+    checked_buckets,
+    checked_different,
+    checked_endpoint,
+    checked_header_name,
+    checked_headers,
+    checked_host,
+    checked_label_name,
+)
 
 Vocabulary: TypeAlias = Literal["legacy", "1.41", "latest"]
 Sampler: TypeAlias = Literal[
@@ -24,11 +35,16 @@ Sampler: TypeAlias = Literal[
 Propagator: TypeAlias = Literal["tracecontext", "b3", "b3multi"]
 Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
 Rate: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Host: TypeAlias = Annotated[str, AfterValidator(checked_host)]
+Endpoint: TypeAlias = Annotated[str, AfterValidator(checked_endpoint)]
+Headers: TypeAlias = Annotated[dict[str, str], AfterValidator(checked_headers)]
+Timeout: TypeAlias = Annotated[float, Field(gt=0, le=3600)]
+Buckets: TypeAlias = Annotated[tuple[float, ...], AfterValidator(checked_buckets)]
 AttributeValue: TypeAlias = str
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class StaticAttribute(_Section):
@@ -41,14 +57,16 @@ class StaticAttribute(_Section):
 class CustomLabel(_Section):
     """A label whose value comes from dynamic metadata, from a request header, or is always the same: one of the three.
 
-    `metadataKey` is a path in the namespace, split at `keyDelimiter`, as kgateway has it.
+    `metadataKey` is a path in the namespace, split at `keyDelimiter`, as kgateway has it. With `headerKey` the header
+    is a JSON object, and the value a member of it, as in TrueFoundry's x-tfy-metadata.
     """
 
-    name: str = Field(min_length=1)
+    name: Annotated[str, AfterValidator(checked_label_name)]
     metadataNamespace: str = "envoy.filters.http.jwt_authn"  # noqa: N815 - kgateway's name
     metadataKey: str | None = Field(default=None, min_length=1)  # noqa: N815 - kgateway's name
     keyDelimiter: str = Field(default=":", min_length=1)  # noqa: N815 - kgateway's name
-    header: str | None = Field(default=None, min_length=1)
+    header: Annotated[str, AfterValidator(checked_header_name)] | None = None  # in lower case
+    headerKey: str | None = Field(default=None, min_length=1)  # noqa: N815 - like its neighbours
     value: str | None = None
 
 
@@ -57,7 +75,7 @@ class PrometheusExporter(_Section):
 
     name: str = Field(min_length=1)
     port: Port = 9090
-    listen_ip: str = "0.0.0.0"  # noqa: S104 - KrakenD's default
+    listen_ip: Host = "0.0.0.0"  # noqa: S104 - KrakenD's default
     process_metrics: bool = False
     go_metrics: bool = False  # accepted: there is no Go here
     disable_metrics: bool = False
@@ -74,12 +92,12 @@ class TlsSettings(_Section):
 class OtlpSignal(_Section):
     """One signal's own way to its collector; what is not said is as the exporter has it."""
 
-    endpoint: str | None = None  # complete: https://otlp.example.com/v1/traces
+    endpoint: Endpoint | None = None  # complete: https://otlp.example.com/v1/traces
     use_http: bool | None = None
     encoding: Literal["proto", "json"] | None = None
-    headers: dict[str, str] | None = None
+    headers: Headers | None = Field(default=None, repr=False)
     compression: Literal["none", "gzip"] | None = None
-    timeout_seconds: float | None = Field(default=None, gt=0)
+    timeout_seconds: Timeout | None = None
     insecure: bool | None = None
     tls: TlsSettings | None = None
 
@@ -88,13 +106,13 @@ class OtlpExporter(_Section):
     """A collector that traces and metrics are pushed to: `host` and `port`, or an `endpoint` for each signal."""
 
     name: str = Field(min_length=1)
-    host: str | None = Field(default=None, min_length=1)
+    host: Host | None = None
     port: Port | None = None  # 4317, with use_http 4318
     use_http: bool = False
     encoding: Literal["proto", "json"] = "proto"  # over HTTP
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: Headers = Field(default_factory=dict, repr=False)  # credentials, as a rule
     compression: Literal["none", "gzip"] = "none"
-    timeout_seconds: float = Field(default=10.0, gt=0, le=600)
+    timeout_seconds: Timeout = 10.0
     insecure: bool | None = None  # plain text; None: as the endpoint's scheme says, and plain text with `host`
     tls: TlsSettings | None = None
     traces: OtlpSignal | None = None
@@ -179,14 +197,14 @@ class Layers(_Section):
     proxy: ProxyLayer = ProxyLayer()
     backend: BackendLayer = BackendLayer()
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
 
 class Histograms(_Section):
     """Upper bounds of buckets: seconds, and bytes. Empty: KrakenD's. Those of gen_ai.* are OpenTelemetry's."""
 
-    time_buckets: tuple[float, ...] = ()
-    size_buckets: tuple[float, ...] = ()
+    time_buckets: Buckets = ()
+    size_buckets: Buckets = ()
 
 
 class ExportersOverride(_Section):
@@ -210,7 +228,7 @@ class Override(_Section):
     backend: BackendLayer | None = None
     exporters_override: ExportersOverride = ExportersOverride()
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
 
 class Queue(_Section):
@@ -229,11 +247,13 @@ class Telemetry(_Section):
     service_version: str | None = None  # None: our own
     deploy_env: str | None = None
     resource_attributes: dict[str, str] = Field(default_factory=dict)
-    vocabularies: tuple[Vocabulary, ...] = Field(default=("1.41",), min_length=1)
+    vocabularies: Annotated[tuple[Vocabulary, ...], AfterValidator(checked_different)] = Field(
+        default=("1.41",), min_length=1
+    )
     metric_reporting_period: int = Field(default=30, ge=1)  # seconds
     trace_sample_rate: Rate = 1.0
     trace_sampler: Sampler = "parentbased_traceidratio"
-    propagators: tuple[Propagator, ...] = ("tracecontext",)
+    propagators: Annotated[tuple[Propagator, ...], AfterValidator(checked_different)] = ("tracecontext",)
     inject_context: bool = False  # tell the provider of our span, by a traceparent header
     skip_paths: tuple[str, ...] = ()  # literal, with {placeholders} for one segment; ends with / for all below
     custom_labels: tuple[CustomLabel, ...] = ()

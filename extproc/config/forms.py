@@ -1,0 +1,98 @@
+"""The forms that values of telemetry have: names of headers and labels, hosts, endpoints, buckets.
+
+Owns: what is allowed, and what is said of a value that is not. What may be a credential is never said again: the value
+of a header, and a URL that has a user or a query. Knows nothing of where values come from, or of what they are for.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from extproc.errors import SettingsError
+
+_Word = TypeVar("_Word", bound=str)
+
+# https://www.rfc-editor.org/rfc/rfc9110#name-tokens
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
+# What HTTP and gRPC metadata both carry: https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+_HEADER_VALUE = re.compile(r"[\x20-\x7e]*", re.ASCII)
+# https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels
+_LABEL_NAME = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\w+)?\]?", re.ASCII)
+
+# Labels that the counters here, or Prometheus, have of their own.
+RESERVED_LABELS = frozenset({"llm", "model", "le", "quantile"})
+
+
+def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers as they may be sent; raise SettingsError, which repeats no value."""
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise SettingsError("the name of a header has letters, digits and !#$%&'*+-.^_`|~, and one here has others")
+        if not _HEADER_VALUE.fullmatch(value) or value != value.strip():
+            raise SettingsError(f"the value of {name} has to be printable ASCII, without white space around it")
+    return dict(headers)
+
+
+def checked_header_name(name: str) -> str:
+    """Return the name of a header as Envoy tells it, in lower case; raise SettingsError for what is none."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise SettingsError(f"{name!r} is no name of a header: use letters, digits and !#$%&'*+-.^_`|~")
+    return name.lower()
+
+
+def checked_label_name(name: str) -> str:
+    """Return the name of a label; raise SettingsError for one that Prometheus refuses, or that is taken."""
+    if not _LABEL_NAME.fullmatch(name):
+        raise SettingsError(
+            f"{name!r} is no name of a label: use letters, digits and _, no digit first, and no __ at the start"
+        )
+    if name in RESERVED_LABELS:
+        raise SettingsError(f"{name!r} is taken: metrics have {', '.join(sorted(RESERVED_LABELS))} of their own")
+    return name
+
+
+def checked_host(host: str) -> str:
+    """Return a host name or an address, without brackets; raise SettingsError for anything else."""
+    if not _HOST.fullmatch(host):
+        shown = "this" if "@" in host or "?" in host else repr(host)
+        raise SettingsError(f"{shown} is no host: use a name or an address, without scheme and port")
+    return host.removeprefix("[").removesuffix("]")
+
+
+def checked_endpoint(url: str) -> str:
+    """Return the complete http or https URL of a collector; raise SettingsError for what is none."""
+    has_secrets = "@" in url or "?" in url or "#" in url
+    shown = "this" if has_secrets else repr(url)
+    if not url.startswith(("http://", "https://")):
+        raise SettingsError(f"{shown} is no http or https URL")
+    try:
+        parts = urlsplit(url)
+        port, host = parts.port, parts.hostname
+    except ValueError:
+        raise SettingsError(f"{shown} is no http or https URL") from None
+    if not host or port == 0 or not _HOST.fullmatch(host):
+        raise SettingsError(f"{shown} names no host, or a port that is none")
+    if has_secrets:
+        raise SettingsError("an endpoint has no user, query or fragment; credentials go into headers")
+    return url
+
+
+def checked_buckets(bounds: tuple[float, ...]) -> tuple[float, ...]:
+    """Return upper bounds of buckets; raise SettingsError unless they grow, from above 0."""
+    pairs = zip((0.0, *bounds), bounds, strict=False)
+    if not all(math.isfinite(bound) and before < bound for before, bound in pairs):
+        raise SettingsError("bounds are above 0 and grow from each to the next")
+    return bounds
+
+
+def checked_different(words: tuple[_Word, ...]) -> tuple[_Word, ...]:
+    """Return words; raise SettingsError if one stands there twice."""
+    for word in words:
+        if words.count(word) > 1:
+            raise SettingsError(f"{word!r} is there twice")
+    return words

@@ -1,0 +1,169 @@
+"""From flags, environment and files to settings.
+
+Owns: the order in which sources are asked: flag, environment, file, default; and that all that is wrong is said at
+once. What other systems' documents and variables mean is known to files of their own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from extproc.config.documents import MOUNTED, mounted_files, read_file
+from extproc.config.problems import lines_of
+from extproc.config.settings import (
+    ENV_PREFIX,
+    KGATEWAY_ENV,
+    TELEMETRY_ENV_PREFIXES,
+    DetectionRule,
+    Settings,
+    unknown_variables,
+)
+from extproc.config.sources import Document, Loc, Origin, Tree
+from extproc.config.telemetry import Telemetry
+from extproc.errors import SettingsError
+
+# What is given as JSON in a variable, and what is said of text that is none.
+_JSON_KINDS: dict[Any, str] = {
+    tuple[DetectionRule, ...]: "a list of rules in JSON is expected",
+    Telemetry | None: "a mapping in JSON is expected",
+}
+
+# What the environment adds to what files have, in the place of replacing it.
+_ADDED = (("exporters", "prometheus"), ("exporters", "otlp"), ("custom_labels",))
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Settings, and what there is to log of where they are from: lines for warnings, and lines to know."""
+
+    settings: Settings
+    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class _Loading:
+    """The sources under way to settings, and what has been found wrong with them."""
+
+    def __init__(self) -> None:
+        self.tree = Tree()
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+
+    def read_files(self, files: Sequence[tuple[Path, str]]) -> None:
+        documents: list[Document] = []
+        for file, prefix in files:
+            try:
+                documents.extend(read_file(file, prefix))
+            except SettingsError as error:
+                self.problems.append(str(error))
+        for document in documents:
+            self.tree.merge(document, document.defaults)
+        for document in documents:
+            self.merge(document)
+
+    def merge(self, document: Document) -> None:
+        self.tree.merge(document, document.values)
+        self.warnings += document.warnings
+        self.problems += document.problems
+
+    def read_environment(self, environ: Mapping[str, str]) -> None:
+        own = self._own_variables(environ)
+        others = _telemetry_variables(environ)
+        added = {loc: items for loc in _ADDED if (items := _taken_out(others.values["telemetry"], loc))}
+        before = self.tree.values.get("telemetry")
+        if isinstance(before, dict) or (before is None and (added or own.values.get("telemetry") is not None)):
+            self.merge(others)
+        self.merge(own)
+        for loc, items in added.items():
+            self.tree.append(("telemetry", *loc), items, others)
+
+    def read_flags(self, flags: Mapping[str, Any]) -> None:
+        given = {name: value for name, value in flags.items() if value is not None}
+        origins: dict[Loc, Origin] = {(name,): Origin(f"--{name.replace('_', '-')}") for name in given}
+        self.merge(Document(Origin(""), given, origins=origins))
+
+    def finish(self) -> Settings:
+        settings = None
+        try:
+            settings = Settings.model_validate(self.tree.values)
+        except ValidationError as error:
+            self.problems += lines_of(error, Settings, self.tree)
+        if self.tree.values.get("telemetry") is not None:
+            from extproc.config.consistency import check  # noqa: PLC0415 - who has no telemetry need not load it
+
+            self.problems += check(self.tree)
+        if settings is None or self.problems:
+            raise SettingsError("\n".join(dict.fromkeys(self.problems)))
+        return settings
+
+    def _own_variables(self, environ: Mapping[str, str]) -> Document:
+        """Return the settings in our variables, and below them in kgateway's."""
+        document = Document(Origin(""))
+        fields = {ENV_PREFIX + name.upper(): name for name in Settings.model_fields}
+        for variable, name in (KGATEWAY_ENV | fields).items():
+            if not environ.get(variable):
+                continue
+            try:
+                document.values[name] = _from_text(Settings.model_fields[name].annotation, environ[variable])
+                document.origins[name,] = Origin(variable)
+            except SettingsError as error:
+                self.problems.append(f"{variable}: {error}")
+        return document
+
+
+def load_settings(
+    flags: Mapping[str, Any], environ: Mapping[str, str], config_files: Sequence[Path] = (), mounted: Path = MOUNTED
+) -> Loaded:
+    """Return the settings from flags (None: not given), environment and files, of which the later win.
+
+    `mounted` is the folder in which kgateway mounts what it has for telemetry; it is read before all other files.
+    Raises SettingsError, with one line for each thing that can't work.
+    """
+    loading = _Loading()
+    found = mounted_files(mounted)
+    loading.read_files([(file, "") for file in found] + [(file, "--config: ") for file in config_files])
+    loading.read_environment(environ)
+    loading.read_flags(flags)
+    settings = loading.finish()
+    warnings = [f"{variable}: no such setting" for variable in unknown_variables(environ)] + loading.warnings
+    if settings.telemetry is not None and environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        settings = settings.model_copy(update={"telemetry": None})
+        warnings.append("OTEL_SDK_DISABLED: telemetry is configured, and is off")
+    notes = [f"telemetry: settings of kgateway's are in {file}" for file in found]
+    return Loaded(settings, tuple(dict.fromkeys(warnings)), tuple(notes))
+
+
+def _telemetry_variables(environ: Mapping[str, str]) -> Document:
+    if not any(name.startswith(TELEMETRY_ENV_PREFIXES) for name in environ):
+        return Document(Origin(""), {"telemetry": {}})
+    from extproc.config.otel_environment import read_environment  # noqa: PLC0415 - as for the documents of others
+
+    return read_environment(environ)
+
+
+def _taken_out(telemetry: dict[str, Any], loc: tuple[str, ...]) -> list[Any]:
+    """Return a list in telemetry, which has it no longer."""
+    *path, name = loc
+    inner = telemetry
+    for key in path:
+        inner = inner.get(key, {})
+    items: list[Any] = inner.pop(name, [])
+    return items
+
+
+def _from_text(annotation: Any, text: str) -> Any:
+    """Return the value a variable says: names with commas between them, some as JSON, anything else as it is."""
+    if annotation == tuple[str, ...]:
+        return [part.strip() for part in text.split(",")]
+    if annotation not in _JSON_KINDS:
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise SettingsError(_JSON_KINDS[annotation]) from None

@@ -1,0 +1,97 @@
+"""What is said of settings that cannot work: one line each, with the place, the value and what is allowed.
+
+Owns: these lines. Values of headers may be credentials and are never in them, and neither is what holds them. Knows
+which models there are only from the one it is given.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from extproc.config.sources import Loc, Tree
+from extproc.errors import SettingsError
+
+_MAX_SHOWN_CHARACTERS = 100
+
+# What somebody may look for in a place where it is not.
+_ELSEWHERE = {("OtlpExporter", "endpoint"): "an endpoint is of one signal: set traces.endpoint and metrics.endpoint"}
+
+_CONTAINERS = {
+    "tuple_type": "a list is expected",
+    "list_type": "a list is expected",
+    "dict_type": "a mapping is expected",
+    "model_type": "a mapping is expected",
+    "model_attributes_type": "a mapping is expected",
+}
+
+
+def lines_of(error: ValidationError, model: type[BaseModel], tree: Tree) -> list[str]:
+    """Return one line for each problem that pydantic found."""
+    return [_line(problem, model, tree) for problem in error.errors()]
+
+
+def unknown_key(key: str, known: Iterable[str]) -> str:
+    """Return what is said of a key that is none of those."""
+    return f"no such setting; {nearest(key, known)}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return which words there are, and which of them may have been meant."""
+    words = list(known)
+    if not words:
+        return "there are none"
+    close = difflib.get_close_matches(word, words, n=1)
+    there_are = f"there are {', '.join(words)}"
+    return f"did you mean {close[0]}? {there_are[:1].upper()}{there_are[1:]}" if close else there_are
+
+
+def shown(value: Any) -> str:
+    """Return a value as it may stand in a line: whole if it is one word, by its kind if it holds others."""
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}..."
+
+
+def _line(problem: Any, model: type[BaseModel], tree: Tree) -> str:
+    loc, value = problem["loc"], problem["input"]
+    where = tree.where(loc)
+    cause = problem.get("ctx", {}).get("error")
+    if isinstance(cause, SettingsError):
+        return f"{where}: {cause}"
+    if problem["type"] == "extra_forbidden":
+        return f"{where}: {_unknown(model, loc)}"
+    if problem["type"] == "missing":
+        return f"{where}: it is missing"
+    message = _CONTAINERS.get(problem["type"]) or problem["msg"][:1].lower() + problem["msg"][1:]
+    if "headers" in loc and isinstance(value, str):
+        return f"{where}: {message}"
+    return f"{where}: {message}, not {shown(value)}"
+
+
+def _unknown(model: type[BaseModel], loc: Loc) -> str:
+    found: type[BaseModel] | None = model
+    for key in loc[:-1]:
+        if found is not None and isinstance(key, str):
+            found = _field_models(found).get(key)
+    if found is None:
+        return "no such setting"
+    key = str(loc[-1])
+    return _ELSEWHERE.get((found.__name__, key)) or unknown_key(key, _field_models(found))
+
+
+def _field_models(model: type[BaseModel]) -> dict[str, type[BaseModel] | None]:
+    """Return the fields of a model as they are written, each with the model of what it holds, if that is one."""
+    return {field.alias or name: _model_in(field.annotation) for name, field in model.model_fields.items()}
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and not get_args(annotation) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for part in get_args(annotation) if (model := _model_in(part))), None)
