@@ -121,8 +121,6 @@ def encode_span(span: Span) -> bytes:
 class ProtobufEncoder:
     """Encodes batches of spans of one resource."""
 
-    content_type = "application/x-protobuf"
-
     def __init__(self, resource: Mapping[str, AttributeValue], scope: str, version: str) -> None:
         # An attribute is the field 9 of a span and the field 1 of a resource.
         attributes = b"".join([b"\x0a" + _encode_attribute(key, value)[1:] for key, value in resource.items()])
@@ -137,8 +135,6 @@ class ProtobufEncoder:
 
 class JsonEncoder:
     """The same in JSON: ids in hex, enums as numbers, and numbers of 64 bits as strings."""
-
-    content_type = "application/json"
 
     def __init__(self, resource: Mapping[str, AttributeValue], scope: str, version: str) -> None:
         self._resource = {"attributes": _json_attributes(resource)}

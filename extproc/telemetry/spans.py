@@ -25,7 +25,7 @@ from extproc.telemetry.span_http import (
     is_server_error,
     server_name,
 )
-from extproc.usage import UsageRecord
+from extproc.usage import Completion, UsageRecord
 
 STAGE: Final = "krakend.stage"
 PROCESSING_SECONDS: Final = "extproc.processing_seconds"
@@ -133,7 +133,8 @@ class SpanBuilder:
             if layers.has_round_trip:
                 tree.add(ROUND_TRIP, KIND_INTERNAL, tree.draw_id(), (start, middle), layers.part.copy())
             if layers.has_read_payload:
-                tree.add(READ_PAYLOAD, KIND_INTERNAL, tree.draw_id(), (middle, times[1]), layers.part.copy())
+                part = tree.add(READ_PAYLOAD, KIND_INTERNAL, tree.draw_id(), (middle, times[1]), layers.part.copy())
+                part.is_error = record.completion is Completion.TRUNCATED
         return tree.spans
 
     def _add_client(
