@@ -17,5 +17,7 @@ def write_logs(level: str, source: str = "") -> None:
         format=f"%(asctime)s %(levelname)s {source}%(message)s",
         stream=sys.stderr,
     )
-    # It logs metadata that is not UTF-8, value and all, and the text of exceptions; both may repeat what a client sent.
-    logging.getLogger("grpc").setLevel(logging.CRITICAL)
+    # gRPC logs metadata that is not UTF-8, value and all, and the text of exceptions; both may repeat what a client
+    # sent. The others log addresses and attributes when telemetry can't be exported, which is told elsewhere.
+    for library in ("grpc", "opentelemetry", "urllib3"):
+        logging.getLogger(library).setLevel(logging.CRITICAL)

@@ -105,6 +105,8 @@ TESTED_ELSEWHERE = {
     "extproc.server.aio": "tests/server/test_engine.py",
     "extproc.sinks.base": "tests/server/test_session.py",
     "extproc.surroundings": "tests/server/test_surroundings.py",
+    "extproc.telemetry.sender": "tests/telemetry/test_delivery.py",
+    "extproc.telemetry.span": "tests/telemetry/test_spans.py",
 }
 
 MAX_FILE_LINES = 300

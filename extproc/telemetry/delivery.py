@@ -1,0 +1,111 @@
+"""Getting one payload to a collector: some tries, within a bound, and a count of what became of it.
+
+Owns: retries, counts, and the two lines in the log that say that a collector fails and that it works again. Must not
+know what is in a payload, or how it is carried. It runs in a thread of its own, off the traffic path.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+
+from extproc.telemetry.counts import Signal, SignalCounts
+from extproc.telemetry.sender import Sender, SendError
+
+log = logging.getLogger("extproc")
+
+# The pause before the next try: 1 s, 2 s, 4 s, ... give or take a fifth, as OpenTelemetry's own exporters have it.
+_FIRST_PAUSE_SECONDS = 1.0
+_JITTER = 0.2
+
+# A try for which less than this is left would only fail.
+_MIN_TRY_SECONDS = 0.001
+
+
+class Delivery:
+    """Delivers payloads of one signal by one sender, one after another."""
+
+    def __init__(
+        self, exporter: str, signal: Signal, sender: Sender, counts: SignalCounts, timeout_seconds: float
+    ) -> None:
+        """`timeout_seconds` is for a payload with all its tries."""
+        self._exporter = exporter
+        self._signal = signal
+        self._sender = sender
+        self._counts = counts
+        self._timeout_seconds = timeout_seconds
+        self._is_failing = False
+        self._stopping = threading.Event()
+        self._stop_at = float("inf")
+        self._lock = threading.Lock()
+        self._in_flight = 0
+        self._is_abandoned = False
+
+    def deliver(self, payload: bytes, items: int) -> None:
+        """Deliver a payload of so many items, or count them as dropped."""
+        with self._lock:
+            if self._is_abandoned:
+                self._counts.shutdown.inc(items)
+                return
+            self._in_flight = items
+        try:
+            rejected = self._try_until_done(payload)
+        except SendError as error:
+            self._settle(0, items)
+            self._note(error.reason)
+        else:
+            rejected = min(rejected, items)
+            self._settle(items - rejected, rejected)
+            self._note(None)
+
+    def stop(self, stop_at: float) -> None:
+        """Try nothing twice from now on, and nothing after `stop_at`, in monotonic seconds. Any thread may say so."""
+        self._stop_at = stop_at
+        self._stopping.set()
+
+    def abandon(self) -> None:
+        """Count what is still being sent as dropped, whatever becomes of it."""
+        with self._lock:
+            self._is_abandoned = True
+            self._counts.shutdown.inc(self._in_flight)
+            self._in_flight = 0
+        self._sender.close()
+
+    def _settle(self, exported: int, failed: int) -> None:
+        with self._lock:
+            self._in_flight = 0
+            if not self._is_abandoned:
+                self._counts.exported.inc(exported)
+                self._counts.export_failed.inc(failed)
+
+    def _try_until_done(self, payload: bytes) -> int:
+        give_up_at = time.monotonic() + self._timeout_seconds
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            left_seconds = min(give_up_at, self._stop_at) - time.monotonic()
+            if left_seconds < _MIN_TRY_SECONDS:
+                raise SendError("no time was left", is_retryable=False)
+            try:
+                return self._sender.send(payload, left_seconds)
+            except SendError as error:
+                if not error.is_retryable:
+                    raise
+                seconds = error.retry_after_seconds
+                if seconds is None:
+                    seconds = pause * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311 - no secret
+                if time.monotonic() + seconds >= give_up_at or self._stopping.wait(seconds):
+                    raise
+            pause *= 2
+
+    def _note(self, reason: str | None) -> None:
+        """Log it once when a collector starts to fail, and once when it works again."""
+        if reason is not None and not self._is_failing:
+            log.warning(
+                "telemetry: exporter %r takes no %s: %s; what is dropped is counted in extproc_telemetry_dropped_total",
+                self._exporter, self._signal.value, reason,
+            )  # fmt: skip
+        elif reason is None and self._is_failing:
+            log.warning("telemetry: exporter %r takes %s again", self._exporter, self._signal.value)
+        self._is_failing = reason is not None

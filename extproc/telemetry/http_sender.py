@@ -1,0 +1,106 @@
+"""OTLP over HTTP: https://opentelemetry.io/docs/specs/otlp/#otlphttp.
+
+Owns: the request, and which failures are worth another try. It goes straight to the collector that is configured:
+proxies and passwords that the environment or ~/.netrc name are not used, and a redirect is a failure, so that headers
+reach nobody but whom they are meant for.
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+from collections.abc import Callable
+from typing import Final
+
+import urllib3
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as HttpTimeoutError
+from urllib3.util import Timeout, make_headers, parse_url
+
+from extproc.config.telemetry import TlsSettings
+from extproc.telemetry.route import Route
+from extproc.telemetry.sender import SendError
+
+_RETRYABLE: Final = frozenset((429, 502, 503, 504))
+_OK: Final = range(200, 300)
+
+# More than any answer of a collector has; the rest is not read.
+_MAX_ANSWER_BYTES: Final = 65_536
+
+
+class HttpSender:
+    """Posts to one URL."""
+
+    def __init__(
+        self, route: Route, content_type: str, user_agent: str, count_rejected: Callable[[bytes], int]
+    ) -> None:
+        """`count_rejected` reads an answer that is not empty."""
+        parsed = parse_url(route.address)
+        self._url = parsed._replace(auth=None).url
+        own = {"user-agent": user_agent}
+        if parsed.auth:
+            own |= make_headers(basic_auth=parsed.auth)
+        self._headers = (
+            own | {name.lower(): value for name, value in route.headers.items()} | {"content-type": content_type}
+        )
+        if route.is_gzip:
+            self._headers["content-encoding"] = "gzip"
+        self._is_gzip = route.is_gzip
+        tls = route.tls or TlsSettings()
+        self._pool = urllib3.PoolManager(
+            1,
+            cert_reqs="CERT_REQUIRED",
+            ca_certs=tls.ca_file,
+            cert_file=tls.cert_file,
+            key_file=tls.key_file,
+        )
+        self._count_rejected = count_rejected
+
+    def send(self, payload: bytes, timeout_seconds: float) -> int:
+        """Return how many items were rejected. Raises SendError."""
+        body = gzip.compress(payload, compresslevel=6) if self._is_gzip else payload
+        try:
+            response = self._pool.request(
+                "POST",
+                self._url,
+                body=body,
+                headers=self._headers,
+                timeout=Timeout(total=timeout_seconds),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+            try:
+                answer = response.read(_MAX_ANSWER_BYTES, decode_content=True)
+            finally:
+                response.drain_conn() if response.length_remaining == 0 else response.close()
+        except HttpTimeoutError:
+            raise SendError("timed out", is_retryable=True) from None
+        except (HTTPError, OSError) as error:  # OSError: a file of certificates that can't be read
+            raise SendError(_reason(error), is_retryable=True) from None
+        if response.status not in _OK:
+            raise SendError(
+                f"HTTP {response.status}",
+                is_retryable=response.status in _RETRYABLE,
+                retry_after_seconds=_retry_after(response.headers.get("retry-after")),
+            )
+        return self._count_rejected(answer) if answer else 0
+
+    def close(self) -> None:
+        """Close connections that are not in use."""
+        self._pool.clear()
+
+
+def _reason(error: BaseException) -> str:
+    """Return what kind of error it was: its text repeats addresses."""
+    inner = error.__cause__ or error.__context__
+    return type(error if inner is None else inner).__name__
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Return the seconds a server asks for. A date is not worth its clock: then our own pause stands."""
+    try:
+        seconds = float(value or "")
+    except ValueError:
+        return None
+    return seconds if math.isfinite(seconds) and seconds >= 0 else None

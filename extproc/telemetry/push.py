@@ -1,0 +1,73 @@
+"""The metrics of an exporter, pushed at its period by a thread of its own.
+
+Owns: the period, and the last push at a stop. A collector that is slow delays only itself: what is due meanwhile is one
+push, with the figures of then, and not several. Must not know which metrics there are.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from extproc.telemetry.delivery import Delivery
+
+log = logging.getLogger("extproc")
+
+MetricsT = TypeVar("MetricsT")
+
+
+class MetricPush(Generic[MetricsT]):
+    """Collects, encodes and delivers, again and again."""
+
+    def __init__(
+        self,
+        collect: Callable[[], MetricsT],
+        encode: Callable[[MetricsT], tuple[bytes, int]],
+        delivery: Delivery,
+        period_seconds: float,
+    ) -> None:
+        """`encode` returns a payload and how many data points are in it; without any, nothing is sent."""
+        self._collect = collect
+        self._encode = encode
+        self._delivery = delivery
+        self._period_seconds = period_seconds
+        self._stopping = threading.Event()
+        self._stop_at = 0.0
+        self._thread = threading.Thread(target=self._run, name="push-metrics", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread. The first push is due after one period."""
+        self._thread.start()
+
+    def stop(self, stop_at: float) -> None:
+        """Let it push a last time, until `stop_at` in monotonic seconds."""
+        self._stop_at = stop_at
+        self._delivery.stop(stop_at)
+        self._stopping.set()
+
+    def finish(self) -> None:
+        """Wait for that; count what is on its way then."""
+        if self._thread.ident is not None:
+            self._thread.join(max(self._stop_at - time.monotonic(), 0))
+        self._delivery.abandon()
+
+    def _run(self) -> None:
+        due_at = time.monotonic()
+        while not self._stopping.is_set():
+            # After a push that took longer than a period, the next one is due when the next period is over.
+            now = time.monotonic()
+            due_at += self._period_seconds * max(1, -(-(now - due_at) // self._period_seconds))
+            self._stopping.wait(max(due_at - now, 0))
+            self._push()
+
+    def _push(self) -> None:
+        try:
+            payload, points = self._encode(self._collect())
+        except Exception as error:  # noqa: BLE001 - the next push may be better
+            log.warning("telemetry: metrics could not be collected: %s", type(error).__name__)
+            return
+        if points:
+            self._delivery.deliver(payload, points)

@@ -1,0 +1,196 @@
+"""Spans on their way out: a sink that puts sampled records into queues, and a thread for each exporter.
+
+The traffic path only appends to a queue. When it is full, what comes last is dropped and counted; a collector that is
+slow, down or refusing is waited for elsewhere.
+
+Owns: queues, batches, and who exports which exchange. Must not know how bytes are carried.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from prometheus_client import Gauge
+
+from extproc.config.telemetry import Queue, Telemetry
+from extproc.surroundings import Surroundings, TraceContext
+from extproc.telemetry.counts import SignalCounts
+from extproc.telemetry.delivery import Delivery
+from extproc.telemetry.span import Span
+from extproc.telemetry.spans import ID_BITS, SpanBuilder
+from extproc.usage import UsageRecord
+
+log = logging.getLogger("extproc")
+
+# Spans of so many exchanges are made at a stretch, a fifth of a millisecond; then whoever waits for the interpreter
+# gets it. Without the rests a batch would hold up the traffic for several.
+_WORK_EXCHANGES = 5
+_REST_SECONDS = 0.0005
+
+
+class Encoder(Protocol):
+    """Writes spans as an export request."""
+
+    def encode(self, spans: Iterable[Span]) -> bytes:
+        """Return the payload."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A settled exchange that waits for its spans to be made: `offset` and `ids` as SpanBuilder.build has them."""
+
+    record: UsageRecord
+    around: Surroundings
+    trace: TraceContext
+    offset: int
+    ids: int
+    span_count: int
+
+
+class SpanWriter:
+    """Makes the spans of batches and encodes them, with rests."""
+
+    def __init__(self, builder: SpanBuilder, encoder: Encoder) -> None:
+        self._builder = builder
+        self._encoder = encoder
+
+    def write(self, batch: Iterable[Pending]) -> bytes:
+        """Return the payload that exports these exchanges."""
+        return self._encoder.encode(self._spans(batch))
+
+    def _spans(self, batch: Iterable[Pending]) -> Iterator[Span]:
+        for index, item in enumerate(batch, 1):
+            yield from self._builder.build(item.record, item.around, item.trace, item.offset, item.ids)
+            if index % _WORK_EXCHANGES == 0:
+                time.sleep(_REST_SECONDS)
+
+
+class SpanExport:
+    """The queue of one exporter, and the thread that empties it."""
+
+    def __init__(
+        self, writer: SpanWriter, delivery: Delivery, queue: Queue, counts: SignalCounts, depth: Gauge
+    ) -> None:
+        self._writer = writer
+        self._delivery = delivery
+        self._bounds = queue
+        self._counts = counts
+        self._gauge = depth
+        self._lock = threading.Lock()
+        self._items: deque[Pending] = deque()
+        self._depth = 0  # in spans
+        self._is_closed = False
+        self._is_stopping = False
+        self._stop_at = 0.0
+        self._due = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="export-spans", daemon=True)
+
+    def put(self, item: Pending) -> None:
+        """Take an exchange; when there is no room for its spans, count them as dropped. Never blocks for long."""
+        with self._lock:
+            depth = self._depth + item.span_count
+            if depth > self._bounds.max_spans or self._is_closed:
+                (self._counts.shutdown if self._is_closed else self._counts.queue_full).inc(item.span_count)
+                return
+            self._items.append(item)
+            self._depth = depth
+        if depth >= self._bounds.max_batch_spans and not self._due.is_set():
+            self._due.set()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self, stop_at: float) -> None:
+        """Let it empty the queue, until `stop_at` in monotonic seconds."""
+        self._stop_at = stop_at
+        self._is_stopping = True
+        self._delivery.stop(stop_at)
+        self._due.set()
+
+    def finish(self) -> None:
+        """Wait for that; count what is left then."""
+        if self._thread.ident is not None:
+            self._thread.join(max(self._stop_at - time.monotonic(), 0))
+        with self._lock:
+            self._is_closed = True
+            self._items.clear()
+            self._counts.shutdown.inc(self._depth)
+            self._depth = 0
+        self._gauge.set(0)
+        self._delivery.abandon()
+
+    def _run(self) -> None:
+        while True:
+            self._due.wait(self._bounds.delay_seconds)
+            self._due.clear()
+            self._gauge.set(self._depth)
+            while batch := self._take():
+                self._export(batch)
+                self._gauge.set(self._depth)
+            if self._is_stopping:
+                return
+
+    def _take(self) -> list[Pending]:
+        """Return exchanges whose spans fill a batch, as far as there are; one that has more is a batch by itself."""
+        batch: list[Pending] = []
+        size = 0
+        with self._lock:
+            while self._items and (not batch or size + self._items[0].span_count <= self._bounds.max_batch_spans):
+                item = self._items.popleft()
+                size += item.span_count
+                batch.append(item)
+            self._depth -= size
+        return batch
+
+    def _export(self, batch: list[Pending]) -> None:
+        size = sum(item.span_count for item in batch)
+        try:
+            payload = self._writer.write(batch)
+        except Exception as error:  # noqa: BLE001 - the next batch may be better, and the text may repeat what was sent
+            log.warning("telemetry: spans could not be made: %s", type(error).__name__)
+            self._counts.export_failed.inc(size)
+            return
+        self._delivery.deliver(payload, size)
+
+
+class SpanSink:
+    """Hands sampled exchanges with an LLM to the exporters that are to have them."""
+
+    name = "traces"
+
+    def __init__(self, settings: Telemetry, builder: SpanBuilder, exports: Mapping[str, SpanExport]) -> None:
+        """`exports` are by the names of their exporters."""
+        self._builder = builder
+        everywhere = tuple(exports.values())
+        self._exports: dict[int | None, Sequence[SpanExport]] = {None: everywhere}
+        for index, override in enumerate(settings.overrides):
+            chosen = override.exporters_override.trace_exporters
+            self._exports[index] = (
+                everywhere if chosen is None else tuple(exports[name] for name in chosen if name in exports)
+            )
+
+    def emit(self, record: UsageRecord) -> None:
+        """Put it into queues; nothing else is done here."""
+        around = record.surroundings
+        if around is None or around.trace is None or not around.trace.is_sampled:
+            return
+        if around.is_skipped or not record.is_llm:
+            return
+        span_count = self._builder.count(record, around.rule)
+        exports = self._exports[around.rule]
+        if not exports or not span_count:
+            return
+        offset = time.time_ns() - time.monotonic_ns()
+        ids = random.getrandbits(ID_BITS)
+        item = Pending(record, around, around.trace, offset, ids, span_count)
+        for export in exports:
+            export.put(item)
