@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,9 @@ from extproc import __version__
 from extproc.admin.server import AdminServer
 from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
 from extproc.config.settings import Settings
+from extproc.config.telemetry import Telemetry
 from extproc.errors import SettingsError
+from extproc.observability import Tracing, build_counts, running
 from extproc.providers.detect import FLAVOURS, Detector, Rule
 from extproc.readers import Limits
 from extproc.server.engine import Engine, EngineOptions, build_engine
@@ -31,8 +33,10 @@ from extproc.server.health import Health
 from extproc.server.listen import check_listen
 from extproc.server.session import Processor
 from extproc.server.signals import Signals
+from extproc.sinks.base import UsageSink
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
+from extproc.surveying import build_surveyor
 
 log = logging.getLogger("extproc")
 
@@ -43,16 +47,17 @@ _FULL_COLLECTION_THRESHOLD = 1000
 _SWITCH_INTERVAL_SECONDS = 0.0001
 
 
-def build_processor(settings: Settings, registry: CollectorRegistry) -> Processor:
-    """Return what all sessions share, with its metrics in `registry`."""
+def build_processor(settings: Settings, registry: CollectorRegistry, sinks: Sequence[UsageSink] = ()) -> Processor:
+    """Return what all sessions share, with its metrics in `registry`; `sinks` are those of telemetry."""
     server_metrics = ServerMetrics(registry, version=__version__)
     return Processor(
         limits=build_limits(settings),
         detector=build_detector(settings),
         build_metadata=DynamicMetadata(settings.metadata_namespaces).build,
-        sinks=(TokenMetrics(registry, max_label_values=settings.max_label_values), server_metrics),
+        sinks=(TokenMetrics(registry, max_label_values=settings.max_label_values), server_metrics, *sinks),
         observer=server_metrics,
         report_bug=report_bug,
+        surveyor=None if settings.telemetry is None else build_surveyor(settings.telemetry),
     )
 
 
@@ -102,7 +107,10 @@ def serve(settings: Settings) -> None:
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
     health = Health()
-    engine = build_engine(settings.engine, build_processor(settings, registry), health, build_engine_options(settings))
+    telemetry = Telemetry() if settings.telemetry is None else settings.telemetry
+    tracing = Tracing(telemetry, build_counts(registry))
+    processor = build_processor(settings, registry, tracing.sinks)
+    engine = build_engine(settings.engine, processor, health, build_engine_options(settings))
     admin = AdminServer(
         parse_host_port(settings.admin_listen), registry, lambda: health.is_serving, version=__version__
     )
@@ -111,7 +119,10 @@ def serve(settings: Settings) -> None:
         log.info("ready: ext_proc on %s, admin on http://%s, version %s", listen, admin.address, __version__)
 
     try:
-        with Signals((signal.SIGTERM, signal.SIGINT)) as signals:
+        with (
+            running(tracing.exports, telemetry.queue.flush_seconds),
+            Signals((signal.SIGTERM, signal.SIGINT)) as signals,
+        ):
             listen = parse_address(settings.listen)
             check_listen(listen)
             serve_until_told(engine, listen, signals, settings.drain_seconds, tell)

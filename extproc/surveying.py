@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Sequence
 
-from extproc.config.telemetry import BackendTraces, CustomLabel, GlobalLayer, Override, ProxyLayer, Telemetry
+from extproc.config.telemetry import BackendTraces, CustomLabel, GlobalLayer, Layers, Override, ProxyLayer, Telemetry
 from extproc.server.surroundings import LabelSource, Rule, Surveyor
 from extproc.surroundings import TraceContext
 from extproc.trace_context import Sampling, format_b3, format_traceparent
@@ -97,7 +97,8 @@ def _find_reported(telemetry: Telemetry) -> Callable[[str], bool] | None:
 
 def _layers(telemetry: Telemetry) -> Sequence[GlobalLayer | ProxyLayer | BackendTraces]:
     layers: list[GlobalLayer | ProxyLayer | BackendTraces] = []
-    for each in (telemetry.layers, *telemetry.overrides):
+    sources: tuple[Layers | Override, ...] = (telemetry.layers, *telemetry.overrides)
+    for each in sources:
         layers += [layer for layer in (each.global_, each.proxy) if layer is not None]
         if each.backend is not None:
             layers.append(each.backend.traces)

@@ -61,7 +61,7 @@ ROOMS = {
     "extproc.telemetry": VOCABULARY | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry"},
     "extproc.config": VOCABULARY | {"extproc.config"},
     "extproc.config.telemetry": {"extproc.config.forms"},
-    "extproc.config.forms": {"extproc.errors"},
+    "extproc.config.forms": {"extproc.errors", "extproc.credentials"},
     "extproc.config.address": {"extproc.errors"},
     "extproc.admin": {"extproc.errors", "extproc.config.address"},
     # What the sidecar is made of, but for what carries bytes to it.

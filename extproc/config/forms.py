@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TypeVar
 from urllib.parse import urlsplit
 
+from extproc.credentials import is_secret_name
 from extproc.errors import SettingsError
 
 _Word = TypeVar("_Word", bound=str)
@@ -42,6 +43,8 @@ def checked_header_name(name: str) -> str:
     """Return the name of a header as Envoy tells it, in lower case; raise SettingsError for what is none."""
     if not _HEADER_NAME.fullmatch(name):
         raise SettingsError(f"{name!r} is no name of a header: use letters, digits and !#$%&'*+-.^_`|~")
+    if is_secret_name(name.lower()):
+        raise SettingsError(f"{name!r} may hold a credential, and those are not reported: use another header")
     return name.lower()
 
 

@@ -73,6 +73,10 @@ class Bootstrap:
         self._cluster(cluster)["type"] = "STATIC"
         _set_endpoints(self._cluster(cluster), _socket_address(address))
 
+    def use_collector(self, address: HostPort) -> None:
+        """Send Envoy's own spans there, where the file has it send any."""
+        _set_endpoints(self._cluster("collector"), _socket_address(address))
+
     def use_upstreams(self, upstreams: list[Upstream], trust_store: str) -> None:
         """Replace the providers of the file by these, each behind its own path prefix."""
         clusters = self._document["static_resources"]["clusters"]
