@@ -55,6 +55,9 @@ class Delivery:
         except SendError as error:
             self._settle(0, items)
             self._note(error.reason)
+        except Exception as error:  # noqa: BLE001 - the next payload may be better, and the text may repeat what was sent
+            self._settle(0, items)
+            self._note(type(error).__name__)
         else:
             rejected = min(rejected, items)
             self._settle(items - rejected, rejected)

@@ -78,6 +78,8 @@ class HttpSender:
             raise SendError("timed out", is_retryable=True) from None
         except (HTTPError, OSError) as error:  # OSError: a file of certificates that can't be read
             raise SendError(_reason(error), is_retryable=True) from None
+        except ValueError:  # a header is none
+            raise SendError("the request could not be made", is_retryable=False) from None
         if response.status not in _OK:
             raise SendError(
                 f"HTTP {response.status}",
