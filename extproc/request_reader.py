@@ -10,8 +10,9 @@ import json
 from collections.abc import Iterator, Mapping
 
 from extproc.codec.content import content_decoder
-from extproc.codec.document import MAX_HELD_BYTES, Members, WholeDocument
+from extproc.codec.document import MAX_HELD_BYTES, WholeDocument
 from extproc.codec.framing import is_readable
+from extproc.codec.members import Members
 from extproc.codec.multipart import FormFields, boundary_of
 from extproc.codec.payload import BOM, Payload
 from extproc.errors import DecodeError, Reason, Stage
