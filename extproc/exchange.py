@@ -8,23 +8,28 @@ metrics or the clock; time is monotonic seconds, passed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from extproc.codec.framing import is_readable
 from extproc.errors import Reason, Stage
 from extproc.headers import error_word, is_grpc, number_at
 from extproc.native import NativeRequest, NativeUsage
 from extproc.providers.answer import DocumentReader
-from extproc.providers.base import UNNAMED_ERROR, RequestFacts, clean_name
+from extproc.providers.base import UNNAMED_ERROR
 from extproc.providers.counts import JSONObject
-from extproc.providers.detect import Detector, Target, read_llm_request
+from extproc.providers.detect import Detector
 from extproc.providers.native import take_native
 from extproc.providers.shapes import detect_response
+from extproc.question import Question
 from extproc.readers import ExtractionErrors, Limits
 from extproc.request_reader import RequestReader
 from extproc.response_reader import ResponseReader
+from extproc.stopwatch import Stopwatch
 from extproc.usage import Completion, NativeCheck, UsageRecord
 
 _FIRST_ERROR_STATUS = 400
+
+_NO_DETAILS: Mapping[str, Any] = {"duration_seconds": 0.0}
 
 
 class Exchange:
@@ -35,20 +40,17 @@ class Exchange:
     whenever `snapshot` would say something new. `is_detachable` says that nothing more of it is of interest.
     """
 
-    __slots__ = ("_detector", "_documents", "_error_word", "_errors", "_is_llm", "_limits", "_native", "_native_check",
-                 "_provider", "_request", "_request_facts", "_response", "_response_bytes_left", "_response_chunks",
-                 "_response_headers_seen", "_started_at", "_status_code", "_target", "asked_for_whole_response",
-                 "is_detachable", "record", "revision")  # fmt: skip
+    __slots__ = ("_detector", "_documents", "_error_word", "_errors", "_limits", "_native", "_native_check",
+                 "_question", "_request", "_response", "_response_bytes_left", "_response_chunks",
+                 "_response_headers_seen", "_status_code", "_stopwatch", "asked_for_whole_response", "is_detachable",
+                 "record", "revision")  # fmt: skip
 
     def __init__(self, limits: Limits, detector: Detector, *, provider: str | None, now: float) -> None:
         """Start an exchange; `provider` is what the Envoy configuration says of it, taken verbatim."""
         self._limits = limits
         self._detector = detector
-        self._provider = provider
-        self._started_at = now
-        self._target = Target()
-        self._request_facts = RequestFacts()
-        self._is_llm = False
+        self._stopwatch = Stopwatch(now)
+        self._question = Question(provider)
         self._errors = ExtractionErrors()
         self._request: RequestReader | None = None
         self._documents = DocumentReader(None, detect_response)
@@ -65,48 +67,42 @@ class Exchange:
         self.record: UsageRecord | None = None
         self.revision = 0
 
-    def request_headers(self, headers: Mapping[str, str], *, end_of_stream: bool) -> None:
+    def request_headers(self, headers: Mapping[str, str], *, end_of_stream: bool, now: float) -> None:
         """Take the request headers: lower-case names, one value each."""
         self.revision += 1
-        # Every API that counts tokens is asked with POST. An answer that is asked for again is no new one.
-        is_question = headers.get(":method", "POST") == "POST"
-        if is_question:
-            authority, path = headers.get(":authority", ""), headers.get(":path", "")
-            self._target = self._detector.detect(authority, path, self._provider)
-        if not is_question or self._target.is_excluded:
+        if not self._question.read_headers(headers, self._detector):
             self.is_detachable = True
             return
-        flavour = self._target.flavour
-        # Behind a path that others use as well, question or answer has to have the shape of an LLM's.
-        self._is_llm = flavour is not None and not (self._target.is_common and self._provider is None)
-        if flavour is not None and (self._is_llm or flavour.by_shape):
-            self._documents.expect(flavour)
+        if self._question.expected is not None:
+            self._documents.expect(self._question.expected)
         if not self._is_known and is_grpc(headers):
             self.is_detachable = True
             return
         self._request = RequestReader(headers, self._limits, self._errors)
         if end_of_stream:
-            self._end_request()
+            self._end_request(now)
 
-    def request_body(self, chunk: bytes, *, end_of_stream: bool) -> None:
+    def request_body(self, chunk: bytes, *, end_of_stream: bool, now: float) -> None:
         """Take a chunk of the request body."""
+        self._stopwatch.take_request(len(chunk))
         request = self._request
         if request is None:
             return
         if end_of_stream:
-            self._request = None
+            self._request, self._stopwatch.request_end_at = None, now
             self._take_question(request, request.read_whole(chunk))
         else:
             request.feed(chunk)
 
-    def request_trailers(self) -> None:
+    def request_trailers(self, now: float) -> None:
         """Take note that the request has ended."""
-        self._end_request()
+        self._end_request(now)
 
     def response_headers(self, headers: Mapping[str, str], *, end_of_stream: bool, now: float) -> None:
         """Take the response headers."""
+        self._stopwatch.response_headers_at = now
         if self._request is not None and self._request.has_started:
-            self._end_request()  # its end was not shown: Envoy sends no more of a body than its buffer holds
+            self._end_request(None)  # its end was not shown: Envoy sends no more of a body than its buffer holds
         self._status_code = number_at(headers, ":status")
         self._response_bytes_left = number_at(headers, "content-length")
         self.revision += self._has_error_status
@@ -119,7 +115,7 @@ class Exchange:
             # An error answer is read for its words; what can't be read of it is no loss of usage.
             errors = ExtractionErrors() if self._has_error_status else self._errors
             self._response = ResponseReader(headers, self._documents, self._limits, errors)
-        elif not self._is_llm:
+        elif not self._question.is_llm:
             self.is_detachable = True
         elif not self._has_error_status and not self._may_answer_otherwise:
             self._errors.add(Stage.RESPONSE_BODY, Reason.CONTENT_TYPE)
@@ -128,6 +124,7 @@ class Exchange:
 
     def response_body(self, chunk: bytes, *, end_of_stream: bool, now: float) -> None:
         """Take a chunk of the response body."""
+        self._stopwatch.take_response(len(chunk), now)
         if not self._response_headers_seen and not self.is_detachable:
             self._response_headers_seen = True  # Envoy was told to skip them
             self._response = ResponseReader({}, self._documents, self._limits, self._errors)
@@ -145,8 +142,8 @@ class Exchange:
             self.revision += 1
 
     @property
-    def passes_over(self) -> Callable[[bytes], bool] | None:
-        """What tells a chunk of the response body that says nothing new; such a chunk need not be handed over."""
+    def passes_over(self) -> Callable[[bytes, float], bool] | None:
+        """What tells of a chunk that comes now that it says nothing new; such a chunk need not be handed over."""
         return self._response.passes_over if self._response and self._response_bytes_left is None else None
 
     def response_trailers(self, now: float) -> None:
@@ -155,9 +152,7 @@ class Exchange:
 
     def native_request(self, asked: NativeRequest) -> None:
         """Take what Envoy has read of the request, with any phase and before it. What is read here stands."""
-        if self._request_facts == RequestFacts():
-            self._request_facts = RequestFacts(clean_name(asked.model or ""), asked.streaming)
-            self.revision += 1
+        self.revision += self._question.read_native(asked)
 
     def native_usage(self, used: NativeUsage) -> None:
         """Take what Envoy has read of the answer, with any phase and before it. What is read here stands."""
@@ -192,34 +187,28 @@ class Exchange:
         return 0 < expected <= self._limits.max_whole_response_bytes
 
     def snapshot(self) -> UsageRecord:
-        """Return the record: the final one, or what it would be if the exchange were cut off, without its duration."""
-        return self.record or self._build_record(Completion.CANCELLED, self._started_at)
+        """Return the record: the final one, or what it would be if the exchange were cut off.
 
-    def _end_request(self) -> None:
+        Without what no other exchange has, its times and sizes and names, it may be the same for many.
+        """
+        return self.record or self._build_record(Completion.CANCELLED, _NO_DETAILS)
+
+    def _end_request(self, ended_at: float | None) -> None:
         request, self._request = self._request, None
         if request is not None:
+            self._stopwatch.request_end_at = ended_at
             self._take_question(request, request.finish())
 
     def _take_question(self, request: RequestReader, document: JSONObject | None) -> None:
         self.revision += 1
         if document is not None:
-            self._read_question(document)
+            expected = self._question.expected
+            self._question.read(document)
+            if self._question.expected is not expected:
+                self._documents.expect(self._question.expected)
         # What could not be read may have been a question to a model all the same: its answer tells.
         if not self._is_known and not request.is_lost:
             self.is_detachable = True
-
-    def _read_question(self, document: JSONObject) -> None:
-        flavour, question = self._target.flavour, read_llm_request(document)
-        if self._is_llm and flavour is not None:
-            self._request_facts = flavour.read_request(document)
-        elif question is not None:
-            self._is_llm = True
-            self._request_facts = question
-            if flavour is not None:
-                self._request_facts = flavour.read_request(document)
-                self._documents.expect(flavour)
-        elif flavour is not None and flavour.by_shape:
-            self._request_facts = flavour.read_request(document)  # its answer may tell that it was a question
 
     def _end_response(self, now: float) -> None:
         if self.record is not None:
@@ -231,8 +220,8 @@ class Exchange:
     @property
     def _is_known(self) -> bool:
         """Whether it is with an LLM, or with somebody who has one."""
-        is_at_provider = self._provider is not None or self._target.provider is not None
-        return self._is_llm or is_at_provider or self._documents.flavour is not None
+        question = self._question
+        return question.is_llm or question.provider is not None or self._documents.flavour is not None
 
     @property
     def _was_shown_in_part(self) -> bool:
@@ -247,13 +236,14 @@ class Exchange:
             self._native_check, reason = take_native(self._documents, self._native)
             if reason is not None:
                 self._errors.add(Stage.RESPONSE_BODY, reason)
-        self.record = self._build_record(completion, now)
+        self.record = self._build_record(completion, self._details(now))
         self.revision += 1
 
     @property
     def _may_answer_otherwise(self) -> bool:
         """Whether an answer that is no JSON is what the API may say: audio, plain text."""
-        return self._target.flavour is not None and not self._target.flavour.answers_in_json
+        flavour = self._question.target.flavour
+        return flavour is not None and not flavour.answers_in_json
 
     @property
     def _has_error_status(self) -> bool:
@@ -274,26 +264,37 @@ class Exchange:
             return said
         return self._error_word or str(self._status_code)
 
-    def _build_record(self, completion: Completion, now: float) -> UsageRecord:
+    def _details(self, now: float) -> dict[str, Any]:
+        """Return those fields of the record that are only told at the end."""
+        documents, response, question = self._documents, self._response, self._question
+        details = self._stopwatch.details(now, response.clock if response and response.is_stream else None)
+        details["parameters"] = question.parameters(documents.flavour) if question.is_llm else None
+        details["response_id"] = documents.response_id
+        details["conversation_id"] = documents.conversation_id or question.conversation_id(documents.flavour)
+        details["finish_reasons"] = documents.finish_reasons
+        return details
+
+    def _build_record(self, completion: Completion, details: Mapping[str, Any]) -> UsageRecord:
         documents, flavour, response = self._documents, self._documents.flavour, self._response
-        is_llm = self._is_llm or (flavour is not None and not flavour.by_shape)
+        question = self._question
+        is_llm = question.is_llm or (flavour is not None and not flavour.by_shape)
         is_stream = response is not None and response.is_stream
         first_token_at = response.first_token_at if response is not None and is_stream else None
         return UsageRecord(
             is_llm=is_llm,
             completion=completion,
-            duration_seconds=now - self._started_at,
-            provider=self._provider or self._target.provider or (flavour.provider if flavour else None),
+            provider=question.provider or (flavour.provider if flavour else None),
             operation=flavour.operation if flavour else None,
-            request_model=self._request_facts.model or self._target.model,
+            request_model=question.model,
             response_model=documents.model,
-            streaming=self._request_facts.streaming or self._target.streaming or is_stream,
+            streaming=question.is_streaming or is_stream,
             status_code=self._status_code,
             usage=documents.usage,
             usage_source=documents.usage_source(is_whole=completion is Completion.COMPLETE),
             finish_reason=documents.finish_reason,
             error_type=self._error_type,
-            time_to_first_token_seconds=None if first_token_at is None else first_token_at - self._started_at,
-            extraction_errors=self._errors.as_tuple() if is_llm or self._provider else (),
+            time_to_first_token_seconds=None if first_token_at is None else first_token_at - self._stopwatch.started_at,
+            extraction_errors=self._errors.as_tuple() if is_llm or question.said_provider else (),
             native_check=self._native_check,
+            **details,
         )

@@ -7,19 +7,40 @@ be: the body is read no further, the reason is kept, nothing is raised. Must not
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from extproc.codec.content import content_decoder
-from extproc.codec.document import MAX_HELD_BYTES, Members, WholeDocument
+from extproc.codec.document import MAX_HELD_BYTES, WholeDocument
 from extproc.codec.framing import is_readable
+from extproc.codec.members import Members
 from extproc.codec.multipart import FormFields, boundary_of
 from extproc.codec.payload import BOM, Payload
 from extproc.errors import DecodeError, Reason, Stage
+from extproc.providers import parameters
 from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS
 from extproc.providers.counts import JSONObject
 from extproc.readers import Body, ExtractionErrors, Limits
 
-_REQUEST_MEMBERS = Members(REQUEST_MEMBERS, REQUEST_INPUTS)
+
+def _members_of(paths: Collection[str], decoded: Sequence[str] = (), present: Sequence[str] = ()) -> Members:
+    """Return what decodes the members on these paths, beside those that are read of any request."""
+    inner: dict[str, set[str]] = {}
+    for path in paths:
+        name, dot, rest = path.partition(".")
+        if dot:
+            inner.setdefault(name, set()).add(rest)
+    names = sorted({path for path in paths if "." not in path} - set(inner))
+    scalars = (*decoded, *(name for name in names if name not in parameters.LISTS))
+    lists = [name for name in names if name in parameters.LISTS]
+    nested = {name: _members_of(inner[name]) for name in sorted(inner)}
+    return Members(scalars, present, short=lists, nested=nested)
+
+
+_REQUEST_MEMBERS = _members_of(parameters.PATHS, REQUEST_MEMBERS, REQUEST_INPUTS)
+
+# What a form says in numbers.
+_FORM_NUMBERS = ("n", "seed", "temperature")
 
 # Of a JSON object: a brace, a byte order mark, or gzip's own mark.
 _FIRST_BYTES = (b"{", BOM[:1], b"\x1f")
@@ -31,20 +52,27 @@ class _Form:
     is_sequence = False
 
     def __init__(self, boundary: bytes) -> None:
-        self._fields = FormFields(boundary, REQUEST_MEMBERS)
+        self._fields = FormFields(boundary, (*REQUEST_MEMBERS, *_FORM_NUMBERS))
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         self._fields.feed(chunk)
         return iter(())
 
     def finish(self) -> Iterator[Payload]:
-        document: dict[str, str | bool] = dict(self._fields.fields)
+        document: dict[str, str | float | None] = dict(self._fields.fields)
         if "stream" in document:
             document["stream"] = self._fields.fields["stream"].strip().lower() == "true"
+        document |= {name: _number(self._fields.fields[name]) for name in _FORM_NUMBERS if name in document}
         if not document:
             self._fields.finish()
         # Behind the fields there may be a file of which Envoy's buffer holds only the start.
         yield Payload(json.dumps(document).encode())
+
+
+def _number(text: str) -> float | None:
+    with suppress(ValueError):
+        return float(text)
+    return None
 
 
 class RequestReader:

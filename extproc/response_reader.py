@@ -22,8 +22,9 @@ from extproc.codec.payload import Payload
 from extproc.codec.sse import split_plain
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.providers.answer import DocumentReader
-from extproc.providers.base import UNNAMED_ERROR, is_word
+from extproc.providers.base import CONTENT, NO_TOKENS, REASONING, UNNAMED_ERROR, QuietEvent, is_word
 from extproc.readers import Body, ExtractionErrors, Limits
+from extproc.stopwatch import TokenClock
 
 # OpenAI ends its streams with this data, and so does everybody who is compatible.
 _DONE = b"[DONE]"
@@ -37,18 +38,19 @@ _ERROR_EVENT_BYTES = _ERROR_EVENT.encode()
 
 
 @cache
-def _decoder_of(shape: type[msgspec.Struct]) -> msgspec.json.Decoder[msgspec.Struct]:
+def _decoder_of(shape: type[QuietEvent]) -> msgspec.json.Decoder[QuietEvent]:
     return msgspec.json.Decoder(shape)
 
 
 class ResponseReader:
     """Reads a response body, and its documents into a DocumentReader.
 
-    `first_token_at` is when the first token of a stream came. `is_cut_off` says that the body stopped in the middle.
+    `clock` tells the tokens of a stream, once there were any. `is_cut_off` says that the body stopped in the middle.
     """
 
     __slots__ = ("_body", "_content_type", "_decode_quiet", "_documents", "_errors", "_events_lost", "_framing",
-                 "_is_between_events", "_is_over", "_is_plain", "_limits", "first_token_at", "is_cut_off")  # fmt: skip
+                 "_has_ticked", "_is_between_events", "_is_over", "_is_plain", "_limits", "clock",
+                 "is_cut_off")  # fmt: skip
 
     def __init__(
         self, headers: Mapping[str, str], documents: DocumentReader, limits: Limits, errors: ExtractionErrors
@@ -63,9 +65,10 @@ class ResponseReader:
         self._is_over = False
         self._is_between_events = False  # of an event stream without a coding
         # Set as long as the next chunk may hold nothing but events that say nothing new.
-        self._decode_quiet: Callable[[bytes], object] | None = None
+        self._decode_quiet: Callable[[bytes], QuietEvent] | None = None
         self._events_lost = 0
-        self.first_token_at: float | None = None
+        self._has_ticked = False  # with the last chunk: what the end of a body completes came with it as well
+        self.clock: TokenClock | None = None
         self.is_cut_off = False
         coding = headers.get("content-encoding", "")
         self._is_plain = not coding
@@ -89,6 +92,11 @@ class ResponseReader:
         return not self._framing.is_array or (flavour is not None and flavour.streams_arrays)
 
     @property
+    def first_token_at(self) -> float | None:
+        """When the first token of a stream came, of the answer or of a thought."""
+        return self.clock.first_token_at if self.clock is not None else None
+
+    @property
     def lacks_end_mark(self) -> bool:
         """Whether the answer is a stream without the mark that its API ends streams with."""
         flavour = self._documents.flavour
@@ -102,16 +110,18 @@ class ResponseReader:
             self.finish(now)
             return
         self._is_over = True
-        self._read_document(document, now)
+        self._read_document(document)
 
     def feed(self, chunk: bytes, now: float) -> bool:
         """Take a chunk of the body; say whether it told anything new."""
         if self._is_over or not chunk:
             return False
         was_stream = self.is_stream
-        told = self._read(self._payloads_of(chunk), now)
+        told = self._read(self._payloads_of(chunk))
+        self._has_ticked = self._take_tokens(now, ticks=True)
         self._is_between_events = self._is_plain and self._framing is not None and self._framing.is_between_events
-        self._decode_quiet = self._find_quiet()
+        shape = self._documents.quiet if self._is_between_events else None
+        self._decode_quiet = None if shape is None else _decoder_of(shape).decode
         return told or was_stream != self.is_stream
 
     def _payloads_of(self, chunk: bytes) -> Iterable[Payload]:
@@ -123,24 +133,45 @@ class ResponseReader:
         return split_plain(chunk) if len(chunk) <= self._limits.max_event_bytes else ()
 
     @property
-    def passes_over(self) -> Callable[[bytes], bool] | None:
-        """What says of a chunk that it holds nothing but whole events that say nothing new, and is done with.
+    def passes_over(self) -> Callable[[bytes, float], bool] | None:
+        """What says of a chunk that comes now that it holds nothing but whole events that say nothing new.
 
         None as long as any chunk may say something.
         """
-        decode = self._decode_quiet
-        return None if decode is None else partial(self._is_quiet, decode)
+        decode, clock = self._decode_quiet, self.clock
+        return (
+            None if decode is None or clock is None else partial(self._is_quiet, decode, clock, ~self._documents.heard)
+        )
 
-    def _is_quiet(self, decode: Callable[[bytes], object], chunk: bytes) -> bool:
+    def _is_quiet(
+        self, decode: Callable[[bytes], QuietEvent], clock: TokenClock, unheard: int, chunk: bytes, now: float
+    ) -> bool:
         events = self._split(chunk)
+        tokens = NO_TOKENS
         try:
             for name, data in events:
                 if name == _ERROR_EVENT_BYTES:
                     return False
-                decode(data)
+                tokens |= decode(data).tokens()
         except REFUSALS:
             return False
-        return bool(events)
+        if not events or tokens & unheard:
+            return False
+        if tokens:
+            clock.tick(now)
+        clock.passed_over_bytes += len(chunk)
+        return True
+
+    def _take_tokens(self, now: float, *, ticks: bool) -> bool:
+        """Take note of the tokens that came, with a chunk of their own if it `ticks`; say whether there were any."""
+        tokens, self._documents.fresh = self._documents.fresh, NO_TOKENS
+        if not tokens or not self._is_sequence:
+            return False
+        clock = self.clock = self.clock or TokenClock()
+        clock.mark(now, content=bool(tokens & CONTENT), reasoning=bool(tokens & REASONING))
+        if ticks:
+            clock.tick(now)
+        return True
 
     def finish(self, now: float) -> None:
         """Take note that the body has ended as it should."""
@@ -148,7 +179,8 @@ class ResponseReader:
             return
         body = self._body or self._open("")
         self._is_over, self._body = True, None
-        self._read(body.finish(), now)
+        self._read(body.finish())
+        self._take_tokens(now, ticks=not self._has_ticked)
 
     def cut_off(self, now: float) -> None:
         """Take note that no more will come. What is missing then is no error of the body, so none is added.
@@ -162,8 +194,9 @@ class ResponseReader:
             return
         with suppress(DecodeError):
             for payload in body.finish():
-                self._read_payload(payload, now)
+                self._read_payload(payload)
             self._documents.is_complete = self._documents.is_complete or self._framing.is_array
+        self._take_tokens(now, ticks=not self._has_ticked)
 
     def _open(self, coding: str) -> Body:
         """Prepare for more than one document in one chunk; raise DecodeError where the coding is not read."""
@@ -184,21 +217,16 @@ class ResponseReader:
             return orjson.loads(chunk)
         return None
 
-    def _find_quiet(self) -> Callable[[bytes], object] | None:
-        """Return what decodes events that say nothing new, and no others; None as long as any event may say it."""
-        shape = self._documents.quiet
-        return _decoder_of(shape).decode if shape is not None and self._is_between_events else None
-
-    def _read(self, payloads: Iterable[Payload], now: float) -> bool:
+    def _read(self, payloads: Iterable[Payload]) -> bool:
         told = False
         try:
             for payload in payloads:
-                told = self._read_payload(payload, now) or told
+                told = self._read_payload(payload) or told
         except DecodeError as error:
             self._give_up(error.reason)
         return told
 
-    def _read_payload(self, payload: Payload, now: float) -> bool:
+    def _read_payload(self, payload: Payload) -> bool:
         documents = self._documents
         if payload.lost is not None:
             return self._lose(payload, payload.lost)
@@ -216,7 +244,7 @@ class ResponseReader:
             if not self._is_sequence:
                 raise
             return self._lose(payload, error.reason)
-        return self._read_document(document, now) | self._name_error(payload)
+        return self._read_document(document) | self._name_error(payload)
 
     @property
     def _is_sequence(self) -> bool:
@@ -228,17 +256,17 @@ class ResponseReader:
         if shape is None or not self._is_sequence or payload.event == _ERROR_EVENT:
             return False
         with suppress(*REFUSALS):
-            _decoder_of(shape).decode(payload.data)
-            return True
+            tokens = _decoder_of(shape).decode(payload.data).tokens()
+            if not tokens & ~self._documents.heard:
+                self._documents.fresh |= tokens
+                return True
         return False
 
-    def _read_document(self, document: Any, now: float) -> bool:
+    def _read_document(self, document: Any) -> bool:
         documents = self._documents
         told = documents.read(document)
         if not self._is_sequence:
             documents.is_complete = True
-        elif self.first_token_at is None and documents.has_content:
-            self.first_token_at = now
         if documents.malformed:
             self._errors.add(Stage.RESPONSE_BODY, Reason.MALFORMED_COUNT)
         return told

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.chunks import byte_by_byte, splits
 from support.codings import ENCODERS
-from support.exchanges import DETECTOR, LIMITS, Case, load_case, play
+from support.exchanges import DETECTOR, LIMITS, Case, load_case, play, uncut
 
 from extproc.errors import ExtractionError, Reason, Stage
 from extproc.exchange import Exchange
@@ -22,7 +22,7 @@ from extproc.native import ExtractionStatus, NativeRequest, NativeUsage
 from extproc.providers.answer import DocumentReader
 from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
-from extproc.usage import Completion, NativeCheck, TokenUsage, UsageRecord, UsageSource
+from extproc.usage import NO_TIMING, Completion, NativeCheck, TokenUsage, UsageRecord, UsageSource
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FOLDERS = sorted(path.parent for path in FIXTURES.glob("*/*/case.json"))
@@ -42,8 +42,8 @@ def field(record: UsageRecord, name: str) -> Any:
 def started(case: Case, *, provider: str | None = None) -> Exchange:
     """An exchange whose response body is next."""
     exchange = Exchange(LIMITS, DETECTOR, provider=provider, now=10.0)
-    exchange.request_headers(case.request_headers, end_of_stream=False)
-    exchange.request_body(case.request, end_of_stream=True)
+    exchange.request_headers(case.request_headers, end_of_stream=False, now=10.0)
+    exchange.request_body(case.request, end_of_stream=True, now=10.0)
     exchange.response_headers(case.response_headers, end_of_stream=False, now=10.5)
     return exchange
 
@@ -79,7 +79,7 @@ def encoded(name: str, coding: str | None) -> Case:
 @functools.cache
 def whole(name: str, coding: str | None) -> UsageRecord:
     """Return its record, played in one chunk."""
-    return play(encoded(name, coding))
+    return uncut(play(encoded(name, coding)))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -97,7 +97,7 @@ def test_a_fixture_yields_what_its_case_says(name: str, coding: str | None) -> N
 def test_byte_by_byte_is_the_same(name: str, coding: str | None) -> None:
     """The record does not depend on where the body was cut."""
     case = encoded(name, coding)
-    assert play(case, byte_by_byte(case.response)) == whole(name, coding)
+    assert uncut(play(case, byte_by_byte(case.response))) == whole(name, coding)
 
 
 @pytest.mark.no_cover  # what it covers the tests above do, and measuring takes twice the time
@@ -106,7 +106,7 @@ def test_byte_by_byte_is_the_same(name: str, coding: str | None) -> None:
 def test_any_split_is_the_same(name: str, data: st.DataObject, coding: str | None) -> None:
     """Wherever Envoy cuts, and however often."""
     case = encoded(name, coding)
-    assert play(case, data.draw(splits(case.response))) == whole(name, coding)
+    assert uncut(play(case, data.draw(splits(case.response)))) == whole(name, coding)
 
 
 def in_one_message(case: Case) -> UsageRecord | None:
@@ -121,7 +121,12 @@ def test_with_its_end_in_the_same_message_is_the_same(name: str, coding: str | N
     """As short answers come, which is a way that is made short as well."""
     record = in_one_message(encoded(name, coding))
     assert record is not None
-    times = {"duration_seconds": 0.0, "time_to_first_token_seconds": None}
+    times = {
+        "duration_seconds": 0.0,
+        "started_at_seconds": 0.0,
+        "time_to_first_token_seconds": None,
+        "timing": NO_TIMING,
+    }
     assert msgspec.structs.replace(record, **times) == msgspec.structs.replace(whole(name, coding), **times)
 
 
@@ -141,7 +146,7 @@ def test_a_document_in_one_message_is_told_from_what_is_none(body: bytes) -> Non
 def test_event_by_event_is_the_same(name: str, count: int) -> None:
     """As servers send them and Envoy hands them on, which is the way that is made short."""
     case = CASES[name]
-    assert play(case, events_of(case.response, count)) == whole(name, None)
+    assert uncut(play(case, events_of(case.response, count))) == whole(name, None)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -189,9 +194,9 @@ def test_the_short_way_and_the_long_way_say_the_same(path: str, data: st.DataObj
     """Whatever stands among the events: whole, one by one, or cut anywhere."""
     body = b"".join(event + b"\n\n" for event in events)
     case = Case(path=path, response=body, content_type="text/event-stream")
-    expected = play(case)
-    assert play(case, [event + b"\n\n" for event in events]) == expected
-    assert play(case, data.draw(splits(body))) == expected
+    expected = uncut(play(case))
+    assert uncut(play(case, [event + b"\n\n" for event in events])) == expected
+    assert uncut(play(case, data.draw(splits(body)))) == expected
 
 
 def test_an_error_event_is_never_passed_over() -> None:
@@ -228,8 +233,10 @@ def test_no_mutation_of_a_body_hurts(data: st.DataObject, name: str, coding: str
         at = data.draw(st.integers(0, len(body)))
         body[at : at + data.draw(st.integers(0, 4))] = data.draw(st.binary(max_size=4))
     mutated = replace(case, response=bytes(body))
-    record = play(mutated)
-    others = [play(mutated, byte_by_byte(mutated.response)), play(mutated, data.draw(splits(bytes(body))))]
+    record = uncut(play(mutated))
+    others = [
+        uncut(play(mutated, chunks)) for chunks in (byte_by_byte(mutated.response), data.draw(splits(bytes(body))))
+    ]
     assert all(are_counts(each) for each in (record, *others))
     if not any(decoder in (coding or "") for decoder in KEEPS_TO_ITSELF):
         assert others == [record, record]
@@ -252,7 +259,7 @@ def test_the_record_of_any_json_in_any_place_is_well_formed(data: st.DataObject)
     path = data.draw(st.sampled_from([case.path for case in CASES.values()]))
     case = Case(path=path, response=json.dumps(document).encode())
     record = play(case)
-    assert record == play(case, byte_by_byte(case.response))
+    assert uncut(record) == uncut(play(case, byte_by_byte(case.response)))
     assert are_counts(record)
     assert all(name is None or name.isprintable() for name in (record.response_model, record.error_type))
 
@@ -294,8 +301,8 @@ def test_the_last_byte_of_a_known_length_ends_it(gzipped: bool) -> None:
     """A client may hang up once it has what it was promised; no end of the stream is shown then."""
     case = Case(response=ANSWER).gzipped() if gzipped else Case(response=ANSWER)
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers(case.request_headers, end_of_stream=False)
-    exchange.request_body(case.request, end_of_stream=True)
+    exchange.request_headers(case.request_headers, end_of_stream=False, now=0.0)
+    exchange.request_body(case.request, end_of_stream=True, now=0.0)
     headers = case.response_headers | {"content-length": str(len(case.response))}
     exchange.response_headers(headers, end_of_stream=False, now=1.0)
     assert exchange.wants_whole_response
@@ -322,7 +329,7 @@ def test_the_last_byte_of_a_known_length_ends_it(gzipped: bool) -> None:
 def test_only_short_answers_of_known_length_are_wanted_in_one_piece(headers: dict[str, str], wanted: bool) -> None:
     """Anything else might be a live stream, or larger than Envoy's buffer."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     response = {":status": "200", "content-type": "application/json"} | headers
     exchange.response_headers(response, end_of_stream=False, now=1.0)
     assert exchange.wants_whole_response is wanted
@@ -332,7 +339,7 @@ def test_only_short_answers_of_known_length_are_wanted_in_one_piece(headers: dic
 def test_how_much_is_wanted_in_one_piece_is_a_setting(bound: int, wanted: bool) -> None:
     """And 0 asks for nothing."""
     exchange = Exchange(Limits(max_whole_response_bytes=bound), DETECTOR, provider=None, now=0.0)
-    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     exchange.response_headers({":status": "200", "content-length": "100"}, end_of_stream=False, now=1.0)
     assert exchange.wants_whole_response is wanted
 
@@ -344,7 +351,7 @@ def test_a_whole_answer_that_envoys_buffer_did_not_hold_is_said_to_be_cut(asked:
     If nobody asked for it in one message, it is a chunk like any other, and the client has hung up.
     """
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     headers = Case().response_headers | {"content-length": str(len(ANSWER))}
     exchange.response_headers(headers, end_of_stream=False, now=1.0)
     assert exchange.wants_whole_response
@@ -363,7 +370,7 @@ def test_it_settles_once() -> None:
     record = exchange.record
     exchange.response_body(STREAM, end_of_stream=True, now=12.0)
     exchange.response_trailers(13.0)
-    exchange.request_trailers()
+    exchange.request_trailers(0.0)
     exchange.close(Completion.CANCELLED, 14.0)
     assert exchange.record is record
     assert exchange.snapshot() is record
@@ -418,8 +425,8 @@ def test_an_exchange_without_an_answer_is_counted_with_what_was_asked() -> None:
     """The client gave up, or the process was told to stop."""
     for completion in (Completion.CANCELLED, Completion.TRUNCATED):
         exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-        exchange.request_headers(Case().request_headers, end_of_stream=False)
-        exchange.request_body(Case().request, end_of_stream=True)
+        exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
+        exchange.request_body(Case().request, end_of_stream=True, now=0.0)
         exchange.close(completion, 5.0)
         assert exchange.record is not None
         assert (exchange.record.is_llm, exchange.record.request_model) == (True, "gpt-4o")
@@ -501,10 +508,10 @@ def test_a_request_is_read_in_chunks_too() -> None:
     for content_type in ("application/json", "application/x-www-form-urlencoded"):
         case = Case(request=b" " + Case().request, request_content_type=content_type, response=ANSWER)
         exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-        exchange.request_headers(case.request_headers, end_of_stream=False)
+        exchange.request_headers(case.request_headers, end_of_stream=False, now=0.0)
         for byte in byte_by_byte(case.request):
-            exchange.request_body(byte, end_of_stream=False)
-        exchange.request_trailers()
+            exchange.request_body(byte, end_of_stream=False, now=0.0)
+        exchange.request_trailers(0.0)
         assert exchange.snapshot().request_model == "gpt-4o"
 
 
@@ -519,8 +526,8 @@ def test_a_compressed_request_is_read_and_an_unknown_coding_said() -> None:
         *((coding.lower(), encode(Case().request), "gpt-4o", []) for coding, encode in ENCODERS.items()),
     ):
         exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-        exchange.request_headers(Case().request_headers | {"content-encoding": coding}, end_of_stream=False)
-        exchange.request_body(body, end_of_stream=True)
+        exchange.request_headers(Case().request_headers | {"content-encoding": coding}, end_of_stream=False, now=0.0)
+        exchange.request_body(body, end_of_stream=True, now=0.0)
         record = exchange.snapshot()
         assert (record.request_model, errors_of(record)) == (model, errors)
 
@@ -528,8 +535,8 @@ def test_a_compressed_request_is_read_and_an_unknown_coding_said() -> None:
 def test_a_request_of_which_only_the_start_is_shown_is_cut_off() -> None:
     """BUFFERED_PARTIAL shows no more than Envoy's buffer holds, and no end."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers(Case().request_headers, end_of_stream=False)
-    exchange.request_body(b'{"messages": ["', end_of_stream=False)
+    exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
+    exchange.request_body(b'{"messages": ["', end_of_stream=False, now=0.0)
     exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
     exchange.response_body(ANSWER, end_of_stream=True, now=2.0)
     assert exchange.record is not None
@@ -540,7 +547,7 @@ def test_a_request_of_which_only_the_start_is_shown_is_cut_off() -> None:
 def test_a_request_body_that_is_not_shown_is_no_error() -> None:
     """With request_body_mode NONE there is nothing to say about it."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
     exchange.response_body(ANSWER, end_of_stream=True, now=2.0)
     assert exchange.record is not None
@@ -598,9 +605,9 @@ def test_a_rule_lets_exchanges_go_at_once() -> None:
     """Though they look like those with an LLM; where they are shown all the same, nothing is read of them."""
     detector = Detector([Rule(path="/internal/*", is_llm=False)])
     exchange = Exchange(LIMITS, detector, provider="openai", now=0.0)
-    exchange.request_headers(Case(path="/internal/v1/chat/completions").request_headers, end_of_stream=False)
+    exchange.request_headers(Case(path="/internal/v1/chat/completions").request_headers, end_of_stream=False, now=0.0)
     assert exchange.is_detachable
-    exchange.request_body(Case().request, end_of_stream=True)
+    exchange.request_body(Case().request, end_of_stream=True, now=0.0)
     exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
     exchange.response_body(ANSWER, end_of_stream=True, now=2.0)
     assert exchange.record is not None
@@ -612,7 +619,7 @@ def test_grpc_is_let_go_before_its_body_is_buffered(authority: str, detachable: 
     """Unless its authority is an LLM's."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     case = Case(path="/pkg.Service/Method", authority=authority, request_content_type="application/grpc+proto")
-    exchange.request_headers(case.request_headers, end_of_stream=False)
+    exchange.request_headers(case.request_headers, end_of_stream=False, now=0.0)
     assert exchange.is_detachable is detachable
 
 
@@ -647,8 +654,8 @@ def test_behind_a_common_path_question_or_answer_tell(
     """Many a web application has an /api/chat; what Envoy says of the provider is enough, though."""
     exchange = Exchange(LIMITS, DETECTOR, provider=said, now=0.0)
     case = Case(path="/api/chat", authority="app.example", request=request_body)
-    exchange.request_headers(case.request_headers, end_of_stream=False)
-    exchange.request_body(case.request, end_of_stream=True)
+    exchange.request_headers(case.request_headers, end_of_stream=False, now=0.0)
+    exchange.request_body(case.request, end_of_stream=True, now=0.0)
     if not exchange.is_detachable:
         exchange.response_headers(case.response_headers, end_of_stream=False, now=1.0)
         exchange.response_body(response, end_of_stream=True, now=2.0)
@@ -666,7 +673,7 @@ def test_an_answer_that_is_no_json_is_no_loss_where_the_api_may_say_so() -> None
 def test_only_posts_are_of_interest(method: str) -> None:
     """Every API that counts tokens is asked with POST."""
     exchange = Exchange(LIMITS, DETECTOR, provider="openai", now=0.0)
-    exchange.request_headers(Case(method=method).request_headers, end_of_stream=True)
+    exchange.request_headers(Case(method=method).request_headers, end_of_stream=True, now=0.0)
     assert exchange.is_detachable
     assert not exchange.snapshot().is_llm
 
@@ -674,13 +681,15 @@ def test_only_posts_are_of_interest(method: str) -> None:
 def test_what_is_of_no_interest_stays_so_where_it_is_shown_all_the_same() -> None:
     """Envoy may have to get its chunks back. An answer that is fetched again was counted when it was made."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers(Case(method="GET", path="/v1/responses/resp_1").request_headers, end_of_stream=True)
+    exchange.request_headers(
+        Case(method="GET", path="/v1/responses/resp_1").request_headers, end_of_stream=True, now=0.0
+    )
     exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
     exchange.response_body(ANSWER, end_of_stream=True, now=2.0)
     assert exchange.record is not None
     assert (exchange.record.is_llm, exchange.record.usage) == (False, None)
     skipped = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    skipped.request_headers(Case(method="GET").request_headers, end_of_stream=True)
+    skipped.request_headers(Case(method="GET").request_headers, end_of_stream=True, now=0.0)
     skipped.response_body(ANSWER, end_of_stream=True, now=2.0)  # whose headers were skipped
     assert skipped.record is not None
     assert not skipped.record.is_llm
@@ -704,8 +713,8 @@ def test_a_request_that_cannot_be_read_may_have_been_a_question(
     """Nobody gets an answer for nothing by writing a question that only the provider can read: the answer tells."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     target = {":method": "POST", ":authority": "gateway.example", ":path": "/x"}
-    exchange.request_headers(target | headers, end_of_stream=False)
-    exchange.request_body(body, end_of_stream=True)
+    exchange.request_headers(target | headers, end_of_stream=False, now=0.0)
+    exchange.request_body(body, end_of_stream=True, now=0.0)
     assert not exchange.is_detachable
     exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
     exchange.response_body(ANSWER if answer_is_of_a_model else b'{"a": 1}', end_of_stream=True, now=2.0)
@@ -724,8 +733,8 @@ def test_a_request_that_is_no_question_to_a_model_is_not_of_interest(request_bod
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     target = {":method": "POST", ":authority": "shop.example", ":path": "/cart"}
     form = {"content-type": "application/x-www-form-urlencoded"}
-    exchange.request_headers(target | form, end_of_stream=False)
-    exchange.request_body(request_body, end_of_stream=True)
+    exchange.request_headers(target | form, end_of_stream=False, now=0.0)
+    exchange.request_body(request_body, end_of_stream=True, now=0.0)
     assert exchange.is_detachable
     assert exchange.snapshot().extraction_errors == ()
 
@@ -733,7 +742,7 @@ def test_a_request_that_is_no_question_to_a_model_is_not_of_interest(request_bod
 def test_an_answer_that_is_no_document_is_not_of_interest() -> None:
     """Where nothing else says that a model was asked."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers({":method": "POST", ":path": "/upload"}, end_of_stream=False)
+    exchange.request_headers({":method": "POST", ":path": "/upload"}, end_of_stream=False, now=0.0)
     exchange.response_headers({":status": "200", "content-type": "image/png"}, end_of_stream=False, now=1.0)
     assert exchange.is_detachable
 
@@ -741,9 +750,9 @@ def test_an_answer_that_is_no_document_is_not_of_interest() -> None:
 def test_what_was_let_go_once_stays_so() -> None:
     """Though its request turns out to be a question behind the answer: nobody watches any more."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers({":method": "POST", ":path": "/upload"}, end_of_stream=False)
+    exchange.request_headers({":method": "POST", ":path": "/upload"}, end_of_stream=False, now=0.0)
     exchange.response_headers({":status": "200", "content-type": "image/png"}, end_of_stream=False, now=1.0)
-    exchange.request_body(Case().request, end_of_stream=True)
+    exchange.request_body(Case().request, end_of_stream=True, now=0.0)
     assert exchange.is_detachable
 
 
@@ -819,7 +828,7 @@ def test_an_answer_in_an_unknown_coding_may_be_cut_off() -> None:
 def test_an_answer_that_was_wanted_whole_and_came_in_chunks_was_just_cut_off() -> None:
     """Envoy did not follow the wish, so its buffer is not to blame."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     headers = Case().response_headers | {"content-length": str(len(ANSWER))}
     exchange.response_headers(headers, end_of_stream=False, now=1.0)
     exchange.asked_for_whole_response = True
@@ -846,7 +855,7 @@ def test_an_answer_of_a_shape_nested_out_of_reason_is_of_no_shape() -> None:
 def test_an_answer_whose_headers_were_skipped_is_read_by_its_bytes() -> None:
     """Envoy may be told not to show them."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     for chunk in (STREAM[:9], STREAM[9:]):
         exchange.response_body(chunk, end_of_stream=False, now=1.0)
     exchange.response_trailers(2.0)
@@ -866,7 +875,7 @@ def test_an_exchange_of_which_only_the_answer_is_shown_is_known_by_its_shape() -
 def test_headers_alone_may_end_both_sides() -> None:
     """A POST without a body, and an answer without one."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers(Case().request_headers, end_of_stream=True)
+    exchange.request_headers(Case().request_headers, end_of_stream=True, now=0.0)
     exchange.response_headers(Case().response_headers, end_of_stream=True, now=1.0)
     assert exchange.record is not None
     assert errors_of(exchange.record) == [(Stage.REQUEST_BODY, Reason.EMPTY), (Stage.RESPONSE_BODY, Reason.EMPTY)]
@@ -894,7 +903,7 @@ def zero_body(
     exchange = Exchange(LIMITS, DETECTOR, provider=provider, now=0.0)
     if asked is not None:
         exchange.native_request(asked)
-    exchange.request_headers(Case(**case).request_headers, end_of_stream=False)
+    exchange.request_headers(Case(**case).request_headers, end_of_stream=False, now=0.0)
     assert not exchange.is_detachable
     if used is not None:
         exchange.native_usage(used)
@@ -926,12 +935,12 @@ def test_what_was_asked_may_be_told_with_any_phase(before: bool) -> None:
     """Then there is news; a name is made safe to print."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     if before:
-        exchange.request_headers(Case().request_headers, end_of_stream=False)
+        exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     revision = exchange.revision
     exchange.native_request(NativeRequest("a\nb"))
     assert exchange.revision > revision
     if not before:
-        exchange.request_headers(Case().request_headers, end_of_stream=False)
+        exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     assert exchange.snapshot().model == "a\N{REPLACEMENT CHARACTER}b"
 
 
@@ -991,7 +1000,7 @@ def test_an_exchange_without_bodies_that_shows_no_end_is_cancelled() -> None:
     """Model and provider are known all the same."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.native_request(NativeRequest("gpt-4o"))
-    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     exchange.close(Completion.CANCELLED, 1.0)
     assert exchange.record is not None
     assert (exchange.record.completion, exchange.record.model) == (Completion.CANCELLED, "gpt-4o")
@@ -1001,7 +1010,7 @@ def test_an_exchange_without_bodies_that_shows_no_end_is_cancelled() -> None:
 def test_response_headers_without_a_body_are_no_empty_body() -> None:
     """Envoy may be told to show them; it has read the body."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers(Case().request_headers, end_of_stream=False)
+    exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
     exchange.native_usage(USED)
     exchange.response_trailers(2.0)
@@ -1014,8 +1023,8 @@ def test_response_headers_without_a_body_are_no_empty_body() -> None:
 def test_what_was_read_here_stands_beside_what_envoy_has_read(tokens: int, check: NativeCheck) -> None:
     """Of either side; how the two compare is part of the record."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers(Case().request_headers, end_of_stream=False)
-    exchange.request_body(Case().request, end_of_stream=True)
+    exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
+    exchange.request_body(Case().request, end_of_stream=True, now=0.0)
     exchange.native_request(NativeRequest("another", streaming=True))
     exchange.response_headers(Case().response_headers, end_of_stream=False, now=1.0)
     exchange.native_usage(replace(USED, counts={"input_tokens": tokens, "output_tokens": 4}))

@@ -27,9 +27,10 @@ VOCABULARY = {
 }
 CODEC = VOCABULARY | {"extproc.codec"}
 PROVIDERS = VOCABULARY | {"extproc.providers"}
-READERS = CODEC | PROVIDERS | {"extproc.readers", "extproc.request_reader", "extproc.response_reader"}
+READERS = CODEC | PROVIDERS | {"extproc.readers", "extproc.request_reader", "extproc.response_reader",
+                               "extproc.stopwatch"}  # fmt: skip
 HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
-EXCHANGE = READERS | HEADERS | {"extproc.exchange"}
+EXCHANGE = READERS | HEADERS | {"extproc.exchange", "extproc.question"}
 ROOMS = {
     "extproc.credentials": set(),
     "extproc.errors": set(),
@@ -41,9 +42,11 @@ ROOMS = {
     "extproc.codec": CODEC,
     "extproc.providers": PROVIDERS,
     "extproc.headers": HEADERS,
+    "extproc.question": PROVIDERS,
     "extproc.readers": READERS,
     "extproc.request_reader": READERS,
     "extproc.response_reader": READERS,
+    "extproc.stopwatch": VOCABULARY,
     "extproc.exchange": EXCHANGE,
     "extproc.wire": VOCABULARY | {"extproc.wire"},
     # Sessions name the protocol of a sink; which sinks there are is the composition root's business.
@@ -71,8 +74,8 @@ ROOMS = {
 # The rooms that only compute know no way to do anything else.
 PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native",
         "extproc.surroundings", "extproc.trace_context", "extproc.codec", "extproc.providers",
-        "extproc.headers", "extproc.readers", "extproc.request_reader", "extproc.response_reader",
-        "extproc.exchange")  # fmt: skip
+        "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
+        "extproc.response_reader", "extproc.stopwatch", "extproc.exchange")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
           "threading", "random", "pathlib", "datetime", "envoy_data_plane"}  # fmt: skip
 

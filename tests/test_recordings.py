@@ -62,10 +62,10 @@ def play(folder: Path, case: dict[str, Any], how: str) -> UsageRecord:
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     headers = {":method": case["method"], ":path": case["path"], ":authority": case["host"] or "api.openai.com"}
     exchange.request_headers(
-        headers | {"content-type": case["request_content_type"] or "application/json"}, end_of_stream=not asked
+        headers | {"content-type": case["request_content_type"] or "application/json"}, end_of_stream=not asked, now=0.0
     )
     if asked:
-        exchange.request_body(asked, end_of_stream=True)
+        exchange.request_body(asked, end_of_stream=True, now=0.0)
     named = {"content-type": case["response_content_type"], "content-encoding": case["response_content_encoding"]}
     counted = {name: str(value) for name, value in (case.get("response_headers") or {}).items()}
     answered = {":status": str(case["status"])} | {name: value for name, value in named.items() if value} | counted

@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
 import orjson
-from msgspec import Raw
 
 from extproc.codec.condense import Condenser
 from extproc.codec.payload import BOM, Payload, hold
@@ -68,98 +67,6 @@ _LENIENT_STARTS = (b"{", b"[", b"\0", b"\xff", b"\xfe")
 
 # More than any 64 bit integer has.
 _MAX_DIGITS = 20
-
-# What can't be decoded member by member is decoded whole, if it is no larger: its values would take much memory.
-_MAX_LENIENT_MEMBERS_BYTES = 1024 * 1024
-
-_SURROGATE_ESCAPE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
-
-_ABSENT = Raw()
-
-
-class Members:
-    """Decodes some members of a JSON object. The others are checked to be JSON and never become values.
-
-    What a client asks can hold millions of values, each a few bytes on the wire and dozens in memory, and next to none
-    of them is of interest. Of the `present` members only the presence is told, as `True`; a decoded member that is an
-    object or an array is told as `None`.
-    """
-
-    def __init__(self, decoded: Sequence[str], present: Sequence[str]) -> None:
-        names = (*decoded, *present)
-        self._decoded = frozenset(decoded)
-        scalars = [(name, str | int | float | bool | None, msgspec.UNSET) for name in decoded]
-        presences = [(name, Raw, msgspec.UNSET) for name in present]
-        self._scalars = msgspec.json.Decoder(msgspec.defstruct("_Scalars", [*scalars, *presences], gc=False))
-        self._decoder = msgspec.json.Decoder(msgspec.defstruct("_Members", [(name, Raw, _ABSENT) for name in names]))
-        self._names = names
-
-    def decode(self, data: bytes) -> dict[str, Any] | None:
-        """Return the members that are there; None for a document that is no object.
-
-        Raises DecodeError as `decode_document` does.
-        """
-        try:
-            return self._decode_scalars(data)
-        except REFUSALS:
-            return self._decode_others(data)
-
-    def _decode_scalars(self, data: bytes) -> dict[str, Any]:
-        """Return the members of a document in which the decoded ones are what they are in all but a few."""
-        values = zip(self._names, msgspec.structs.astuple(self._scalars.decode(data)), strict=True)
-        return {name: True if type(value) is Raw else value for name, value in values if value is not msgspec.UNSET}
-
-    def _decode_others(self, data: bytes) -> dict[str, Any] | None:
-        try:
-            members = self._decode(data)
-        except msgspec.ValidationError:
-            return None
-        except (msgspec.DecodeError, RecursionError) as error:
-            if len(data) > _MAX_LENIENT_MEMBERS_BYTES:
-                raise DecodeError(_reason_of(error, data)) from None
-            return self._pick(decode_document(data))
-        values = ((name, getattr(members, name)) for name in self._names)
-        return {
-            name: _scalar(bytes(raw)) if name in self._decoded else True for name, raw in values if raw is not _ABSENT
-        }
-
-    def _decode(self, data: bytes) -> Any:
-        try:
-            return self._decoder.decode(data)
-        except msgspec.ValidationError:
-            raise
-        except msgspec.DecodeError:
-            # Half of a surrogate pair is refused, and a client that cuts a text in the middle of an emoji writes one.
-            # No pair is in a word that matters.
-            if _SURROGATE_ESCAPE.search(data) is None:
-                raise
-        return self._decoder.decode(_SURROGATE_ESCAPE.sub(rb"\\ufffd", data))
-
-    def _pick(self, document: Any) -> dict[str, Any] | None:
-        if not isinstance(document, dict):
-            return None
-        return {
-            name: True if name not in self._decoded else None if isinstance(value, dict | list) else value
-            for name, value in document.items()
-            if name in self._names
-        }
-
-
-def _scalar(raw: bytes) -> Any:
-    return None if raw[:1] in (b"{", b"[") else decode_document(raw)
-
-
-_CUT_NUMBER = re.compile(r"invalid (?:number|character) \(byte (\d+)\)$")
-
-
-def _reason_of(error: Exception, data: bytes) -> Reason:
-    if not data.strip():
-        return Reason.EMPTY
-    # A number that is cut off, "1." or "-", is to this decoder an invalid number or character at the end of the data.
-    number = _CUT_NUMBER.search(str(error))
-    is_cut = str(error) == "Input data was truncated" or (number is not None and int(number[1]) >= len(data))
-    return Reason.TRUNCATED if is_cut else Reason.NOT_JSON
-
 
 # Larger documents are condensed: as Python values they would take many times their size, all at once, at the end.
 MAX_HELD_BYTES = 256 * 1024

@@ -8,15 +8,18 @@ Owns: where a completion puts model, counts, the reason it ended and error.
 from __future__ import annotations
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import (
     Flavour,
     ResponseFacts,
     error_type_of,
-    first_word_at,
+    first_word,
     members,
     name_at,
     objects_at,
     read_request,
+    word_at,
+    words_by_index,
 )
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
@@ -25,12 +28,14 @@ from extproc.usage import TokenUsage
 def read_response(document: JSONObject) -> ResponseFacts:
     """Return what a completion says, whole or one event of its stream: text, then the summary, then the counts."""
     completions = objects_at(document, "completions")
+    reasons = words_by_index(completions, "finish_reason")
     return ResponseFacts(
         model=name_at(document, "model_version"),
         usage=members(document, "num_tokens_prompt_total", "num_tokens_generated"),
-        finish_reason=first_word_at((document, *completions), "finish_reason"),
+        finish_reason=word_at(document, "finish_reason") or first_word(reasons),
         error_type=error_type_of(document),
         has_content=bool(completions or document.get("completion")),
+        finish_reasons=reasons,
     )
 
 
@@ -47,4 +52,5 @@ COMPLETE = Flavour(
     read_response,
     count,
     counted="num_tokens_prompt_total; num_tokens_generated",
+    read_parameters=parameters.ALEPH_ALPHA.read,
 )

@@ -9,15 +9,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
 from extproc import semconv
-from extproc.providers.base import Flavour, ResponseFacts, error_type_of
+from extproc.providers.base import (
+    CONTENT,
+    NO_TOKENS,
+    REASONING,
+    Flavour,
+    QuietEvent,
+    ResponseFacts,
+    clean_id,
+    error_type_of,
+)
 from extproc.providers.counts import Counts, JSONObject, UsageFields
 from extproc.usage import TokenUsage, UsageSource
 
 NO_USAGE = TokenUsage()
+
+# No client asks for more answers at once, and servers can't make us keep more.
+_MAX_CHOICES = 128
 
 
 class _ReportedUsage:
@@ -45,21 +56,26 @@ class DocumentReader:
 
     Without a flavour, or with one that goes by shape, the first document that has the shape of one decides.
     `may_lack_usage` says that usage may have been reported in a part that could not be read, and was not stated again
-    since.
+    since. `heard` is what the documents so far carried of what the model makes, `fresh` what those did that came since
+    somebody took it from there: bits of CONTENT and REASONING.
     """
 
     __slots__ = (
         "_detect_shape",
         "_envelope",
         "_envelope_usage",
+        "_finish_reasons",
         "_reported",
+        "conversation_id",
         "error_type",
         "finish_reason",
         "flavour",
-        "has_content",
+        "fresh",
+        "heard",
         "is_complete",
         "may_lack_usage",
         "model",
+        "response_id",
         "usage",
     )
 
@@ -69,10 +85,13 @@ class DocumentReader:
         self.usage: TokenUsage | None = None
         self.finish_reason: str | None = None
         self.error_type: str | None = None
-        self.has_content = False
+        self.response_id: str | None = None
+        self.conversation_id: str | None = None
+        self.heard = self.fresh = NO_TOKENS
         self.is_complete = False
         self.may_lack_usage = False
         self._detect_shape = detect_shape
+        self._finish_reasons: dict[int, str] | None = None
         self._reported = _ReportedUsage()
         self._envelope: Flavour | None = None
         self._envelope_usage = _ReportedUsage()
@@ -89,9 +108,14 @@ class DocumentReader:
         return self._reported.malformed or self._envelope_usage.malformed
 
     @property
-    def quiet(self) -> type[msgspec.Struct] | None:
+    def finish_reasons(self) -> tuple[str, ...]:
+        """Why each of the answers ended: the last word of each, in the order in which they were first told."""
+        return tuple(self._finish_reasons.values()) if self._finish_reasons else ()
+
+    @property
+    def quiet(self) -> type[QuietEvent] | None:
         """The shape of documents that say nothing new; None as long as there may be news in any."""
-        if self.model is None or not self.has_content or self._envelope is not None or self.flavour is None:
+        if self.model is None or not self.heard or self._envelope is not None or self.flavour is None:
             return None
         return self.flavour.quiet
 
@@ -144,20 +168,41 @@ class DocumentReader:
 
     def _merge(self, flavour: Flavour, reported: _ReportedUsage, facts: ResponseFacts) -> bool:
         """Take what one document says into account; say whether that is anything new, usage aside."""
-        told = False
-        if facts.has_content and not self.has_content:
-            self.has_content = told = True
+        told = (facts.has_content or facts.has_reasoning) and self._hear(facts)
         if facts.model and self.model is None:
             self.model, told = facts.model, True
-        if facts.finish_reason and facts.finish_reason != self.finish_reason:
-            self.finish_reason, told = facts.finish_reason, True
+        if facts.finish_reason:
+            told = self._take_reasons(facts.finish_reason, facts.finish_reasons) or told
         if facts.error_type and facts.error_type != self.error_type:
             self.error_type, told = facts.error_type, True
         if facts.is_last and not self.is_complete:
             self.is_complete = told = True
         if facts.usage is not None:
             self._take_usage(flavour, reported, facts.usage)
+        if facts.response_id and self.response_id is None:
+            self.response_id = clean_id(facts.response_id)
+        if facts.conversation_id and self.conversation_id is None:
+            self.conversation_id = clean_id(facts.conversation_id)
         return told
+
+    def _hear(self, facts: ResponseFacts) -> bool:
+        """Take note of what a document carries; say whether it is the first that carries anything."""
+        is_first = not self.heard
+        if is_first or not facts.restates_content:
+            self.fresh |= (CONTENT if facts.has_content else 0) | (REASONING if facts.has_reasoning else 0)
+            self.heard |= self.fresh
+        return is_first
+
+    def _take_reasons(self, finish_reason: str, reasons: Mapping[int, str] | None) -> bool:
+        """Take note of why an answer ended, or several did; say whether the word for all of it is a new one."""
+        known = self._finish_reasons
+        if known is None:
+            known = self._finish_reasons = {}
+        for index, reason in (reasons or {0: finish_reason}).items():
+            if index in known or len(known) < _MAX_CHOICES:
+                known[index] = reason
+        is_new, self.finish_reason = finish_reason != self.finish_reason, finish_reason
+        return is_new
 
     def _take_usage(self, flavour: Flavour, reported: _ReportedUsage, usage: JSONObject) -> None:
         reported.report(flavour, usage)

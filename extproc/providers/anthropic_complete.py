@@ -8,6 +8,7 @@ Owns: where such an answer, whole or one event of its stream, puts model, stop r
 from __future__ import annotations
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import (
     Flavour,
     ResponseFacts,
@@ -15,6 +16,7 @@ from extproc.providers.base import (
     name_at,
     no_usage,
     read_request,
+    text_at,
     word_at,
 )
 from extproc.providers.counts import JSONObject
@@ -28,6 +30,7 @@ def read_response(document: JSONObject) -> ResponseFacts:
         error_type=error_type_of(document),
         has_content=bool(document.get("completion")),
         is_last=document.get("stop_reason") is not None,
+        response_id=text_at(document, "id"),
     )
 
 
@@ -39,4 +42,5 @@ COMPLETE = Flavour(
     read_response,
     no_usage,
     counted="nothing: the API reports no usage",
+    read_parameters=parameters.ANTHROPIC.read,
 )

@@ -14,21 +14,27 @@ from typing import Literal
 import msgspec
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import (
+    CONTENT,
+    NO_TOKENS,
+    REASONING,
     Flavour,
+    QuietEvent,
     ResponseFacts,
     error_type_of,
     name_at,
     object_at,
     optional_object,
     read_request,
+    text_at,
     word_at,
 )
 from extproc.providers.counts import Counts, JSONObject, sum_known
 from extproc.usage import TokenUsage
 
 # What the deltas of a content block call the part that the model produced.
-_CONTENT_KEYS = ("text", "thinking", "partial_json")
+_CONTENT_KEYS = ("text", "partial_json")
 
 
 def read_response(document: JSONObject) -> ResponseFacts:
@@ -40,7 +46,9 @@ def read_response(document: JSONObject) -> ResponseFacts:
             return _read_message(object_at(document, "message"))
         case "content_block_delta":
             delta = object_at(document, "delta")
-            return ResponseFacts(has_content=any(delta.get(key) for key in _CONTENT_KEYS))
+            return ResponseFacts(
+                has_content=any(delta.get(key) for key in _CONTENT_KEYS), has_reasoning=bool(delta.get("thinking"))
+            )
         case "message_delta":
             return ResponseFacts(
                 usage=optional_object(document, "usage"),
@@ -58,6 +66,7 @@ def _read_message(message: JSONObject) -> ResponseFacts:
         usage=optional_object(message, "usage"),
         finish_reason=word_at(message, "stop_reason"),
         has_content=bool(message.get("content")),
+        response_id=text_at(message, "id"),
     )
 
 
@@ -74,10 +83,25 @@ def count(counts: Counts) -> TokenUsage:
     )
 
 
-class _QuietEvent(msgspec.Struct, gc=False):
+class _QuietDelta(msgspec.Struct, gc=False):
+    text: str | None = None
+    partial_json: str | None = None
+    thinking: str | None = None
+
+
+class _QuietEvent(QuietEvent, gc=False):
     type: Literal["content_block_delta", "content_block_start", "content_block_stop", "ping"]
+    delta: _QuietDelta | None = None
     error: None = None
     object: None = None
+
+    def tokens(self) -> int:
+        """Return what a delta carries; blocks that start or stop carry nothing."""
+        delta = self.delta
+        if delta is None or self.type != "content_block_delta":
+            return NO_TOKENS
+        said = CONTENT if delta.text or delta.partial_json else NO_TOKENS
+        return said | REASONING if delta.thinking else said
 
 
 MESSAGES = Flavour(
@@ -93,4 +117,5 @@ MESSAGES = Flavour(
     usage_events=frozenset({"message_start", "message_delta"}),
     marks_end=True,
     quiet=_QuietEvent,
+    read_parameters=parameters.ANTHROPIC.read,
 )

@@ -14,7 +14,7 @@ from functools import lru_cache
 import msgspec
 
 from extproc.providers.counts import Counts, JSONObject
-from extproc.usage import TokenUsage
+from extproc.usage import RequestParameters, TokenUsage
 
 EMPTY_OBJECT: JSONObject = {}
 
@@ -28,7 +28,8 @@ MAX_WORD_CHARACTERS = 64
 MAX_NAME_CHARACTERS = 256
 
 
-# All that is read of a request document: these members, and which of these it has to give to a model.
+# All that is read of a request document beside its parameters: these members, and which of these it has to give to a
+# model.
 REQUEST_MEMBERS = ("model", "model_id", "stream")
 REQUEST_INPUTS = ("messages", "input", "prompt", "contents", "texts")
 
@@ -47,8 +48,27 @@ class ResponseFacts(msgspec.Struct, frozen=True, gc=False):
     usage: JSONObject | None = None  # the provider's own usage fields, as they came
     finish_reason: str | None = None
     error_type: str | None = None
-    has_content: bool = False  # tokens for the user or the model's own thoughts, not roles, pings or counts
+    has_content: bool = False  # tokens for the user: text, calls of tools, refusals, media; no roles, pings or counts
+    has_reasoning: bool = False  # tokens of the model's own thoughts
+    restates_content: bool = False  # all of the answer once more, of which nothing is new where it was streamed
     is_last: bool = False  # the API's own mark that the answer is complete
+    finish_reasons: Mapping[int, str] | None = None  # by the index of the choice, where there may be several
+    response_id: str | None = None  # as it came
+    conversation_id: str | None = None  # as it came
+
+
+# What an event carries of what the model makes, as a set of bits.
+NO_TOKENS = 0
+CONTENT = 1
+REASONING = 2
+
+
+class QuietEvent(msgspec.Struct, gc=False):
+    """What an event that says nothing but more content is decoded to: it has the members in which it may say more."""
+
+    def tokens(self) -> int:
+        """Return what it carries, as ResponseFacts would tell it: bits of CONTENT and REASONING, or NO_TOKENS."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +82,9 @@ class Flavour:
     be an audio file or plain text, which carries no usage and is no error. `by_shape` says that the answer is of
     another flavour, which its shape tells; what this flavour itself reads of it, and of its headers, stands where that
     one says nothing. `quiet` is the shape of an event that says nothing but more content: what fits it is not looked
-    at any closer once the model is known and content was seen, so every member that may say more stands in it.
+    at any closer once the model is known and such content was seen, so every member that may say more stands in it.
+    `read_parameters` tells what a request asks of the model; where a flavour has no words for it, that of the answer
+    may. `read_conversation` tells the conversation that a request names.
     """
 
     name: str
@@ -78,7 +100,9 @@ class Flavour:
     streams_arrays: bool = False
     answers_in_json: bool = True
     by_shape: bool = False
-    quiet: type[msgspec.Struct] | None = None
+    quiet: type[QuietEvent] | None = None
+    read_parameters: Callable[[JSONObject], RequestParameters | None] | None = None
+    read_conversation: Callable[[JSONObject], str | None] | None = None
     read_headers: Callable[[Mapping[str, str]], JSONObject | None] | None = None
 
 
@@ -145,12 +169,38 @@ def first_word_at(documents: Iterable[JSONObject], key: str) -> str | None:
     return next(filter(None, (word_at(document, key) for document in documents)), None)
 
 
+def text_at(document: JSONObject, key: str) -> str | None:
+    """Return the text under `key` as it came, if it is one and not empty."""
+    value = document.get(key)
+    return value if isinstance(value, str) and value else None
+
+
+def words_by_index(items: Iterable[JSONObject], key: str) -> Mapping[int, str] | None:
+    """Return the word under `key` of each item that has one, by the item's `index`, else by its place.
+
+    None if there is none; of several of one index the first stands.
+    """
+    found: dict[int, str] = {}
+    for place, item in enumerate(items):
+        word = word_at(item, key)
+        if word is not None:
+            index = item.get("index")
+            found.setdefault(index if type(index) is int else place, word)
+    return found or None
+
+
+def first_word(words: Mapping[int, str] | None) -> str | None:
+    """Return the first of the words, if there is one."""
+    return next(iter(words.values())) if words else None
+
+
 def clean_name(value: str) -> str | None:
     """Return a name that is safe in a log line and a label: printable, one line, of bounded length; None if empty."""
-    return _known_name(value) if len(value) <= MAX_NAME_CHARACTERS else _clean_name(value)
+    return _known_name(value) if len(value) <= MAX_NAME_CHARACTERS else clean_id(value)
 
 
-def _clean_name(value: str) -> str | None:
+def clean_id(value: str) -> str | None:
+    """Return what `clean_name` does, of a name that is not to be remembered: no other exchange has it."""
     name = value[:MAX_NAME_CHARACTERS].strip()
     if not name.isprintable():
         name = "".join(character if character.isprintable() else "�" for character in name)
@@ -158,7 +208,7 @@ def _clean_name(value: str) -> str | None:
 
 
 # A few models answer most questions.
-_known_name = lru_cache(maxsize=1024)(_clean_name)
+_known_name = lru_cache(maxsize=1024)(clean_id)
 
 
 def error_type_of(document: JSONObject) -> str | None:

@@ -11,6 +11,7 @@ policy units and is not looked at.
 from __future__ import annotations
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import (
     Flavour,
     ResponseFacts,
@@ -31,11 +32,14 @@ def read_response(document: JSONObject) -> ResponseFacts:
     """Return what an answer, or one event of its stream, says."""
     event = next((document[name] for name in _EVENTS if isinstance(document.get(name), dict)), document)
     usage, is_whole = optional_object(event, "usage"), "output" in event
+    delta = object_at(event, "delta")
+    thought = object_at(delta, "reasoningContent")
     return ResponseFacts(
         usage=usage,
         finish_reason=word_at(event, "stopReason"),
         error_type=error_type_of(document),
-        has_content=is_whole or bool(object_at(event, "delta")),
+        has_content=is_whole or bool(delta.get("text") or object_at(delta, "toolUse").get("input")),
+        has_reasoning=bool(thought.get("text") or thought.get("redactedContent")),
         is_last=usage is not None and not is_whole,
     )
 
@@ -63,4 +67,5 @@ CONVERSE = Flavour(
     counted="`usage`, in a stream that of the `metadata` event: inputTokens + cacheReadInputTokens + "
     "cacheWriteInputTokens; outputTokens",
     marks_end=True,
+    read_parameters=parameters.BEDROCK_CONVERSE.read,
 )

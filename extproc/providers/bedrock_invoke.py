@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import Flavour, ResponseFacts, optional_object, read_nothing
 from extproc.providers.counts import Counts, JSONObject, sum_known
 from extproc.usage import TokenUsage
@@ -75,5 +76,6 @@ INVOKE = Flavour(
     counted="as the vendor's own API does; what that leaves out, from the headers `x-amzn-bedrock-*-token-count`, in a "
     "stream from `amazon-bedrock-invocationMetrics`",
     by_shape=True,
+    read_parameters=parameters.BEDROCK_INVOKE.read,
     read_headers=read_headers,
 )

@@ -8,7 +8,16 @@ Owns: where an answer, whole or one chunk of it, puts counts and the reason it i
 from __future__ import annotations
 
 from extproc import semconv
-from extproc.providers.base import Flavour, ResponseFacts, first_word_at, members, objects_at, read_nothing
+from extproc.providers.base import (
+    Flavour,
+    ResponseFacts,
+    first_word,
+    members,
+    objects_at,
+    read_nothing,
+    word_at,
+    words_by_index,
+)
 from extproc.providers.counts import Counts, JSONObject, add_up
 from extproc.usage import TokenUsage
 
@@ -16,12 +25,14 @@ from extproc.usage import TokenUsage
 def read_response(document: JSONObject) -> ResponseFacts:
     """Return what Amazon's Titan Text says, whole (one result for each answer) or one chunk."""
     results = objects_at(document, "results")
+    reasons = words_by_index(results, "completionReason")
     output = add_up(result.get("tokenCount") for result in results)
     usage = members(document, "inputTextTokenCount", "totalOutputTextTokenCount") or {}
     return ResponseFacts(
         usage=({**usage, "totalOutputTextTokenCount": output} if output is not None else usage) or None,
-        finish_reason=first_word_at((document, *results), "completionReason"),
+        finish_reason=word_at(document, "completionReason") or first_word(reasons),
         has_content=bool(document.get("outputText") or results),
+        finish_reasons=reasons,
     )
 
 

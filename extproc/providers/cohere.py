@@ -10,35 +10,46 @@ contract counts the first, and where only the second is there, that; it is told 
 from __future__ import annotations
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import (
+    EMPTY_OBJECT,
     Flavour,
     ResponseFacts,
     error_type_of,
+    first_word,
     first_word_at,
     name_at,
     object_at,
     objects_at,
     optional_object,
     read_request,
+    text_at,
     word_at,
+    words_by_index,
 )
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
 _LAST_EVENTS = ("message-end", "stream-end")
-_CONTENT_EVENTS = ("content-delta", "tool-plan-delta", "tool-call-delta", "tool-call-start")
+_CALL_EVENTS = ("tool-call-delta", "tool-call-start")
 
 
 def read_chat(document: JSONObject) -> ResponseFacts:
     """Return what a v2 answer says, whole or one event of its stream."""
     event = word_at(document, "type")
     answer = document if event is None else object_at(document, "delta")
+    message = object_at(answer, "message")
+    content = object_at(message, "content") if event == "content-delta" else EMPTY_OBJECT
+    is_whole = event is None and "message" in answer and "id" in answer
     return ResponseFacts(
         usage=optional_object(answer, "usage"),
         finish_reason=word_at(answer, "finish_reason"),
         error_type=error_type_of(document) or ("error" if answer.get("error") else None),
-        has_content=event in _CONTENT_EVENTS or (event is None and "message" in answer and "id" in answer),
+        has_content=is_whole or event in _CALL_EVENTS or bool(content.get("text")),
+        # A plan for tools is what a model thinks before it calls them.
+        has_reasoning=bool(content.get("thinking") or (event == "tool-plan-delta" and message.get("tool_plan"))),
         is_last=event in _LAST_EVENTS,
+        response_id=text_at(document, "id"),
     )
 
 
@@ -47,13 +58,19 @@ def read_legacy(document: JSONObject) -> ResponseFacts:
     event = word_at(document, "event_type")
     answer = optional_object(document, "response") or document
     generations = objects_at(answer, "generations")
+    is_last = event in _LAST_EVENTS
+    reasons = words_by_index(generations, "finish_reason")
     return ResponseFacts(
         model=name_at(answer, "model"),
         usage=optional_object(answer, "meta"),
-        finish_reason=first_word_at((document, answer, *generations), "finish_reason"),
+        finish_reason=first_word_at((document, answer), "finish_reason") or first_word(reasons),
         error_type=error_type_of(document),
         has_content=bool(answer.get("text") or generations) or event == "tool-calls-chunk",
-        is_last=event in _LAST_EVENTS,
+        restates_content=is_last,
+        is_last=is_last,
+        finish_reasons=reasons,
+        response_id=text_at(answer, "generation_id") or text_at(answer, "id"),
+        conversation_id=text_at(answer, "conversation_id"),
     )
 
 
@@ -83,6 +100,7 @@ CHAT = Flavour(
     "billed_input_tokens, billed_output_tokens",
     usage_events=frozenset({"message-end"}),
     marks_end=True,
+    read_parameters=parameters.COHERE.read,
 )
 LEGACY_CHAT = Flavour(
     "cohere_chat_v1",
@@ -93,6 +111,8 @@ LEGACY_CHAT = Flavour(
     count,
     counted="`meta.tokens`, in a stream that of `stream-end`; `meta.billed_units` as above",
     marks_end=True,
+    read_parameters=parameters.COHERE.read,
+    read_conversation=parameters.COHERE.conversation_of,
 )
 GENERATE = Flavour(
     "cohere_generate",
@@ -102,6 +122,7 @@ GENERATE = Flavour(
     read_legacy,
     count,
     counted="`meta.tokens`, else `meta.billed_units`",
+    read_parameters=parameters.COHERE.read,
 )
 EMBED = Flavour(
     "cohere_embed",
@@ -111,4 +132,5 @@ EMBED = Flavour(
     read_legacy,
     count,
     counted="`meta.tokens`, else `meta.billed_units`: input_tokens; 0",
+    read_parameters=parameters.COHERE.read,
 )

@@ -11,17 +11,20 @@ from __future__ import annotations
 from typing import Any
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import (
     Flavour,
     ResponseFacts,
     error_type_of,
-    first_word_at,
+    first_word,
     name_at,
     object_at,
     objects_at,
     optional_object,
     read_nothing,
     read_request,
+    text_at,
+    words_by_index,
 )
 from extproc.providers.counts import Counts, JSONObject, sum_known
 from extproc.usage import TokenUsage
@@ -29,20 +32,30 @@ from extproc.usage import TokenUsage
 # The second is what interactions without steps ended with.
 _LAST_EVENTS = ("interaction.completed", "interaction.complete")
 
+# The deltas of an interaction that are no content for the user: what was thought, and a mark that it was.
+_THOUGHTS = ("thought_summary", "thought_signature")
+
 _FINAL_STATUS = ("completed", "requires_action", "failed", "cancelled", "incomplete", "budget_exceeded")
 
 
 def read_generate_response(document: JSONObject) -> ResponseFacts:
     """Return what a GenerateContentResponse says, whole or one event of a stream."""
     candidates = objects_at(document, "candidates")
+    parts = [part for candidate in candidates for part in objects_at(object_at(candidate, "content"), "parts")]
+    said = [part for part in parts if part.get("text") or "functionCall" in part or "inlineData" in part]
+    thoughts = [part for part in said if part.get("thought") is True]
+    reasons = words_by_index(candidates, "finishReason")
     return ResponseFacts(
         model=name_at(document, "modelVersion"),
         usage=_with_modalities(
             optional_object(document, "usageMetadata"), "tokenCount", "promptTokensDetails", "candidatesTokensDetails"
         ),
-        finish_reason=first_word_at(candidates, "finishReason"),
+        finish_reason=first_word(reasons),
         error_type=error_type_of(document),
-        has_content=any(_has_content(candidate) for candidate in candidates),
+        has_content=len(said) > len(thoughts),
+        has_reasoning=bool(thoughts),
+        finish_reasons=reasons,
+        response_id=text_at(document, "responseId"),
     )
 
 
@@ -55,11 +68,6 @@ def _with_modalities(usage: JSONObject | None, count: str, *lists: str) -> JSONO
         **usage,
         **{name: {str(each.get("modality")).upper(): each.get(count) for each in found[name]} for name in found},
     }
-
-
-def _has_content(candidate: JSONObject) -> bool:
-    parts = objects_at(object_at(candidate, "content"), "parts")
-    return any(part.get("text") or "functionCall" in part or "inlineData" in part for part in parts)
 
 
 def count_generate(counts: Counts) -> TokenUsage:
@@ -87,6 +95,7 @@ def read_interaction(document: JSONObject) -> ResponseFacts:
     interaction = optional_object(document, "interaction") or document
     event: Any = document.get("event_type")
     status = interaction.get("status")
+    delta, kind = document.get("delta"), object_at(document, "delta").get("type")
     return ResponseFacts(
         model=name_at(interaction, "model"),
         usage=_with_modalities(
@@ -94,8 +103,11 @@ def read_interaction(document: JSONObject) -> ResponseFacts:
         ),
         finish_reason=status if status in _FINAL_STATUS else None,
         error_type=error_type_of(document),
-        has_content=bool(document.get("delta") or interaction.get("steps")),
+        has_content=bool((delta and kind not in _THOUGHTS) or interaction.get("steps")),
+        has_reasoning=kind == _THOUGHTS[0],
+        restates_content=event in _LAST_EVENTS,
         is_last=event in _LAST_EVENTS,
+        response_id=text_at(interaction, "id"),
     )
 
 
@@ -137,6 +149,7 @@ GENERATE = Flavour(
     counted="`usageMetadata`, the last of a stream: promptTokenCount + toolUsePromptTokenCount; candidatesTokenCount + "
     "thoughtsTokenCount",
     streams_arrays=True,
+    read_parameters=parameters.GEMINI.read,
 )
 EMBEDDINGS = Flavour(
     "gemini_embeddings",
@@ -146,6 +159,7 @@ EMBEDDINGS = Flavour(
     read_generate_response,
     count_embeddings,
     counted="`usageMetadata`, where the model reports it: promptTokenCount; 0",
+    read_parameters=parameters.GEMINI_EMBEDDINGS.read,
 )
 INTERACTIONS = Flavour(
     "gemini_interactions",
@@ -155,4 +169,5 @@ INTERACTIONS = Flavour(
     read_interaction,
     count_interaction,
     counted="`usage`: total_input_tokens + total_tool_use_tokens; total_output_tokens + total_thought_tokens",
+    read_parameters=parameters.GEMINI.read,
 )

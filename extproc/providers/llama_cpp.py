@@ -8,6 +8,7 @@ Owns: where an answer, or an event of its stream, puts model, counts and the rea
 from __future__ import annotations
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import Flavour, ResponseFacts, error_type_of, members, name_at, read_request, word_at
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
@@ -40,4 +41,5 @@ COMPLETION = Flavour(
     read_response,
     count,
     counted="tokens_evaluated; tokens_predicted. In a stream of the event with `stop: true`",
+    read_parameters=parameters.LLAMA_CPP.read,
 )

@@ -9,6 +9,7 @@ last object of a stream has `done: true` and the counts. A request that does not
 from __future__ import annotations
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import (
     Flavour,
     RequestFacts,
@@ -26,7 +27,7 @@ from extproc.usage import TokenUsage
 PROVIDER = "ollama"
 
 # The parts of a message that carry what the model produced.
-_CONTENT_KEYS = ("content", "thinking", "tool_calls")
+_CONTENT_KEYS = ("content", "tool_calls")
 
 
 def read_generate_request(document: JSONObject) -> RequestFacts:
@@ -43,7 +44,8 @@ def read_response(document: JSONObject) -> ResponseFacts:
         usage=members(document, "prompt_eval_count", "eval_count"),
         finish_reason=word_at(document, "done_reason"),
         error_type=error_type_of(document),
-        has_content=is_said or bool(document.get("response") or document.get("thinking")),
+        has_content=is_said or bool(document.get("response")),
+        has_reasoning=bool(message.get("thinking") or document.get("thinking")),
         is_last=document.get("done") is True,
     )
 
@@ -64,6 +66,7 @@ CHAT = Flavour(
     count,
     counted=_COUNTED,
     marks_end=True,
+    read_parameters=parameters.OLLAMA.read,
 )
 GENERATE = Flavour(
     "ollama_generate",
@@ -74,6 +77,7 @@ GENERATE = Flavour(
     count,
     counted=_COUNTED,
     marks_end=True,
+    read_parameters=parameters.OLLAMA.read,
 )
 EMBED = Flavour(
     "ollama_embed",
@@ -83,4 +87,5 @@ EMBED = Flavour(
     read_response,
     count,
     counted="prompt_eval_count; 0. The older `/api/embeddings` reports none",
+    read_parameters=parameters.OLLAMA.read,
 )

@@ -9,6 +9,7 @@ which is no usage in tokens. Mistral leaves the audio out of the prompt and only
 from __future__ import annotations
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import (
     Flavour,
     ResponseFacts,
@@ -29,12 +30,14 @@ _LAST_EVENTS = ("transcript.text.done", "transcription.done", "speech.audio.done
 
 def read_response(document: JSONObject) -> ResponseFacts:
     """Return what a document, or one event of a stream, says."""
+    is_last = word_at(document, "type") in _LAST_EVENTS
     return ResponseFacts(
         model=name_at(document, "model"),
         usage=optional_object(document, "usage"),
         error_type=error_type_of(document),
         has_content=any(document.get(key) for key in _CONTENT_KEYS),
-        is_last=word_at(document, "type") in _LAST_EVENTS,
+        restates_content=is_last,
+        is_last=is_last,
     )
 
 
@@ -67,6 +70,7 @@ TRANSCRIPTIONS = Flavour(
     count,
     counted=f"{_COUNTED}. A duration is not counted, nor are answers in plain text",
     answers_in_json=False,
+    read_parameters=parameters.OPENAI_TRANSCRIPTIONS.read,
 )
 SPEECH = Flavour(
     "openai_speech",
@@ -77,4 +81,5 @@ SPEECH = Flavour(
     count,
     counted=f"{_COUNTED}: in the stream of events (`speech.audio.done`), not beside an audio file",
     answers_in_json=False,
+    read_parameters=parameters.OPENAI_SPEECH.read,
 )

@@ -2,9 +2,9 @@
 
 https://platform.openai.com/docs/api-reference/chat/object and .../chat-streaming
 
-Owns: where these answers put model, usage, finish reason and error. A stream has its usage in the last chunk, with
-`choices: []`, after `usage: null` in all the others; some vendors put it in the chunk with the finish reason, some in
-each chunk (cumulative), Groq in `x_groq`. The mark `[DONE]` at its end is no document.
+Owns: where these answers put model, usage, finish reasons, content and error. A stream has its usage in the last chunk,
+with `choices: []`, after `usage: null` in all the others; some vendors put it in the chunk with the finish reason, some
+in each chunk (cumulative), Groq in `x_groq`. The mark `[DONE]` at its end is no document.
 """
 
 from __future__ import annotations
@@ -15,36 +15,56 @@ from typing import Literal
 import msgspec
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import (
+    CONTENT,
     EMPTY_OBJECT,
+    NO_TOKENS,
+    REASONING,
     Flavour,
+    QuietEvent,
     ResponseFacts,
     error_type_of,
     first_object_at,
-    first_word_at,
+    first_word,
     name_at,
     object_at,
     objects_at,
     optional_object,
     read_request,
+    text_at,
+    words_by_index,
 )
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
 # The parts of a delta (or of a whole message) that carry what the model produced, beside `content`.
-_CONTENT_KEYS = ("reasoning_content", "reasoning", "refusal", "tool_calls", "function_call", "audio")
+_CONTENT_KEYS = ("refusal", "tool_calls", "function_call")
+_AUDIO_KEYS = ("data", "transcript")
+_REASONING_KEYS = ("reasoning_content", "reasoning")
+
+# What Mistral and Databricks call thoughts where `content` is a list of parts.
+_REASONING_PARTS = ("thinking", "reasoning")
 
 
 def read_response(document: JSONObject) -> ResponseFacts:
     """Return what a completion, one chunk of it, or an error object says."""
     choices = objects_at(document, "choices")
+    said = NO_TOKENS
+    for choice in choices:
+        said |= _tokens(choice)
+    reasons = words_by_index(choices, "finish_reason")
     return ResponseFacts(
         # A conversation with Mistral names the model with each of its outputs.
         model=name_at(document, "model") or name_at(first_object_at(document, "outputs"), "model"),
         usage=_reported_usage(document, choices),
-        finish_reason=first_word_at(choices, "finish_reason"),
+        finish_reason=first_word(reasons),
         error_type=error_type_of(document),
-        has_content=any(map(_has_content, choices)),
+        has_content=bool(said & CONTENT),
+        has_reasoning=bool(said & REASONING),
+        finish_reasons=reasons,
+        response_id=text_at(document, "id"),
+        conversation_id=text_at(document, "conversation_id"),
     )
 
 
@@ -116,11 +136,18 @@ def _reported_usage(document: JSONObject, choices: Sequence[JSONObject]) -> JSON
     return next((place["usage"] for place in places if isinstance(place.get("usage"), dict)), None)
 
 
-def _has_content(choice: JSONObject) -> bool:
-    if choice.get("text"):  # legacy completions
-        return True
+def _tokens(choice: JSONObject) -> int:
+    """Return what a choice carries of what the model made."""
+    said = CONTENT if choice.get("text") else NO_TOKENS  # legacy completions
     part = optional_object(choice, "delta") or optional_object(choice, "message") or EMPTY_OBJECT
-    return bool(part.get("content")) or any(map(part.get, _CONTENT_KEYS))
+    content = part.get("content")
+    if isinstance(content, list):
+        for each in content:
+            is_thought = isinstance(each, dict) and each.get("type") in _REASONING_PARTS
+            said |= REASONING if is_thought else CONTENT
+    elif content or any(map(part.get, _CONTENT_KEYS)) or any(map(object_at(part, "audio").get, _AUDIO_KEYS)):
+        said |= CONTENT
+    return said | REASONING if any(map(part.get, _REASONING_KEYS)) else said
 
 
 _COUNTED = "`usage`: prompt_tokens; completion_tokens"
@@ -130,17 +157,59 @@ _COUNTED_CHAT = (
 )
 
 
+class _Any(msgspec.Struct, gc=False):
+    """An object, whatever is in it."""
+
+
+class _QuietAudio(msgspec.Struct, gc=False):
+    data: str | None = None
+    transcript: str | None = None
+
+
+class _QuietDelta(msgspec.Struct, gc=False):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: list[_Any] | None = None
+    function_call: None = None
+    audio: _QuietAudio | None = None
+
+
+_NO_DELTA = _QuietDelta()
+
+
 class _QuietChoice(msgspec.Struct, gc=False):
+    delta: _QuietDelta | None = None
+    text: str | None = None
+    message: None = None
     finish_reason: None = None
     usage: None = None
 
 
-class _QuietChunk(msgspec.Struct, gc=False):
+class _QuietChunk(QuietEvent, gc=False):
     choices: list[_QuietChoice]
     object: Literal["chat.completion.chunk", "text_completion"] | None = None
     usage: None = None
     x_groq: None = None
     error: None = None
+
+    def tokens(self) -> int:
+        """Return what all choices carry."""
+        said = NO_TOKENS
+        for choice in self.choices:
+            delta = choice.delta or _NO_DELTA
+            if (
+                delta.content
+                or delta.tool_calls
+                or choice.text
+                or delta.refusal
+                or (delta.audio is not None and (delta.audio.data or delta.audio.transcript))
+            ):
+                said |= CONTENT
+            if delta.reasoning_content or delta.reasoning:
+                said |= REASONING
+        return said
 
 
 CHAT = Flavour(
@@ -152,6 +221,8 @@ CHAT = Flavour(
     count,
     counted=_COUNTED_CHAT,
     quiet=_QuietChunk,
+    read_parameters=parameters.OPENAI.read,
+    read_conversation=parameters.OPENAI.conversation_of,
 )
 COMPLETIONS = Flavour(
     "openai_completions",
@@ -162,6 +233,8 @@ COMPLETIONS = Flavour(
     count,
     counted=_COUNTED_CHAT,
     quiet=_QuietChunk,
+    read_parameters=parameters.OPENAI.read,
+    read_conversation=parameters.OPENAI.conversation_of,
 )
 EMBEDDINGS = Flavour(
     "openai_embeddings",
@@ -171,4 +244,5 @@ EMBEDDINGS = Flavour(
     read_response,
     count_embeddings,
     counted="`usage`: prompt_tokens, or total_tokens; 0",
+    read_parameters=parameters.OPENAI_EMBEDDINGS.read,
 )

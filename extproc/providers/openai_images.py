@@ -8,6 +8,7 @@ Owns: where an answer, whole or one event of its stream, puts usage. Models that
 from __future__ import annotations
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import (
     Flavour,
     ResponseFacts,
@@ -53,4 +54,5 @@ IMAGES = Flavour(
     count,
     counted="`usage`, where the model reports it: input_tokens; output_tokens. In a stream that of "
     "`image_generation.completed` or `image_edit.completed`",
+    read_parameters=parameters.OPENAI_IMAGES.read,
 )

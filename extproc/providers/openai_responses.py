@@ -10,24 +10,32 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
-
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import (
+    CONTENT,
+    NO_TOKENS,
+    REASONING,
     Flavour,
+    QuietEvent,
     ResponseFacts,
     error_type_of,
     is_word,
     name_at,
     object_at,
+    objects_at,
     optional_object,
     read_request,
+    text_at,
     word_at,
 )
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
 
 _LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+# What the names of the events start with in which the thoughts of a model come, or summaries of them.
+_REASONING_EVENTS = "response.reasoning"
 
 
 def read_response(document: JSONObject) -> ResponseFacts:
@@ -38,20 +46,30 @@ def read_response(document: JSONObject) -> ResponseFacts:
     wrapped = optional_object(document, "response")
     if wrapped is not None:
         return _read_response(wrapped, is_last=event in _LAST_EVENTS)
+    has_delta = event.endswith(".delta") and bool(document.get("delta"))
+    is_reasoning = event.startswith(_REASONING_EVENTS)
     return ResponseFacts(
         error_type=_event_error_type(document) if event == "error" else None,
-        has_content=event.endswith(".delta") and bool(document.get("delta")),
+        has_content=has_delta and not is_reasoning,
+        has_reasoning=has_delta and is_reasoning,
     )
 
 
 def _read_response(response: JSONObject, *, is_last: bool) -> ResponseFacts:
+    output = response.get("output")
+    thoughts = [item for item in objects_at(response, "output") if item.get("type") == "reasoning"]
+    conversation = response.get("conversation")
     return ResponseFacts(
         model=name_at(response, "model"),
         usage=optional_object(response, "usage"),
         finish_reason=_finish_reason(response),
         error_type=error_type_of(response),
-        has_content=bool(response.get("output")),
+        has_content=bool(output) and not (thoughts and thoughts == output),
+        has_reasoning=bool(thoughts),
+        restates_content=is_last,
         is_last=is_last,
+        response_id=text_at(response, "id"),
+        conversation_id=text_at(conversation if isinstance(conversation, dict) else {"id": conversation}, "id"),
     )
 
 
@@ -81,7 +99,7 @@ def count(counts: Counts) -> TokenUsage:
     )
 
 
-class _QuietEvent(msgspec.Struct, gc=False):
+class _QuietEvent(QuietEvent, gc=False):
     type: Literal[
         "response.output_text.delta",
         "response.reasoning_text.delta",
@@ -92,7 +110,14 @@ class _QuietEvent(msgspec.Struct, gc=False):
         "response.output_audio.delta",
         "response.output_audio_transcript.delta",
     ]
+    delta: str | None = None
     response: None = None
+
+    def tokens(self) -> int:
+        """Return what the delta is one of."""
+        if not self.delta:
+            return NO_TOKENS
+        return REASONING if self.type.startswith(_REASONING_EVENTS) else CONTENT
 
 
 RESPONSES = Flavour(
@@ -106,4 +131,6 @@ RESPONSES = Flavour(
     "`response.failed`",
     marks_end=True,
     quiet=_QuietEvent,
+    read_parameters=parameters.OPENAI_RESPONSES.read,
+    read_conversation=parameters.OPENAI_RESPONSES.conversation_of,
 )

@@ -16,6 +16,7 @@ from extproc.providers.base import (
     name_at,
     optional_object,
     read_request,
+    text_at,
     word_at,
 )
 from extproc.providers.counts import Counts, JSONObject
@@ -31,6 +32,7 @@ def read_response(document: JSONObject) -> ResponseFacts:
         finish_reason=status if status in ("succeeded", "failed", "canceled") else None,
         error_type=error_type_of(document),
         has_content=bool(document.get("output")),
+        response_id=text_at(document, "id"),
     )
 
 

@@ -8,6 +8,7 @@ Owns: where an answer, or a token of its stream, puts counts and the reason it e
 from __future__ import annotations
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import Flavour, ResponseFacts, error_type_of, members, object_at, read_request, word_at
 from extproc.providers.counts import Counts, JSONObject
 from extproc.usage import TokenUsage
@@ -38,4 +39,5 @@ GENERATE = Flavour(
     read_response,
     count,
     counted="`details`, if the client asks for them: input_length, where it is told; generated_tokens",
+    read_parameters=parameters.TGI.read,
 )

@@ -8,6 +8,7 @@ Owns: the counts of text embeddings, one for each input, and those of the text m
 from __future__ import annotations
 
 from extproc import semconv
+from extproc.providers import parameters
 from extproc.providers.base import (
     Flavour,
     ResponseFacts,
@@ -56,6 +57,7 @@ EMBEDDINGS = Flavour(
     read_embeddings,
     count_embeddings,
     counted="the sum of predictions[].embeddings.statistics.token_count; 0",
+    read_parameters=parameters.VERTEX_PREDICT.read,
 )
 PREDICT = Flavour(
     "vertex_predict",
@@ -66,4 +68,5 @@ PREDICT = Flavour(
     count_prediction,
     counted="text embeddings as below; else `metadata.tokenMetadata`, which text models before Gemini have",
     by_shape=True,
+    read_parameters=parameters.VERTEX_PREDICT.read,
 )

@@ -8,7 +8,18 @@ Owns: where these answers put model, counts, the reason they ended and error.
 from __future__ import annotations
 
 from extproc import semconv
-from extproc.providers.base import Flavour, ResponseFacts, first_word_at, members, name_at, objects_at, read_request
+from extproc.providers import parameters
+from extproc.providers.base import (
+    Flavour,
+    ResponseFacts,
+    first_word,
+    first_word_at,
+    members,
+    name_at,
+    objects_at,
+    read_request,
+    words_by_index,
+)
 from extproc.providers.counts import Counts, JSONObject, add_up
 from extproc.usage import TokenUsage
 
@@ -24,13 +35,15 @@ def read_response(document: JSONObject) -> ResponseFacts:
         "input_token_count": add_up(inputs),
         "generated_token_count": add_up(result.get("generated_token_count") for result in results),
     }
-    reason = first_word_at(results, "stop_reason")
+    finished = [result for result in results if result.get("stop_reason") != "not_finished"]
+    reasons = words_by_index(finished, "stop_reason")
     return ResponseFacts(
         model=name_at(document, "model_id"),
         usage=members(counts, *counts),
-        finish_reason=None if reason == "not_finished" else reason,
+        finish_reason=first_word(reasons),
         error_type=_error_type(document),
         has_content=any(result.get("generated_text") for result in results),
+        finish_reasons=reasons,
     )
 
 
@@ -61,6 +74,7 @@ GENERATION = Flavour(
     count,
     counted="results[]: input_token_count, in a stream of the first event; generated_token_count",
     restates_usage=False,
+    read_parameters=parameters.WATSONX.read,
 )
 EMBEDDINGS = Flavour(
     "watsonx_embeddings",

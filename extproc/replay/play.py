@@ -16,7 +16,7 @@ from extproc.exchange import Exchange
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.replay.capture import Capture
-from extproc.usage import Completion, UsageRecord
+from extproc.usage import NO_TIMING, Completion, UsageRecord
 
 # More than any length of a body has.
 _MAX_DIGITS = 18
@@ -61,23 +61,23 @@ def parse_split(text: str) -> Split:
 def play(capture: Capture, observer: Observer, split: Split) -> UsageRecord:
     """Return the record of a capture.
 
-    It has no time to the first token: with the times of a replay it would be made up.
+    It has no time to the first token, nor any other: with the times of a replay they would be made up.
     """
     exchange = Exchange(observer.limits, observer.detector, provider=None, now=_NOW)
     for _ in _phases(exchange, capture, split):
         if exchange.is_detachable:
             break
     exchange.close(Completion.COMPLETE if exchange.is_detachable else Completion.CANCELLED, _NOW)
-    return replace(exchange.snapshot(), time_to_first_token_seconds=None)
+    return replace(exchange.snapshot(), time_to_first_token_seconds=None, timing=NO_TIMING)
 
 
 def _phases(exchange: Exchange, capture: Capture, split: Split) -> Iterator[None]:
     """Take the exchange through its phases, one at a time."""
     asked = {":method": capture.method, ":authority": capture.authority, ":path": capture.path}
-    exchange.request_headers(asked | dict(capture.request_headers), end_of_stream=not capture.request)
+    exchange.request_headers(asked | dict(capture.request_headers), end_of_stream=not capture.request, now=_NOW)
     yield
     if capture.request:
-        exchange.request_body(capture.request, end_of_stream=True)
+        exchange.request_body(capture.request, end_of_stream=True, now=_NOW)
         yield
     if capture.status is None:
         return

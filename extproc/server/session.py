@@ -109,7 +109,7 @@ class Session:
         self._survey = survey
         self._modes = NO_MODES
         self._messages: dict[str, int] = {}
-        self._passes_over: Callable[[bytes], bool] | None = None
+        self._passes_over: Callable[[bytes, float], bool] | None = None
         self._published: Published | None = None
         self._revision = 0
         self._settled = False
@@ -123,7 +123,7 @@ class Session:
         if self._passes_over is not None:
             # Most messages are a piece of an answer that tells nothing new: they are not even decoded.
             chunk = response_chunk_of(message)
-            if chunk is not None and self._passes_over(chunk):
+            if chunk is not None and self._passes_over(chunk, now):
                 self._messages[Phase.RESPONSE_BODY] += 1
                 if self._survey is not None:
                     self._survey.spend(now)
@@ -199,17 +199,17 @@ class Session:
             self._passes_over = None if self._modes.echoed or request.observability_mode else exchange.passes_over
         elif phase is Phase.REQUEST_BODY:
             body = request.request_body
-            exchange.request_body(body.body, end_of_stream=body.end_of_stream)
+            exchange.request_body(body.body, end_of_stream=body.end_of_stream, now=now)
         elif phase is Phase.REQUEST_HEADERS:
             headers = request.request_headers
             wanted = read_headers(headers.headers, REQUEST_HEADERS)
-            exchange.request_headers(wanted, end_of_stream=headers.end_of_stream)
+            exchange.request_headers(wanted, end_of_stream=headers.end_of_stream, now=now)
         elif phase is Phase.RESPONSE_HEADERS:
             headers = request.response_headers
             wanted = read_headers(headers.headers, RESPONSE_HEADERS)
             exchange.response_headers(wanted, end_of_stream=headers.end_of_stream, now=now)
         elif phase is Phase.REQUEST_TRAILERS:
-            exchange.request_trailers()
+            exchange.request_trailers(now)
         else:
             exchange.response_trailers(now)
 

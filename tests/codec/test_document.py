@@ -10,7 +10,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from support.chunks import byte_by_byte, splits
 
-from extproc.codec.document import DocumentArray, Members, WholeDocument, decode_document
+from extproc.codec.document import DocumentArray, WholeDocument, decode_document
+from extproc.codec.members import Members
 from extproc.codec.payload import Payload
 from extproc.errors import DecodeError, Reason
 

@@ -14,7 +14,11 @@ def test_a_completion_says_everything_at_once() -> None:
     """Its counts stand at its top; it may hold several completions."""
     completions = [{"completion": "a", "finish_reason": "maximum_tokens"}, {"completion": "b"}]
     assert read_response({"model_version": "v1", "completions": completions, **COUNTED}) == ResponseFacts(
-        model="v1", usage=COUNTED, finish_reason="maximum_tokens", has_content=True
+        model="v1",
+        usage=COUNTED,
+        finish_reason="maximum_tokens",
+        has_content=True,
+        finish_reasons={0: "maximum_tokens"},
     )
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from support.quiet import tokens_in, tokens_of
 
 from extproc.providers.answer import DocumentReader
 from extproc.providers.anthropic_messages import MESSAGES, count, read_response
@@ -50,24 +51,43 @@ def test_thinking_is_a_part_of_the_output() -> None:
 
 
 @pytest.mark.parametrize(
-    ("delta", "has_content"),
+    ("delta", "expected"),
     [
-        ({"type": "text_delta", "text": "a"}, True),
-        ({"type": "thinking_delta", "thinking": "hm"}, True),
-        ({"type": "input_json_delta", "partial_json": "{"}, True),
-        ({"type": "input_json_delta", "partial_json": ""}, False),
-        ({"type": "signature_delta", "signature": "x"}, False),
+        ({"type": "text_delta", "text": "a"}, ResponseFacts(has_content=True)),
+        ({"type": "thinking_delta", "thinking": "hm"}, ResponseFacts(has_reasoning=True)),
+        ({"type": "input_json_delta", "partial_json": "{"}, ResponseFacts(has_content=True)),
+        ({"type": "input_json_delta", "partial_json": ""}, ResponseFacts()),
+        ({"type": "signature_delta", "signature": "x"}, ResponseFacts()),
     ],
 )
-def test_deltas_are_content(delta: dict[str, str], has_content: bool) -> None:
-    """If they hold any."""
-    assert read_response({"type": "content_block_delta", "delta": delta}) == ResponseFacts(has_content=has_content)
+def test_deltas_are_content(delta: dict[str, str], expected: ResponseFacts) -> None:
+    """If they hold any, or thoughts; looked at for its shape alone, an event says the same."""
+    event = {"type": "content_block_delta", "delta": delta}
+    assert read_response(event) == expected
+    assert tokens_of(MESSAGES, event) == tokens_in(expected)
 
 
-@pytest.mark.parametrize("document", [{"type": "ping"}, {"type": "content_block_start"}, {"type": ["x"]}, {}])
-def test_other_events_say_nothing(document: dict[str, object]) -> None:
+@pytest.mark.parametrize(
+    ("document", "is_quiet"),
+    [
+        ({"type": "ping"}, True),
+        ({"type": "content_block_start"}, True),
+        ({"type": "content_block_stop", "delta": {"text": "a"}}, True),
+        ({"type": ["x"]}, False),
+        ({}, False),
+    ],
+)
+def test_other_events_say_nothing(document: dict[str, object], is_quiet: bool) -> None:
     """Pings are no tokens."""
     assert read_response(document) == ResponseFacts()
+    assert tokens_of(MESSAGES, document) == (0 if is_quiet else None)
+
+
+@pytest.mark.parametrize("document", [{"type": "message_start", "message": {"id": "msg"}},
+                                      {"type": "message", "id": "msg"}])  # fmt: skip
+def test_a_message_names_itself(document: dict[str, object]) -> None:
+    """Whole, and in the first event of a stream."""
+    assert read_response(document).response_id == "msg"
 
 
 def test_an_error_is_an_error_in_the_middle_too() -> None:

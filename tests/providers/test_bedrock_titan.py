@@ -40,7 +40,10 @@ def test_a_result_that_is_no_count_is_malformed() -> None:
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        ({"results": [result(None, "LENGTH")]}, ResponseFacts(finish_reason="LENGTH", has_content=True)),
+        (
+            {"results": [result(None, "LENGTH"), result(None, "FINISH")]},
+            ResponseFacts(finish_reason="LENGTH", has_content=True, finish_reasons={0: "LENGTH", 1: "FINISH"}),
+        ),
         ({"outputText": "a", "completionReason": "FINISH"}, ResponseFacts(finish_reason="FINISH", has_content=True)),
         ({"outputText": "", "completionReason": None}, ResponseFacts()),
     ],

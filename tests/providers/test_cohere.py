@@ -15,11 +15,18 @@ USAGE = {"billed_units": {"input_tokens": 4, "output_tokens": 9}, "tokens": {"in
     [
         (
             {"id": "c", "message": {"content": []}, "finish_reason": "COMPLETE", "usage": USAGE},
-            ResponseFacts(usage=USAGE, finish_reason="COMPLETE", has_content=True),
+            ResponseFacts(usage=USAGE, finish_reason="COMPLETE", has_content=True, response_id="c"),
         ),
-        ({"type": "message-start", "id": "c", "delta": {"message": {}}}, ResponseFacts()),
+        ({"type": "message-start", "id": "c", "delta": {"message": {}}}, ResponseFacts(response_id="c")),
+        ({"type": "content-start", "delta": {"message": {"content": {"text": "a"}}}}, ResponseFacts()),
+        ({"type": "content-delta", "delta": {"message": {"content": {"text": ""}}}}, ResponseFacts()),
+        (
+            {"type": "content-delta", "delta": {"message": {"content": {"thinking": "a"}}}},
+            ResponseFacts(has_reasoning=True),
+        ),
         ({"type": "content-delta", "delta": {"message": {"content": {"text": "a"}}}}, ResponseFacts(has_content=True)),
-        ({"type": "tool-plan-delta", "delta": {"message": {"tool_plan": "a"}}}, ResponseFacts(has_content=True)),
+        ({"type": "tool-plan-delta", "delta": {"message": {"tool_plan": "a"}}}, ResponseFacts(has_reasoning=True)),
+        ({"type": "tool-plan-delta", "delta": {"message": {"tool_plan": ""}}}, ResponseFacts()),
         ({"type": "tool-call-start", "delta": {"message": {}}}, ResponseFacts(has_content=True)),
         ({"type": "tool-call-delta", "delta": {"message": {}}}, ResponseFacts(has_content=True)),
         ({"type": "content-end", "index": 0}, ResponseFacts()),
@@ -47,16 +54,19 @@ def test_the_second_version_says_it_in_a_delta(document: dict[str, object], expe
             {"text": "a", "finish_reason": "COMPLETE", "meta": USAGE},
             ResponseFacts(usage=USAGE, finish_reason="COMPLETE", has_content=True),
         ),
-        ({"event_type": "stream-start", "generation_id": "g"}, ResponseFacts()),
+        ({"event_type": "stream-start", "generation_id": "g"}, ResponseFacts(response_id="g")),
+        ({"id": "i", "conversation_id": "v"}, ResponseFacts(response_id="i", conversation_id="v")),
         ({"event_type": "text-generation", "text": "a"}, ResponseFacts(has_content=True)),
         ({"event_type": "tool-calls-chunk", "tool_call_delta": {}}, ResponseFacts(has_content=True)),
         (
             {"event_type": "stream-end", "finish_reason": "MAX_TOKENS", "response": {"text": "a", "meta": USAGE}},
-            ResponseFacts(usage=USAGE, finish_reason="MAX_TOKENS", has_content=True, is_last=True),
+            ResponseFacts(
+                usage=USAGE, finish_reason="MAX_TOKENS", has_content=True, restates_content=True, is_last=True
+            ),
         ),
         (
             {"generations": [{"text": "a", "finish_reason": "COMPLETE"}], "meta": USAGE},
-            ResponseFacts(usage=USAGE, finish_reason="COMPLETE", has_content=True),
+            ResponseFacts(usage=USAGE, finish_reason="COMPLETE", has_content=True, finish_reasons={0: "COMPLETE"}),
         ),
         ({"embeddings": [[0.5]], "model": "m", "meta": USAGE}, ResponseFacts(model="m", usage=USAGE)),
         ({"error": {"type": "overloaded"}}, ResponseFacts(error_type="overloaded")),

@@ -18,20 +18,61 @@ def test_an_answer_says_model_usage_and_finish_reason() -> None:
     """Each event of a stream does, as the whole answer."""
     usage = {"promptTokenCount": 1}
     candidate = {"content": {"parts": [{"text": "a"}]}, "finishReason": "STOP"}
-    document = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "m"}
+    document = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "m", "responseId": "r"}
     assert read_generate_response(document) == ResponseFacts(
-        model="m", usage=usage, finish_reason="STOP", has_content=True
+        model="m", usage=usage, finish_reason="STOP", has_content=True, finish_reasons={0: "STOP"}, response_id="r"
     )
 
 
 @pytest.mark.parametrize(
-    ("part", "has_content"),
-    [({"text": ""}, False), ({"text": "", "thoughtSignature": "x"}, False), ({"functionCall": {}}, True),
-     ({"inlineData": {}}, True), ({"text": "hm", "thought": True}, True)],
-)  # fmt: skip
-def test_parts_are_content(part: dict[str, object], has_content: bool) -> None:
-    """If they hold any."""
-    assert read_generate_response({"candidates": [{"content": {"parts": [part]}}]}).has_content is has_content
+    ("parts", "content", "reasoning"),
+    [
+        ([{"text": ""}], False, False),
+        ([{"text": "", "thoughtSignature": "x"}], False, False),
+        ([{"text": "", "thought": True}], False, False),
+        ([{"text": "a", "thought": False}], True, False),
+        ([{"functionCall": {}}], True, False),
+        ([{"inlineData": {}}], True, False),
+        ([{"text": "hm", "thought": True}], False, True),
+        ([{"text": "hm", "thought": True}, {"text": "a"}], True, True),
+    ],
+)
+def test_parts_are_content(parts: list[object], content: bool, reasoning: bool) -> None:
+    """If they hold any; those that are marked are thoughts."""
+    facts = read_generate_response({"candidates": [{"content": {"parts": parts}}]})
+    assert (facts.has_content, facts.has_reasoning) == (content, reasoning)
+
+
+def test_each_candidate_finishes_for_itself() -> None:
+    """By its index, or by its place where it has none; the first stands for all."""
+    candidates = [{"finishReason": "MAX_TOKENS", "index": 1}, {"finishReason": "STOP", "index": 0}, {"index": 2}]
+    facts = read_generate_response({"candidates": candidates})
+    assert (facts.finish_reason, facts.finish_reasons) == ("MAX_TOKENS", {1: "MAX_TOKENS", 0: "STOP"})
+
+
+@pytest.mark.parametrize(
+    ("delta", "content", "reasoning"),
+    [
+        ({"type": "text", "text": "a"}, True, False),
+        ({"type": "thought_summary", "content": {"text": "hm"}}, False, True),
+        ({"type": "thought_signature", "signature": "x"}, False, False),
+        (None, False, False),
+    ],
+)
+def test_the_deltas_of_an_interaction_are_content_or_thoughts(
+    delta: dict[str, str] | None, content: bool, reasoning: bool
+) -> None:
+    """A mark that there was a thought is neither."""
+    facts = read_interaction({"event_type": "content.delta", "delta": delta})
+    assert (facts.has_content, facts.has_reasoning) == (content, reasoning)
+
+
+def test_the_end_of_an_interaction_says_all_of_it_once_more() -> None:
+    """With its name."""
+    interaction = {"id": "i", "status": "completed", "steps": [{}]}
+    facts = read_interaction({"event_type": "interaction.completed", "interaction": interaction})
+    assert (facts.response_id, facts.restates_content, facts.has_content) == ("i", True, True)
+    assert not read_interaction(interaction).restates_content
 
 
 def test_an_error_is_known_by_its_status() -> None:

@@ -24,11 +24,11 @@ def test_a_stream_is_what_nobody_has_to_ask_for(document: dict[str, object], str
     ("document", "expected"),
     [
         ({"model": "m", "message": {"content": "a"}, "done": False}, ResponseFacts(model="m", has_content=True)),
-        ({"model": "m", "message": {"content": "", "thinking": "a"}}, ResponseFacts(model="m", has_content=True)),
+        ({"model": "m", "message": {"content": "", "thinking": "a"}}, ResponseFacts(model="m", has_reasoning=True)),
         ({"model": "m", "message": {"content": "", "tool_calls": [{}]}}, ResponseFacts(model="m", has_content=True)),
         ({"model": "m", "message": {"role": "assistant", "content": ""}}, ResponseFacts(model="m")),
         ({"model": "m", "response": "a", "done": False}, ResponseFacts(model="m", has_content=True)),
-        ({"model": "m", "response": "", "thinking": "a"}, ResponseFacts(model="m", has_content=True)),
+        ({"model": "m", "response": "", "thinking": "a"}, ResponseFacts(model="m", has_reasoning=True)),
         (
             {"model": "m", "response": "", "done": True, "done_reason": "length", **COUNTED},
             ResponseFacts(model="m", usage=COUNTED, finish_reason="length", is_last=True),

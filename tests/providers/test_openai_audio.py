@@ -18,11 +18,17 @@ USAGE = {"input_tokens": 14, "output_tokens": 45, "total_tokens": 59}
         ({"type": "transcript.text.delta", "delta": "a"}, ResponseFacts(has_content=True)),
         (
             {"type": "transcript.text.done", "text": "a", "usage": USAGE},
-            ResponseFacts(usage=USAGE, has_content=True, is_last=True),
+            ResponseFacts(usage=USAGE, has_content=True, restates_content=True, is_last=True),
         ),
-        ({"type": "transcription.done", "usage": USAGE}, ResponseFacts(usage=USAGE, is_last=True)),
+        (
+            {"type": "transcription.done", "usage": USAGE},
+            ResponseFacts(usage=USAGE, restates_content=True, is_last=True),
+        ),
         ({"type": "speech.audio.delta", "audio": "QQ=="}, ResponseFacts(has_content=True)),
-        ({"type": "speech.audio.done", "usage": USAGE}, ResponseFacts(usage=USAGE, is_last=True)),
+        (
+            {"type": "speech.audio.done", "usage": USAGE},
+            ResponseFacts(usage=USAGE, restates_content=True, is_last=True),
+        ),
         ({"error": {"code": "invalid_value"}}, ResponseFacts(error_type="invalid_value")),
     ],
 )

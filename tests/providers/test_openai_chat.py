@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from support.quiet import tokens_in, tokens_of
 
 from extproc.providers.base import ResponseFacts
 from extproc.providers.counts import Counts
-from extproc.providers.openai_chat import count, count_embeddings, read_response
+from extproc.providers.openai_chat import CHAT, count, count_embeddings, read_response
 from extproc.usage import TokenUsage
 
 
@@ -12,35 +15,66 @@ def test_a_completion_says_everything_at_once() -> None:
     """Model, usage, finish reason."""
     choice = {"message": {"content": "hi"}, "finish_reason": "stop"}
     usage = {"prompt_tokens": 1}
-    assert read_response({"model": "m", "choices": [choice], "usage": usage}) == ResponseFacts(
-        model="m", usage=usage, finish_reason="stop", has_content=True
+    assert read_response({"id": "c", "model": "m", "choices": [choice], "usage": usage}) == ResponseFacts(
+        model="m", usage=usage, finish_reason="stop", has_content=True, finish_reasons={0: "stop"}, response_id="c"
     )
 
 
 @pytest.mark.parametrize(
-    ("delta", "has_content"),
+    ("delta", "expected"),
     [
-        ({"role": "assistant", "content": ""}, False),
-        ({"content": "a"}, True),
-        ({"reasoning_content": "hm"}, True),
-        ({"reasoning": "hm"}, True),
-        ({"tool_calls": [{"index": 0}]}, True),
-        ({"function_call": {"arguments": "{"}}, True),
-        ({"audio": {"data": "QQ=="}}, True),
-        ({"refusal": "no"}, True),
-        ({}, False),
-        (None, False),
+        ({"role": "assistant", "content": ""}, ResponseFacts()),
+        ({"content": None, "tool_calls": [], "refusal": None, "audio": None}, ResponseFacts()),
+        ({"content": "a"}, ResponseFacts(has_content=True)),
+        ({"reasoning_content": "hm"}, ResponseFacts(has_reasoning=True)),
+        ({"reasoning": "hm", "content": ""}, ResponseFacts(has_reasoning=True)),
+        ({"reasoning": "hm", "content": "a"}, ResponseFacts(has_content=True, has_reasoning=True)),
+        ({"tool_calls": [{"index": 0}]}, ResponseFacts(has_content=True)),
+        ({"audio": {"data": "QQ=="}}, ResponseFacts(has_content=True)),
+        ({"audio": {"transcript": "a"}}, ResponseFacts(has_content=True)),
+        ({"audio": {"expires_at": 9}}, ResponseFacts()),
+        ({"refusal": "no"}, ResponseFacts(has_content=True)),
+        ({}, ResponseFacts()),
+        (None, ResponseFacts()),
     ],
 )
-def test_content_is_what_the_model_produced(delta: object, has_content: bool) -> None:
-    """A role alone is none."""
-    assert read_response({"choices": [{"delta": delta}]}).has_content is has_content
+def test_content_is_what_the_model_produced(delta: object, expected: ResponseFacts) -> None:
+    """A role alone is none, and thoughts are not for the user; the shape of a chunk alone says the same."""
+    chunk = {"choices": [{"delta": delta}]}
+    assert read_response(chunk) == expected
+    assert tokens_of(CHAT, chunk) == tokens_in(expected)
+
+
+@pytest.mark.parametrize(
+    ("delta", "content", "reasoning"),
+    [
+        ({"function_call": {"arguments": "{"}}, True, False),
+        ({"content": [{"type": "thinking", "thinking": []}]}, False, True),
+        ({"content": [{"type": "reasoning"}, {"type": "text", "text": "a"}]}, True, True),
+        ({"content": ["a"]}, True, False),
+        ({"content": []}, False, False),
+    ],
+)
+def test_content_may_be_in_parts(delta: dict[str, Any], content: bool, reasoning: bool) -> None:
+    """Mistral's thoughts are among them. Such chunks are looked at."""
+    chunk = {"choices": [{"delta": delta}]}
+    facts = read_response(chunk)
+    assert (facts.has_content, facts.has_reasoning, tokens_of(CHAT, chunk)) == (content, reasoning, None)
+
+
+def test_each_choice_finishes_for_itself() -> None:
+    """By its index; the first that is told stands for all."""
+    choices = [{"index": 1, "finish_reason": "length"}, {"index": 0}, {"index": 2, "finish_reason": "stop"}]
+    facts = read_response({"choices": choices})
+    assert (facts.finish_reason, facts.finish_reasons) == ("length", {1: "length", 2: "stop"})
 
 
 def test_legacy_completions_have_their_text_in_the_choice() -> None:
     """And finish like the others."""
     answer = read_response({"choices": [{"text": "a", "finish_reason": None}, {"text": "", "finish_reason": "length"}]})
     assert (answer.has_content, answer.finish_reason) == (True, "length")
+    chunk = {"choices": [{"text": "a", "finish_reason": None}, {"text": ""}]}
+    assert tokens_of(CHAT, chunk) == tokens_in(read_response(chunk))
 
 
 def test_groq_has_its_usage_elsewhere() -> None:
@@ -70,10 +104,11 @@ def test_a_conversation_names_the_model_with_its_outputs() -> None:
     """So does Mistral, whose question may name an agent instead."""
     answer = {
         "object": "conversation.response",
+        "conversation_id": "conv",
         "outputs": [{"model": "m", "content": "a"}],
         "usage": {"total_tokens": 9},
     }
-    assert read_response(answer) == ResponseFacts(model="m", usage={"total_tokens": 9})
+    assert read_response(answer) == ResponseFacts(model="m", usage={"total_tokens": 9}, conversation_id="conv")
 
 
 def test_an_error_in_a_stream_is_an_error() -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import pytest
+from support.quiet import tokens_in, tokens_of
 
 from extproc.providers.base import ResponseFacts
 from extproc.providers.counts import Counts
-from extproc.providers.openai_responses import count, read_response
+from extproc.providers.openai_responses import RESPONSES, count, read_response
 from extproc.usage import TokenUsage
 
 USAGE = {"input_tokens": 14, "output_tokens": 9, "total_tokens": 23}
@@ -39,17 +40,46 @@ def test_events_before_the_end_have_null_for_usage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("event", "has_content"),
+    ("event", "expected"),
     [
-        ({"type": "response.output_text.delta", "delta": "a"}, True),
-        ({"type": "response.reasoning_summary_text.delta", "delta": "hm"}, True),
-        ({"type": "response.output_text.delta", "delta": ""}, False),
-        ({"type": "response.output_item.added", "item": {"usage": USAGE}}, False),
+        ({"type": "response.output_text.delta", "delta": "a"}, ResponseFacts(has_content=True)),
+        ({"type": "response.function_call_arguments.delta", "delta": "{"}, ResponseFacts(has_content=True)),
+        ({"type": "response.reasoning_summary_text.delta", "delta": "hm"}, ResponseFacts(has_reasoning=True)),
+        ({"type": "response.reasoning_text.delta", "delta": "hm"}, ResponseFacts(has_reasoning=True)),
+        ({"type": "response.output_text.delta", "delta": ""}, ResponseFacts()),
+        ({"type": "response.reasoning_text.delta", "delta": ""}, ResponseFacts()),
+        ({"type": "response.output_item.added", "item": {"usage": USAGE}}, ResponseFacts()),
     ],
 )
-def test_deltas_are_content(event: dict[str, object], has_content: bool) -> None:
-    """Everything else announces or repeats."""
-    assert read_response(event) == ResponseFacts(has_content=has_content)
+def test_deltas_are_content(event: dict[str, object], expected: ResponseFacts) -> None:
+    """Or thoughts. Everything else announces or repeats; looked at for its shape alone, an event says the same."""
+    assert read_response(event) == expected
+    is_quiet = event["type"] != "response.output_item.added"
+    assert tokens_of(RESPONSES, event) == (tokens_in(expected) if is_quiet else None)
+
+
+@pytest.mark.parametrize(
+    ("output", "content", "reasoning"),
+    [
+        ([], False, False),
+        ([{"type": "reasoning"}], False, True),
+        ([{"type": "reasoning"}, {"type": "message"}], True, True),
+        ([{"type": "function_call"}], True, False),
+    ],
+)
+def test_a_whole_response_has_its_output_item_by_item(output: list[object], content: bool, reasoning: bool) -> None:
+    """At the end of a stream it is all that was said, once more."""
+    whole = read_response({"object": "response", "output": output})
+    assert (whole.has_content, whole.has_reasoning, whole.restates_content) == (content, reasoning, False)
+    last = read_response({"type": "response.completed", "response": {"output": output}})
+    assert (last.has_content, last.has_reasoning, last.restates_content) == (content, reasoning, True)
+
+
+@pytest.mark.parametrize("conversation", ["conv_1", {"id": "conv_1"}])
+def test_a_response_names_itself_and_its_conversation(conversation: object) -> None:
+    """In each event that wraps it."""
+    facts = read_response({"type": "response.created", "response": {"id": "resp_1", "conversation": conversation}})
+    assert (facts.response_id, facts.conversation_id) == ("resp_1", "conv_1")
 
 
 @pytest.mark.parametrize(

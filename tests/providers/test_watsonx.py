@@ -23,6 +23,7 @@ def result(read: object, written: object, reason: str = "eos_token", text: str =
                 usage={"input_token_count": 21, "generated_token_count": 24},
                 finish_reason="eos_token",
                 has_content=True,
+                finish_reasons={0: "eos_token"},
             ),
         ),
         (
@@ -40,6 +41,7 @@ def result(read: object, written: object, reason: str = "eos_token", text: str =
                 usage={"input_token_count": 7, "generated_token_count": 11},
                 finish_reason="eos_token",
                 has_content=True,
+                finish_reasons={0: "eos_token", 1: "eos_token"},
             ),
         ),
         ([], ResponseFacts(model="m")),

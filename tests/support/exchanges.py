@@ -8,13 +8,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
 from support import frames
 from support.codings import ENCODERS
 
 from extproc.exchange import Exchange
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
-from extproc.usage import UsageRecord
+from extproc.usage import Timing, UsageRecord
 
 LIMITS = Limits()
 DETECTOR = Detector()
@@ -66,8 +67,8 @@ def _some(headers: Mapping[str, str | None]) -> dict[str, str]:
 def play(case: Case, chunks: Iterable[bytes] | None = None, *, limits: Limits = LIMITS) -> UsageRecord:
     """Return the record of an exchange that runs to its end, its answer in the given chunks."""
     exchange = Exchange(limits, DETECTOR, provider=None, now=0.0)
-    exchange.request_headers(case.request_headers, end_of_stream=not case.request)
-    exchange.request_body(case.request, end_of_stream=True)
+    exchange.request_headers(case.request_headers, end_of_stream=not case.request, now=0.0)
+    exchange.request_body(case.request, end_of_stream=True, now=0.0)
     exchange.response_headers(case.response_headers, end_of_stream=False, now=1.0)
     return answer(exchange, [case.response] if chunks is None else chunks)
 
@@ -78,11 +79,19 @@ def answer(exchange: Exchange, chunks: Iterable[bytes]) -> UsageRecord:
     As in a session, a chunk that may be passed over is.
     """
     for chunk in chunks:
-        if exchange.passes_over is None or not exchange.passes_over(chunk):
+        if exchange.passes_over is None or not exchange.passes_over(chunk, 2.0):
             exchange.response_body(chunk, end_of_stream=False, now=2.0)
     exchange.response_body(b"", end_of_stream=True, now=3.0)
     assert exchange.record is not None
     return exchange.record
+
+
+def uncut(record: UsageRecord) -> UsageRecord:
+    """Return the record without what depends on where the answer was cut: the times between its chunks."""
+    by_chunk = ("last_token_seconds", "longest_stall_seconds", "output_chunks", "chunk_gaps", "chunk_gaps_sum_seconds")
+    nothing = Timing()
+    timing = structs.replace(record.timing, **{name: getattr(nothing, name) for name in by_chunk})
+    return structs.replace(record, timing=timing)
 
 
 def load_case(folder: Path) -> Case:
