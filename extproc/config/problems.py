@@ -70,7 +70,7 @@ def _line(problem: Any, model: type[BaseModel], tree: Tree) -> str:
     if problem["type"] == "missing":
         return f"{where}: it is missing"
     message = _CONTAINERS.get(problem["type"]) or problem["msg"][:1].lower() + problem["msg"][1:]
-    if "headers" in loc and isinstance(value, str):
+    if "headers" in loc:
         return f"{where}: {message}"
     return f"{where}: {message}, not {shown(value)}"
 

@@ -35,7 +35,7 @@ class Origin:
         return Origin(path, self.source)
 
     def __str__(self) -> str:
-        return self.path + self.source
+        return self.path + self.source if self.path else self.source.removeprefix(" in ")
 
 
 @dataclass(slots=True)
