@@ -82,10 +82,10 @@ class Tree:
         *path, name = loc
         inner: Any = self.values
         for key in path:
-            inner = inner.setdefault(key, {}) if isinstance(inner, dict) else {}
+            inner = inner.setdefault(key, {}) if isinstance(inner, dict) else None
         before = inner.get(name) if isinstance(inner, dict) else None
-        if before is not None and not isinstance(before, (list, tuple)):
-            return  # it is no list, which is said in its own place
+        if not isinstance(inner, dict) or not isinstance(before, (list, tuple, type(None))):
+            return  # it is not what it should be, which is said in its own place
         inner[name] = [*(before or ()), *items]
         for index in range(len(items)):
             old, new = (*loc, index), (*loc, index + len(before or ()))

@@ -38,11 +38,11 @@ def overriding(**choices: list[str]) -> dict[str, Any]:
         (otlp(), [f"{OTLP}[0] in 0: where to is missing: set host, or traces.endpoint and metrics.endpoint"]),
         (otlp(port=4317, disable_traces=True),
          [f"{OTLP}[0].port in 0: a port goes with a host; the port of an endpoint stands in its URL",
-          f"{OTLP}[0] in 0: where metrics go to is missing: "
-          "set metrics.endpoint or host, or disable_metrics: true"]),
+          (f"{OTLP}[0] in 0: where metrics go to is missing: "
+          "set metrics.endpoint or host, or disable_metrics: true")]),
         (otlp(traces={"endpoint": URL}),
-         [f"{OTLP}[0] in 0: where metrics go to is missing: "
-          "set metrics.endpoint or host, or disable_metrics: true"]),
+         [(f"{OTLP}[0] in 0: where metrics go to is missing: "
+          "set metrics.endpoint or host, or disable_metrics: true")]),
         (otlp(host="x", traces={"endpoint": URL}, metrics={"endpoint": URL}),
          [f"{OTLP}[0].traces.endpoint in 0: an exporter has a host, or endpoints, and not both",
           f"{OTLP}[0].metrics.endpoint in 0: an exporter has a host, or endpoints, and not both"]),
@@ -57,13 +57,13 @@ def overriding(**choices: list[str]) -> dict[str, Any]:
           f"{OTLP}[0].traces.tls.cert_file in 0: a cert_file goes with a key_file",
           f"{OTLP}[0].traces.tls.cert_file in 0: cannot read 'a\\x00b': it holds a NUL"]),
         (overriding(metric_exporters=["locl", "tempo"], trace_exporters=["local"]),
-         ["telemetry.overrides[1].exporters_override.metric_exporters[0] in 0: "
-          "'locl' is no name of an exporter; did you mean local? There are local, tempo",
-          "telemetry.overrides[1].exporters_override.trace_exporters[0] in 0: "
-          "'local' is no name of an OTLP exporter; there are tempo"]),
+         [("telemetry.overrides[1].exporters_override.metric_exporters[0] in 0: "
+          "'locl' is no name of an exporter; did you mean local? There are local, tempo"),
+          ("telemetry.overrides[1].exporters_override.trace_exporters[0] in 0: "
+          "'local' is no name of an OTLP exporter; there are tempo")]),
         ({"overrides": [{"exporters_override": {"trace_exporters": ["x"]}}]},
-         ["telemetry.overrides[0].exporters_override.trace_exporters[0] in 0: "
-          "'x' is no name of an OTLP exporter; there are none"]),
+         [("telemetry.overrides[0].exporters_override.trace_exporters[0] in 0: "
+          "'x' is no name of an OTLP exporter; there are none")]),
         ({"custom_labels": [{"name": "team", "value": "x"}, {"name": "team", "header": "x"}]},
          [f"{LABELS}[1].name in 0: 'team' is the name of another: {LABELS}[0] in 0"]),
         ({"custom_labels": [{"name": "a"}, {"name": "b", "header": "x", "value": "y"},
@@ -101,7 +101,7 @@ def test_what_cannot_work_together_is_said(tmp_path: Path, telemetry: dict[str, 
 )
 def test_what_can_work_together_is_accepted(tmp_path: Path, telemetry: dict[str, Any]) -> None:
     """Though some of it looks much like what can't."""
-    assert load_telemetry(tmp_path, {"telemetry": telemetry})
+    assert load_telemetry(tmp_path, {"telemetry": telemetry}).model_fields_set == set(telemetry)
 
 
 def test_files_that_are_there_are_accepted(tmp_path: Path) -> None:
@@ -118,7 +118,8 @@ def test_files_that_are_there_are_accepted(tmp_path: Path) -> None:
         {"exporters": {"otlp": {}, "prometheus": [1, {"name": 5, "listen_ip": [], "port": {}}]}},
         {"exporters": 5, "custom_labels": 5, "overrides": 5, "queue": 5},
         {"custom_labels": [5, {"name": []}], "queue": {"max_spans": "x"}},
-        {"overrides": [{"exporters_override": 5}, {"exporters_override": {"trace_exporters": 5, "metric_exporters": [5]}}]},
+        {"overrides": [{"exporters_override": 5}, {"exporters_override": {"trace_exporters": 5}}]},
+        {"overrides": [{"exporters_override": {"metric_exporters": [5]}}]},
         otlp(host=5, tls=5, traces=5, metrics={"tls": {"ca_file": 5}}),
     ],
 )  # fmt: skip

@@ -21,8 +21,18 @@ def test_headers_that_can_be_sent_are_accepted(headers: dict[str, str]) -> None:
     assert checked_headers(headers) == headers
 
 
-@pytest.mark.parametrize("headers", [{"a b": "secret"}, {"": "secret"}, {"a:": "secret"}, {"a": "secret\n"}, {"a": "secretü"},
-                                     {"a": "secret\r\nb: c"}, {"a": " secret"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"a b": "secret"},
+        {"": "secret"},
+        {"a:": "secret"},
+        {"a": "secret\n"},
+        {"a": "secretü"},
+        {"a": "secret\r\nb: c"},
+        {"a": " secret"},
+    ],
+)
 def test_headers_that_cannot_be_sent_are_refused_without_their_value(headers: dict[str, str]) -> None:
     """It may be a credential."""
     with pytest.raises(SettingsError) as raised:
@@ -82,7 +92,7 @@ def test_a_host_is_nothing_else(host: str) -> None:
 
 def test_a_host_that_holds_a_credential_is_not_repeated() -> None:
     """Somebody took it for a URL."""
-    with pytest.raises(SettingsError, match="^this is no host"):
+    with pytest.raises(SettingsError, match=r"^this is no host"):
         checked_host("user:secret@host")
 
 

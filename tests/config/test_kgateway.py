@@ -162,8 +162,8 @@ URL = "http://jaeger:4317"
     [
         (
             {"endpont": "x", "grpc": {"host": "x"}},
-            ["endpont in 0: no such setting; did you mean endpoint? "
-             "There are endpoint, sampler, timeout, protocol, insecure, grpc"],
+            [("endpont in 0: no such setting; did you mean endpoint? "
+             "There are endpoint, sampler, timeout, protocol, insecure, grpc")],
         ),
         (
             {"grpc": {"hosst": "x", "port": 0}},
@@ -180,8 +180,8 @@ URL = "http://jaeger:4317"
          ["stats.customLabel in 0: no such setting; did you mean customLabels? There are customLabels"]),
         ({"customLabels": {}}, ["customLabels in 0: a list is expected, not a mapping"]),
         ({"customLabels": [{"name": "a b", "metadataKey": ""}, 5]},
-         ["customLabels[0].name in 0: 'a b' is no name of a label: use letters, digits and _, no digit first, "
-          "and no __ at the start",
+         [("customLabels[0].name in 0: 'a b' is no name of a label: use letters, digits and _, no digit first, "
+          "and no __ at the start"),
           "customLabels[0].metadataKey in 0: string should have at least 1 character, not ''",
           "customLabels[1] in 0: a mapping is expected, not 5"]),
         ({"endpoint": URL, "protocol": "http"},
@@ -195,8 +195,8 @@ URL = "http://jaeger:4317"
         ({"endpoint": URL, "sampler": "alwaysOn"}, ["sampler in 0: a mapping is expected, not 'alwaysOn'"]),
         ({"endpoint": URL, "sampler": {"type": "always", "x": 1}},
          ["sampler.x in 0: no such setting; there are type, arg",
-          "sampler.type in 0: one of alwaysOn, alwaysOff, traceidratio, parentbasedAlwaysOn, parentbasedAlwaysOff, "
-          "parentbasedTraceidratio is expected, not 'always'"]),
+          ("sampler.type in 0: one of alwaysOn, alwaysOff, traceidratio, parentbasedAlwaysOn, parentbasedAlwaysOff, "
+          "parentbasedTraceidratio is expected, not 'always'")]),
         ({"endpoint": URL, "sampler": {"type": "traceidratio", "arg": "2"}},
          ["sampler.arg in 0: input should be less than or equal to 1, not '2'"]),
         ({"endpoint": "jaeger:4317"}, ["endpoint in 0: 'jaeger:4317' is no http or https URL"]),

@@ -6,12 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.configuration import load, load_telemetry, problems_of, warnings_of
+from support.configuration import load_telemetry, problems_of, warnings_of
 
-from extproc.config.telemetry import BackendMetrics, BackendTraces, StaticAttribute
+from extproc.config.telemetry import BackendMetrics, BackendTraces, PrometheusExporter, StaticAttribute
 
 NAME = "telemetry/opentelemetry"
 AT = 'extra_config."telemetry/opentelemetry"'
+DEFAULT_IP = PrometheusExporter.model_fields["listen_ip"].default
 CONNECTION = "Envoy tells the address and TLS version, and not the times of get-conn, dns and tls"
 
 # What KrakenD's own pages ask for, in words of our own.
@@ -106,7 +107,7 @@ def test_names_and_values_that_are_krakends_own_become_ours(tmp_path: Path) -> N
         }
     )
     telemetry = load_telemetry(tmp_path, document)
-    assert [each.listen_ip for each in telemetry.exporters.prometheus] == ["127.0.0.1", "0.0.0.0"]
+    assert [each.listen_ip for each in telemetry.exporters.prometheus] == ["127.0.0.1", DEFAULT_IP]
     assert [(each.host, each.port, each.insecure) for each in telemetry.exporters.otlp] == [
         ("otlp.example.com", 4317, False),
         ("collector", None, True),
@@ -198,10 +199,14 @@ def test_what_of_endpoints_is_not_used_is_named(tmp_path: Path) -> None:
     own = f'extra_config."{NAME}"'
     assert warnings_of(tmp_path, with_endpoints()) == [
         "endpoints in 0: only their telemetry is used here: routes are Envoy's",
-        f"endpoints[1].backend[0].{own}.backend in 0: not used here: "
-        "one backend has been read for this endpoint, and that stands",
-        f"endpoints[1].{own}.exporters_override.metric_reporting_period in 0: not used here: "
-        "the metrics of all endpoints are sent together",
+        (
+            f"endpoints[1].backend[0].{own}.backend in 0: not used here: "
+            "one backend has been read for this endpoint, and that stands"
+        ),
+        (
+            f"endpoints[1].{own}.exporters_override.metric_reporting_period in 0: not used here: "
+            "the metrics of all endpoints are sent together"
+        ),
         f"endpoints[2].backend[0].{own}.backend.traces.detailed_connection in 0: {CONNECTION}",
         f"endpoints[3].{own} in 0: not used here: overrides go by path, and endpoints[2] has this one",
     ]
@@ -254,8 +259,10 @@ def test_mistakes_are_said_at_their_own_path(tmp_path: Path) -> None:
         f"{AT}.exporters.prometheus[0].host in 0: 'a b' is no host: use a name or an address, without scheme and port",
         f"{AT}.layers in 0: a mapping is expected, not 'all'",
         f"{AT}.exporters.otlp[0].name in 0: 'a' is the name of another: {AT}.exporters.prometheus[0].name in 0",
-        f'endpoints[0].extra_config."{NAME}".exporters_override.trace_exporters[0] in 0: '
-        "'b' is no name of an OTLP exporter; there are a",
+        (
+            f'endpoints[0].extra_config."{NAME}".exporters_override.trace_exporters[0] in 0: '
+            "'b' is no name of an OTLP exporter; there are a"
+        ),
     }
 
 
@@ -279,14 +286,14 @@ def test_endpoints_of_another_shape_are_left_to_envoy(tmp_path: Path) -> None:
     assert problems_of(tmp_path, document) == [
         f'endpoints[2].extra_config."{NAME}".proxy in 0: a mapping is expected, not 1'
     ]
-    assert not load(tmp_path, krakend({}, endpoints=5)).settings.telemetry is None
+    assert load_telemetry(tmp_path, krakend({}, endpoints=5)).overrides == ()
 
 
 @pytest.mark.parametrize(
     ("page", "service", "ports", "warned"),
     [
-        ("000_d22516e02806ed44.txt", "krakend_prometheus_service", (9090, 64317), ["prometheus[0].go_metrics", "metrics"]),
-        ("001_bdc1eb7dc4007c2e.txt", "krakend_prometheus_service", (9090, 64317), ["prometheus[0].go_metrics", "metrics"]),
+        ("000_d22516e02806ed44.txt", "krakend_prometheus_service", (9090, 64317), ["go_metrics", "metrics"]),
+        ("001_bdc1eb7dc4007c2e.txt", "krakend_prometheus_service", (9090, 64317), ["go_metrics", "metrics"]),
         ("003_5f4741ab7f180d33.txt", "krakend_middle_service", (9092, 4317), ["metrics", "traces"]),
     ],
 )  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from support.configuration import load_telemetry, problems_of, warnings_of
 
-ON = {"telemetry": {}}
+ON: dict[str, Any] = {"telemetry": {}}
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,10 @@ def test_the_batch_processors_variables_are_the_queues(
         ),
         (
             {"OTEL_TRACES_SAMPLER": "always"},
-            "'always' is ignored; did you mean always_on? There are always_on, always_off, traceidratio, "
-            "parentbased_always_on, parentbased_always_off, parentbased_traceidratio",
+            (
+                "'always' is ignored; did you mean always_on? There are always_on, always_off, traceidratio, "
+                "parentbased_always_on, parentbased_always_off, parentbased_traceidratio"
+            ),
         ),
         ({"OTEL_TRACES_SAMPLER_ARG": "0.5"}, "ignored: it is for a OTEL_TRACES_SAMPLER with a ratio"),
         ({"OTEL_PROPAGATORS": "baggage"}, "'baggage' is ignored; there are tracecontext, b3, b3multi and none"),

@@ -37,8 +37,15 @@ def test_only_true_is_true(text: str, truth: bool, warnings: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "is_whole", "number"),
-    [("1.5", False, 1.5), ("3", True, 3), ("1.5", True, None), ("0", False, None), ("inf", False, None), ("x", True, None)],
-)  # fmt: skip
+    [
+        ("1.5", False, 1.5),
+        ("3", True, 3),
+        ("1.5", True, None),
+        ("0", False, None),
+        ("inf", False, None),
+        ("x", True, None),
+    ],
+)
 def test_a_number_is_above_0_or_ignored_with_a_warning(text: str, is_whole: bool, number: float | None) -> None:
     """And none is made up."""
     values, document = read(text)

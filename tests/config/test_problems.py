@@ -10,6 +10,8 @@ from extproc.config.sources import Document, Origin, Tree
 
 
 class Inner(BaseModel):
+    """A part."""
+
     model_config = ConfigDict(extra="forbid")
 
     size: int
@@ -17,6 +19,8 @@ class Inner(BaseModel):
 
 
 class Outer(BaseModel):
+    """A whole."""
+
     model_config = ConfigDict(extra="forbid")
 
     one: Inner | None = None
@@ -30,11 +34,11 @@ class Outer(BaseModel):
         ({"on": 1}, "on in F: no such setting; did you mean one? There are one, many, words"),
         ({"xyz": 1}, "xyz in F: no such setting; there are one, many, words"),
         ({"one": {"size": 1, "sise": 1}}, "one.sise in F: no such setting; did you mean size? There are size, headers"),
-        ({"many": [{"size": 1, "sise": 1}]}, "many[0].sise in F: no such setting; did you mean size? "
-                                             "There are size, headers"),
+        ({"many": [{"size": 1, "sise": 1}]}, ("many[0].sise in F: no such setting; did you mean size? "
+                                             "There are size, headers")),
         ({"one": {}}, "one.size in F: it is missing"),
-        ({"one": {"size": "x"}}, "one.size in F: input should be a valid integer, unable to parse string as an "
-                                 "integer, not 'x'"),
+        ({"one": {"size": "x"}}, ("one.size in F: input should be a valid integer, unable to parse string as an "
+                                 "integer, not 'x'")),
         ({"one": []}, "one in F: a mapping is expected, not a list"),
         ({"many": {}}, "many in F: a list is expected, not a mapping"),
         ({"words": [{}]}, "words[0] in F: input should be a valid string, not a mapping"),
@@ -57,7 +61,14 @@ def test_words_are_compared_with_those_there_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [({"a": 1}, "a mapping"), ([1], "a list"), ("x", "'x'"), ("x" * 200, "'" + "x" * 99 + "...")]
+    ("value", "text"),
+    [
+        ("http://a:b@c", "a URL with a user"),
+        ({"a": 1}, "a mapping"),
+        ([1], "a list"),
+        ("x", "'x'"),
+        ("x" * 200, "'" + "x" * 99 + "..."),
+    ],
 )
 def test_a_value_is_shown_if_it_is_short(value: object, text: str) -> None:
     """A line stays a line."""

@@ -77,8 +77,13 @@ def test_items_are_added_to_a_list_with_their_origins() -> None:
 
 @pytest.mark.parametrize(
     ("loc", "values"),
-    [(("n", "m"), {"a": {"b": {"c": 1, "d": [1]}}, "e": 5, "n": {"m": [1]}}), (("e", "x"), ONE.values), (("e",), ONE.values)],
-)  # fmt: skip
+    [
+        (("n", "m"), {"a": {"b": {"c": 1, "d": [1]}}, "e": 5, "n": {"m": [1]}}),
+        (("e", "x"), ONE.values),
+        (("e", "x", "y"), ONE.values),
+        (("e",), ONE.values),
+    ],
+)
 def test_items_without_a_list_make_one_where_there_can_be_one(loc: Loc, values: dict[str, object]) -> None:
     """And nothing where something else is, which is said elsewhere."""
     tree = merged(ONE)

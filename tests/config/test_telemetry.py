@@ -42,7 +42,7 @@ def test_settings_pass_from_process_to_process_whole() -> None:
 def test_a_layer_has_the_name_python_leaves_it() -> None:
     """For whoever makes one without a document."""
     layer = GlobalLayer(report_headers=True)
-    assert Layers(global_=layer) == Layers.model_validate({"global": {"report_headers": True}})
+    assert Layers.model_validate({"global_": layer}) == Layers.model_validate({"global": {"report_headers": True}})
 
 
 def test_who_says_nothing_of_the_backend_gets_all_of_it() -> None:
@@ -72,13 +72,13 @@ def otlp(**settings: Any) -> dict[str, Any]:
     [
         ({"trace_sample_rate": 1.5}, "trace_sample_rate in 0: input should be less than or equal to 1, not 1.5"),
         ({"trace_sample_rate": -0.5}, "trace_sample_rate in 0: input should be greater than or equal to 0, not -0.5"),
-        ({"trace_sample_rate": "much"}, "trace_sample_rate in 0: input should be a valid number, unable to parse "
-                                        "string as a number, not 'much'"),
+        ({"trace_sample_rate": "much"}, ("trace_sample_rate in 0: input should be a valid number, unable to parse "
+                                        "string as a number, not 'much'")),
         ({"overrides": [{"exporters_override": {"trace_sample_rate": 2}}]},
          "overrides[0].exporters_override.trace_sample_rate in 0: input should be less than or equal to 1, not 2"),
-        ({"trace_sampler": "x"}, "trace_sampler in 0: input should be 'always_on', 'always_off', 'traceidratio', "
+        ({"trace_sampler": "x"}, ("trace_sampler in 0: input should be 'always_on', 'always_off', 'traceidratio', "
                                  "'parentbased_always_on', 'parentbased_always_off' or 'parentbased_traceidratio', "
-                                 "not 'x'"),
+                                 "not 'x'")),
         ({"metric_reporting_period": 0},
          "metric_reporting_period in 0: input should be greater than or equal to 1, not 0"),
         ({"vocabularies": []}, "vocabularies in 0: one is needed at least"),
@@ -98,9 +98,9 @@ def otlp(**settings: Any) -> dict[str, Any]:
         ({"layers": {"backend": {"traces": {"static_attributes": [{"key": "a"}]}}}},
          "layers.backend.traces.static_attributes[0].value in 0: it is missing"),
         (otlp(port=0), "exporters.otlp[0].port in 0: input should be greater than or equal to 1, not 0"),
-        (otlp(prot=1), "exporters.otlp[0].prot in 0: no such setting; did you mean port? There are name, host, port, "
+        (otlp(prot=1), ("exporters.otlp[0].prot in 0: no such setting; did you mean port? There are name, host, port, "
                        "use_http, encoding, headers, compression, timeout_seconds, insecure, tls, traces, metrics, "
-                       "disable_metrics, disable_traces, custom_metric_reporting_period"),
+                       "disable_metrics, disable_traces, custom_metric_reporting_period")),
         (otlp(tls={"ca": "x"}),
          "exporters.otlp[0].tls.ca in 0: no such setting; there are ca_file, cert_file, key_file"),
         (otlp(host="http://x"),
@@ -108,8 +108,8 @@ def otlp(**settings: Any) -> dict[str, Any]:
         (otlp(headers={"k": "sec\nret"}),
          "exporters.otlp[0].headers in 0: the value of k has to be printable ASCII, without white space around it"),
         (otlp(headers={"k k": "secret"}),
-         "exporters.otlp[0].headers in 0: the name of a header has letters, digits and !#$%&'*+-.^_`|~, "
-         "and one here has others"),
+         ("exporters.otlp[0].headers in 0: the name of a header has letters, digits and !#$%&'*+-.^_`|~, "
+         "and one here has others")),
         (otlp(headers={"k": 5}), "exporters.otlp[0].headers.k in 0: input should be a valid string"),
         (otlp(headers="k=secret"), "exporters.otlp[0].headers in 0: a mapping is expected"),
         (otlp(timeout_seconds=0), "exporters.otlp[0].timeout_seconds in 0: input should be greater than 0, not 0"),
