@@ -78,14 +78,10 @@ def _line(problem: Any, model: type[BaseModel], tree: Tree) -> str:
 
 
 def _unknown(model: type[BaseModel], loc: Loc) -> str:
-    found: type[BaseModel] | None = model
     for key in loc[:-1]:
-        if found is not None and isinstance(key, str):
-            found = _field_models(found).get(key)
-    if found is None:
-        return "no such setting"
+        model = (_field_models(model).get(key) if isinstance(key, str) else None) or model
     key = str(loc[-1])
-    return _ELSEWHERE.get((found.__name__, key)) or unknown_key(key, _field_models(found))
+    return _ELSEWHERE.get((model.__name__, key)) or unknown_key(key, _field_models(model))
 
 
 def _field_models(model: type[BaseModel]) -> dict[str, type[BaseModel] | None]:

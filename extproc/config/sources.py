@@ -111,8 +111,7 @@ class Tree:
 
 
 def _nearest(origins: Mapping[Loc, Origin], loc: Loc) -> Origin:
-    for length in range(len(loc), -1, -1):
-        origin = origins.get(loc[:length])
-        if origin is not None:
-            return origin.inside(loc[length:])
-    raise LookupError(loc)
+    length = len(loc)
+    while loc[:length] not in origins:  # there is one of ()
+        length -= 1
+    return origins[loc[:length]].inside(loc[length:])
