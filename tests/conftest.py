@@ -30,3 +30,13 @@ def _recordings() -> Path:
     if not path.is_dir():
         pytest.skip(f"no recorded exchanges at {path}; name their folder in EXTPROC_RECORDINGS")
     return path
+
+
+@pytest.fixture(scope="session", name="seeds")
+def _seeds() -> Path:
+    """The folder of other systems' pages on telemetry, beside the recordings."""
+    recordings = Path(os.environ.get("EXTPROC_RECORDINGS") or ROOT.parent / "shared" / "recordings")
+    path = recordings.parent / "seeds"
+    if not path.is_dir():
+        pytest.skip(f"no pages of other systems at {path}")
+    return path

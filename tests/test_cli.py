@@ -4,7 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
-from support.sidecar import run
+from support.sidecar import Sidecar, run
 
 from extproc import __version__
 
@@ -43,6 +43,41 @@ def test_mistakes_in_the_environment_name_the_variable() -> None:
     ended = run("serve", environ={"EXTPROC_MAX_BODY_BYTES": "much"})
     assert ended.returncode == 2
     assert ended.stderr.startswith("extproc: EXTPROC_MAX_BODY_BYTES: ")
+
+
+@pytest.mark.parametrize("command", ["serve", "replay"])
+def test_all_mistakes_in_all_files_get_a_line_each(tmp_path: Path, command: str) -> None:
+    """A file of ours, one of KrakenD's, one that is not there and the environment, in one go."""
+    ours, krakend = tmp_path / "ours.yaml", tmp_path / "krakend.json"
+    ours.write_text("telemetry: {trace_sample_rate: 2, exporters: {otlp: [{name: a, host: x, prot: 1}]}}")
+    krakend.write_text(
+        '{"extra_config": {"telemetry/opentelemetry": {"exporters": {"prometheus": [{"name": "p", "port": 70000}]}}}}'
+    )
+    flags = [word for name in (ours, krakend, tmp_path / "none") for word in ("--config", str(name))]
+    path = [str(tmp_path)] if command == "replay" else []
+    ended = run(command, *path, *flags, environ={"EXTPROC_WORKERS": "0"})
+    assert (ended.returncode, ended.stdout) == (2, "")
+    lines = ended.stderr.replace(f"{tmp_path}/", "").splitlines()
+    port = 'extra_config."telemetry/opentelemetry".exporters.prometheus[0].port in krakend.json'
+    assert [line.partition("; ")[0] for line in lines] == [
+        "extproc: --config: cannot read none: No such file or directory",
+        "extproc: EXTPROC_WORKERS: input should be greater than or equal to 1, not '0'",
+        "extproc: telemetry.trace_sample_rate in ours.yaml: input should be less than or equal to 1, not 2",
+        f"extproc: {port}: input should be less than or equal to 65535, not 70000",
+        "extproc: telemetry.exporters.otlp[0].prot in ours.yaml: no such setting",
+    ]
+
+
+def test_what_does_not_apply_is_warned_of_once(tmp_path: Path) -> None:
+    """In the log, at the start."""
+    file = tmp_path / "krakend.json"
+    file.write_text('{"port": 8080, "extra_config": {"telemetry/opentelemetry": {"exporters": {}}}}')
+    with Sidecar(tmp_path, "--config", str(file), environ={"EXTPROC_LISTN": "x"}) as sidecar:
+        warnings = [line.partition(" WARNING ")[2] for line in sidecar.log.splitlines() if " WARNING " in line]
+    assert warnings == [
+        "EXTPROC_LISTN: no such setting",
+        f"port in {file}: not used here: routes, ports and the like are Envoy's",
+    ]
 
 
 @pytest.mark.parametrize(

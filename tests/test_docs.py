@@ -3,11 +3,30 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import yaml
+from pydantic import BaseModel
 
+from extproc.config.otel_environment import USED_VARIABLES
+from extproc.config.settings import Settings
+from extproc.config.telemetry import (
+    BackendTraces,
+    CustomLabel,
+    ExportersOverride,
+    GlobalLayer,
+    Histograms,
+    Layers,
+    OtlpExporter,
+    Override,
+    PrometheusExporter,
+    Queue,
+    Telemetry,
+    TlsSettings,
+)
 from extproc.providers.detect import FLAVOURS
 from extproc.providers.vendors import VENDORS
 
@@ -30,3 +49,32 @@ def test_the_page_of_providers_is_true(generator: ModuleType) -> None:
     assert page == generator.render()
     assert all(f"`{vendor.provider}`" in page for vendor in VENDORS)
     assert all(f"`{name}`" in page for name in FLAVOURS)
+
+
+TELEMETRY = (ROOT / "docs" / "telemetry.md").read_text()
+SECTIONS = (
+    Telemetry, CustomLabel, Histograms, Queue, PrometheusExporter, OtlpExporter, TlsSettings, Layers, GlobalLayer,
+    BackendTraces, Override, ExportersOverride,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_the_page_of_telemetry_has_every_setting(section: type[BaseModel]) -> None:
+    """By its name."""
+    words = set(re.findall(r"\w+", TELEMETRY))
+    assert {field.alias or name for name, field in section.model_fields.items()} - words == set()
+
+
+def test_the_page_of_telemetry_has_every_variable() -> None:
+    """Those of exporters by their parts."""
+    words = set(re.findall(r"\w+", TELEMETRY))
+    names = {re.sub("^OTEL_EXPORTER_OTLP_((TRACES|METRICS)_)?", "", name) for name in USED_VARIABLES}
+    assert names - words == set()
+
+
+def test_the_example_of_telemetry_can_be_loaded() -> None:
+    """As it stands."""
+    (example,) = re.findall(r"```yaml\n(.*?)```", TELEMETRY, re.DOTALL)
+    telemetry = Settings.model_validate(yaml.safe_load(example)).telemetry
+    assert telemetry is not None
+    assert [each.name for each in telemetry.exporters.otlp] == ["tempo", "cloud"]

@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 
 from extproc.config.settings import DetectionRule, Settings
+from extproc.config.telemetry import Telemetry
 from extproc.worker import WorkerSettings
 
 
 def test_what_a_worker_is_told_fits_a_line_and_is_read_back() -> None:
     """Whatever the settings are."""
     rule = DetectionRule(authority="a\nb", path="/ü/*", provider="ours")
-    settings = Settings(detection_rules=(rule,), metadata_namespaces=("x",), drain_seconds=0.5)
+    telemetry = Telemetry.model_validate({"layers": {"global": {"report_headers": True}}})
+    settings = Settings(detection_rules=(rule,), metadata_namespaces=("x",), drain_seconds=0.5, telemetry=telemetry)
     told = WorkerSettings(settings, 3, "unix:/run/x-3.sock", Path("/dev/shm/m"))  # noqa: S108 - nothing is made there
     line = told.to_line()
     assert b"\n" not in line

@@ -44,7 +44,7 @@ def _translate(content: dict[str, Any], source: str) -> Iterator[Document]:
         from extproc.config.krakend import translate  # noqa: PLC0415 - who has no such document need not load it
 
         yield translate(content, source)
-    elif content.keys() & _KGATEWAY_KEYS:
+    elif content.keys() & _KGATEWAY_KEYS and "telemetry" not in content:
         from extproc.config.kgateway import translate_all  # noqa: PLC0415 - as above
 
         yield from translate_all(content, source)

@@ -6,6 +6,7 @@ of a header, and a URL that has a user or a query. Knows nothing of where values
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import re
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _HEADER_VALUE = re.compile(r"[\x20-\x7e]*", re.ASCII)
 # https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels
 _LABEL_NAME = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
-_HOST = re.compile(r"[A-Za-z0-9._-]+|\[?[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(?:%\w+)?\]?", re.ASCII)
+_HOST_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
 # Labels that the counters here, or Prometheus, have of their own.
 RESERVED_LABELS = frozenset({"llm", "model", "le", "quantile"})
@@ -61,10 +62,11 @@ def checked_label_name(name: str) -> str:
 
 def checked_host(host: str) -> str:
     """Return a host name or an address, without brackets; raise SettingsError for anything else."""
-    if not _HOST.fullmatch(host):
+    address = host.removeprefix("[").removesuffix("]")
+    if not _is_host(address):
         shown = "this" if "@" in host or "?" in host else repr(host)
         raise SettingsError(f"{shown} is no host: use a name or an address, without scheme and port")
-    return host.removeprefix("[").removesuffix("]")
+    return address
 
 
 def checked_endpoint(url: str) -> str:
@@ -78,7 +80,7 @@ def checked_endpoint(url: str) -> str:
         port, host = parts.port, parts.hostname
     except ValueError:
         raise SettingsError(f"{shown} is no http or https URL") from None
-    if not host or port == 0 or not _HOST.fullmatch(host):
+    if not host or port == 0 or not _is_host(host):
         raise SettingsError(f"{shown} names no host, or a port that is none")
     if has_secrets:
         raise SettingsError("an endpoint has no user, query or fragment; credentials go into headers")
@@ -93,9 +95,26 @@ def checked_buckets(bounds: tuple[float, ...]) -> tuple[float, ...]:
     return bounds
 
 
+def checked_some(words: tuple[_Word, ...]) -> tuple[_Word, ...]:
+    """Return words; raise SettingsError if there is none, or one stands there twice."""
+    if not words:
+        raise SettingsError("one is needed at least")
+    return checked_different(words)
+
+
 def checked_different(words: tuple[_Word, ...]) -> tuple[_Word, ...]:
     """Return words; raise SettingsError if one stands there twice."""
     for word in words:
         if words.count(word) > 1:
             raise SettingsError(f"{word!r} is there twice")
     return words
+
+
+def _is_host(text: str) -> bool:
+    if ":" not in text:
+        return _HOST_NAME.fullmatch(text) is not None
+    try:
+        ipaddress.IPv6Address(text)
+    except ValueError:
+        return False
+    return True

@@ -137,8 +137,9 @@ def _translate_tracing(document: Document, tracing: dict[str, Any], origin: Orig
         exporter["traces"] = {"endpoint": tracing["endpoint"]}
         document.origins[*_LOC, "traces", "endpoint"] = origin.inside(("endpoint",))
     protocol = tracing.get("protocol", "grpc")
-    exporter |= _PROTOCOLS.get(protocol, {}) if isinstance(protocol, str) else {}
-    if protocol not in _PROTOCOLS:
+    if isinstance(protocol, str) and protocol in _PROTOCOLS:
+        exporter |= _PROTOCOLS[protocol]
+    else:
         choice = f"one of {', '.join(_PROTOCOLS)} is expected, not {shown(protocol)}"
         document.problems.append(f"{origin.inside(('protocol',))}: {choice}")
     _translate_timeout(document, tracing.get("timeout"), exporter, origin)

@@ -68,7 +68,7 @@ class _Translation:
         self._translate_exporters()
         self._translate_skip_paths()
         self._merge_security()
-        self._tell_connection_times(_mapping(self.telemetry.get("layers")), (_TELEMETRY, "layers"))
+        self._tell_connection_times(_mapping(self.telemetry.get("layers")).get("backend"), "layers", "backend")
         self._translate_endpoints()
         return document
 
@@ -139,11 +139,10 @@ class _Translation:
             loc: Loc = ("telemetry", "exporters", "otlp", number, "headers")
             self.document.origins[loc] = self.at(_SECURITY, "otlp", index, "headers")
 
-    def _tell_connection_times(self, layers: dict[str, Any], loc: Loc) -> None:
-        backend = _mapping(layers.get("backend"))
+    def _tell_connection_times(self, backend: Any, *loc: str | int) -> None:
         for signal in ("metrics", "traces"):
-            if _mapping(backend.get(signal)).get("detailed_connection") is True:
-                where = self.at(*loc, "backend", signal, "detailed_connection")
+            if _mapping(_mapping(backend).get(signal)).get("detailed_connection") is True:
+                where = self.document.where(("telemetry", *loc, signal, "detailed_connection"))
                 self.warn(where, "Envoy tells the address and TLS version, and not the times of get-conn, dns and tls")
 
     def _translate_endpoints(self) -> None:
@@ -169,7 +168,10 @@ class _Translation:
         """Return what an endpoint has of its own, with the layers it leaves alone as they are for all."""
         own: dict[str, Any] = dict(_mapping(_mapping(endpoint.get("extra_config")).get(_TELEMETRY)))
         loc: Loc = ("endpoints", index, "extra_config", _TELEMETRY)
-        origins = {(): self.origin.inside(loc), ("path",): self.origin.inside(("endpoints", index, "endpoint"))}
+        origins: dict[Loc, Origin] = {
+            (): self.origin.inside(loc),
+            ("path",): self.origin.inside(("endpoints", index, "endpoint")),
+        }
         for place, other in _mappings(endpoint.get("backend")):
             backend = _mapping(_mapping(other.get("extra_config")).get(_TELEMETRY)).get("backend")
             if backend is None:
@@ -181,14 +183,14 @@ class _Translation:
             own["backend"], origins["backend",] = backend, where
         if not own:
             return None
-        self._complete(own)
-        self._tell_connection_times(own, loc)
         override = _mapping(own.get("exporters_override"))
         if override.pop("metric_reporting_period", None) is not None:
             where = self.origin.inside((*loc, "exporters_override", "metric_reporting_period"))
             self.warn(where, "not used here: the metrics of all endpoints are sent together")
         for below, origin in origins.items():
             self.document.origins["telemetry", "overrides", number, *below] = origin
+        self._tell_connection_times(own.get("backend"), "overrides", number, "backend")
+        self._complete(own)
         return own
 
     def _complete(self, own: dict[str, Any]) -> None:

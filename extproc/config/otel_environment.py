@@ -47,7 +47,7 @@ _RESOURCE_FIELDS = {
 
 _BSP_COUNTS = {"OTEL_BSP_MAX_QUEUE_SIZE": "max_spans", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "max_batch_spans"}
 
-_USED = EXPORTER_VARIABLES | _BSP_COUNTS.keys() | {
+USED_VARIABLES = EXPORTER_VARIABLES | _BSP_COUNTS.keys() | {
     "OTEL_SDK_DISABLED", "OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_TRACES_SAMPLER",
     "OTEL_TRACES_SAMPLER_ARG", "OTEL_PROPAGATORS", "OTEL_METRIC_EXPORT_INTERVAL", "OTEL_BSP_SCHEDULE_DELAY",
     "OTEL_SEMCONV_STABILITY_OPT_IN", "OTEL_METRICS_EXEMPLAR_FILTER", _LABEL_KEYS,
@@ -75,7 +75,9 @@ def read_environment(environ: Mapping[str, str]) -> Document:
         telemetry["custom_labels"] = labels
     document.values["telemetry"] = telemetry
     unused = sorted(
-        name for name in environ if name.startswith(TELEMETRY_ENV_PREFIXES) and environ[name] and name not in _USED
+        name
+        for name in environ
+        if name.startswith(TELEMETRY_ENV_PREFIXES) and environ[name] and name not in USED_VARIABLES
     )
     if unused:
         document.warnings.append(f"{', '.join(unused)}: not used here")

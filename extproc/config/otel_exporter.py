@@ -60,6 +60,7 @@ def read_exporter(values: Values) -> dict[str, list[dict[str, Any]]]:
                 exporter[f"disable_{signal}"] = True
         exporters["otlp"] = [exporter]
         values.note(_OTLP, "exporters", "otlp", 0)
+        values.note(f"{_OTLP}_ENDPOINT", "exporters", "otlp", 0, "name")
     else:
         for name in sorted(EXPORTER_VARIABLES):
             if name.startswith(_OTLP) and not name.endswith("ENDPOINT") and values.text(name):
@@ -87,6 +88,7 @@ def _prometheus(values: Values) -> dict[str, Any]:
     exporter: dict[str, Any] = {"name": f"{NAME}-prometheus"} | _PROMETHEUS_DEFAULTS
     loc = ("exporters", "prometheus", 0)
     values.note("OTEL_METRICS_EXPORTER", *loc)
+    values.note("OTEL_METRICS_EXPORTER", *loc, "name")
     host, port = values.text(_PROMETHEUS_HOST), values.text(_PROMETHEUS_PORT)
     if host:
         exporter["listen_ip"] = host

@@ -56,7 +56,7 @@ class Values:
             number = math.nan
         if math.isfinite(number) and number > 0:
             return number
-        self.warn(name, f"{expected} is expected, not {text!r}; it is ignored")
+        self.warn(name, f"use {expected}, not {text!r}, which is ignored")
         return None
 
     def note(self, name: str, *loc: str | int) -> None:

@@ -55,6 +55,8 @@ def shown(value: Any) -> str:
         return "a mapping"
     if isinstance(value, (list, tuple)):
         return "a list"
+    if isinstance(value, str) and "://" in value and "@" in value:
+        return "a URL with a user"  # and a password, as a rule
     text = repr(value)
     return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}..."
 
@@ -70,20 +72,16 @@ def _line(problem: Any, model: type[BaseModel], tree: Tree) -> str:
     if problem["type"] == "missing":
         return f"{where}: it is missing"
     message = _CONTAINERS.get(problem["type"]) or problem["msg"][:1].lower() + problem["msg"][1:]
-    if "headers" in loc and isinstance(value, str):
+    if "headers" in loc:
         return f"{where}: {message}"
     return f"{where}: {message}, not {shown(value)}"
 
 
 def _unknown(model: type[BaseModel], loc: Loc) -> str:
-    found: type[BaseModel] | None = model
     for key in loc[:-1]:
-        if found is not None and isinstance(key, str):
-            found = _field_models(found).get(key)
-    if found is None:
-        return "no such setting"
+        model = (_field_models(model).get(key) if isinstance(key, str) else None) or model
     key = str(loc[-1])
-    return _ELSEWHERE.get((found.__name__, key)) or unknown_key(key, _field_models(found))
+    return _ELSEWHERE.get((model.__name__, key)) or unknown_key(key, _field_models(model))
 
 
 def _field_models(model: type[BaseModel]) -> dict[str, type[BaseModel] | None]:

@@ -35,7 +35,7 @@ class Origin:
         return Origin(path, self.source)
 
     def __str__(self) -> str:
-        return self.path + self.source
+        return self.path + self.source if self.path else self.source.removeprefix(" in ")
 
 
 @dataclass(slots=True)
@@ -82,10 +82,10 @@ class Tree:
         *path, name = loc
         inner: Any = self.values
         for key in path:
-            inner = inner.setdefault(key, {}) if isinstance(inner, dict) else {}
+            inner = inner.setdefault(key, {}) if isinstance(inner, dict) else None
         before = inner.get(name) if isinstance(inner, dict) else None
-        if before is not None and not isinstance(before, (list, tuple)):
-            return  # it is no list, which is said in its own place
+        if not isinstance(inner, dict) or not isinstance(before, (list, tuple, type(None))):
+            return  # it is not what it should be, which is said in its own place
         inner[name] = [*(before or ()), *items]
         for index in range(len(items)):
             old, new = (*loc, index), (*loc, index + len(before or ()))
@@ -111,8 +111,7 @@ class Tree:
 
 
 def _nearest(origins: Mapping[Loc, Origin], loc: Loc) -> Origin:
-    for length in range(len(loc), -1, -1):
-        origin = origins.get(loc[:length])
-        if origin is not None:
-            return origin.inside(loc[length:])
-    raise LookupError(loc)
+    length = len(loc)
+    while loc[:length] not in origins:  # there is one of ()
+        length -= 1
+    return origins[loc[:length]].inside(loc[length:])

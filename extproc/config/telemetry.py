@@ -21,6 +21,7 @@ from extproc.config.forms import (
     checked_headers,
     checked_host,
     checked_label_name,
+    checked_some,
 )
 
 Vocabulary: TypeAlias = Literal["legacy", "1.41", "latest"]
@@ -247,9 +248,7 @@ class Telemetry(_Section):
     service_version: str | None = None  # None: our own
     deploy_env: str | None = None
     resource_attributes: dict[str, str] = Field(default_factory=dict)
-    vocabularies: Annotated[tuple[Vocabulary, ...], AfterValidator(checked_different)] = Field(
-        default=("1.41",), min_length=1
-    )
+    vocabularies: Annotated[tuple[Vocabulary, ...], AfterValidator(checked_some)] = ("1.41",)
     metric_reporting_period: int = Field(default=30, ge=1)  # seconds
     trace_sample_rate: Rate = 1.0
     trace_sampler: Sampler = "parentbased_traceidratio"

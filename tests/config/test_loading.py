@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -136,8 +138,10 @@ def test_rules_of_detection_are_a_list_of_globs(tmp_path: Path) -> None:
         ("[{}]", "EXTPROC_DETECTION_RULES[0]: a rule has to set provider, flavour or llm: false"),
         (
             '[{"llm": false}, {"provdier": "x"}]',
-            "EXTPROC_DETECTION_RULES[1].provdier: no such setting; did you mean provider? There are authority, path, "
-            "provider, flavour, llm",
+            (
+                "EXTPROC_DETECTION_RULES[1].provdier: no such setting; did you mean provider? "
+                "There are authority, path, provider, flavour, llm"
+            ),
         ),
         ('[{"provider": ""}]', "EXTPROC_DETECTION_RULES[0].provider: string should have at least 1 character, not ''"),
         ("llm.*=ours", "EXTPROC_DETECTION_RULES: a list of rules in JSON is expected"),
@@ -267,3 +271,89 @@ def test_telemetry_that_is_no_mapping_is_refused_whatever_the_environment_adds(t
 def test_variables_that_look_like_ours_are_warned_of(tmp_path: Path) -> None:
     """Before everything else."""
     assert load(tmp_path, environ={"EXTPROC_LISTN": "x"}).warnings == ("EXTPROC_LISTN: no such setting",)
+
+
+WHOLE: list[dict[str, Any]] = [
+    {
+        "telemetry": {
+            "custom_labels": [{"name": "a", "header": "b", "headerKey": "c"}],
+            "histograms": {"time_buckets": [1, 2]},
+            "queue": {"max_spans": 1000, "max_batch_spans": 10},
+            "exporters": {
+                "prometheus": [{"name": "p", "port": 1, "listen_ip": "::"}],
+                "otlp": [{"name": "o", "host": "x", "headers": {"k": "v"}, "tls": {}, "traces": {"tls": {}}}],
+            },
+            "layers": {"global": {"skip_headers": ["a"]}},
+            "overrides": [{"path": "/x", "exporters_override": {"trace_exporters": ["o"]}}],
+        }
+    },
+    {
+        "name": "x",
+        "extra_config": {
+            "telemetry/opentelemetry": {
+                "exporters": {"prometheus": [{"name": "p", "host": "x"}], "otlp": [{"name": "o", "host": "http://x"}]},
+                "layers": {"global": {}, "backend": {"metrics": {"detailed_connection": True}}},
+                "skip_paths": [""],
+            },
+            "telemetry/opentelemetry-security": {"otlp": [{"name": "o", "headers": {"k": "v"}}]},
+        },
+        "endpoints": [
+            {
+                "endpoint": "/x",
+                "extra_config": {"telemetry/opentelemetry": {"global": {}, "exporters_override": {}}},
+                "backend": [{"extra_config": {"telemetry/opentelemetry": {"backend": {"traces": {}}}}}],
+            }
+        ],
+    },
+    {
+        "kind": "List",
+        "items": [
+            {
+                "kind": "GatewayParameters",
+                "spec": {
+                    "kube": {
+                        "aiExtension": {
+                            "enabled": True,
+                            "stats": {"customLabels": [{"name": "a", "metadataKey": "b"}]},
+                            "tracing": {"insecure": True, "grpc": {"host": "x", "port": 1}},
+                        }
+                    }
+                },
+            }
+        ],
+    },
+    {
+        "stats": {"customLabels": []},
+        "tracing": {
+            "endpoint": "http://x",
+            "sampler": {"type": "traceidratio", "arg": "1"},
+            "timeout": "1s",
+            "protocol": "grpc",
+        },
+    },
+]
+
+
+def variants(value: Any, other: Any) -> Iterator[Any]:
+    """Return a document once for each of its values, with another in the place of that."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield value | {key: other}
+            yield from (value | {key: variant} for variant in variants(inner, other))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield [*value[:index], other, *value[index + 1 :]]
+            yield from ([*value[:index], variant, *value[index + 1 :]] for variant in variants(inner, other))
+
+
+@pytest.mark.parametrize("other", [None, 5, "x", {}, [5], {"x": [{}]}, "http://["])
+@pytest.mark.parametrize("document", WHOLE, ids=["ours", "krakend", "parameters", "mounted"])
+def test_a_value_of_any_type_in_any_place_is_accepted_or_refused(
+    tmp_path: Path, document: dict[str, Any], other: Any
+) -> None:
+    """In words, whoever's document it is."""
+    load(tmp_path, document)
+    environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x", "LLM_GATEWAY_METADATA_LOGGING_KEYS": '["k"]'}
+    for variant in variants(document, other):
+        with suppress(SettingsError):
+            load(tmp_path, variant, environ=environ)

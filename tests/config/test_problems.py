@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from extproc.config.problems import lines_of, nearest, shown, unknown_key
+from extproc.config.sources import Document, Origin, Tree
+
+
+class Inner(BaseModel):
+    """A part."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    size: int
+    headers: dict[str, str] = {}
+
+
+class Outer(BaseModel):
+    """A whole."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    one: Inner | None = None
+    many: tuple[Inner, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"on": 1}, "on in F: no such setting; did you mean one? There are one, many, words"),
+        ({"xyz": 1}, "xyz in F: no such setting; there are one, many, words"),
+        ({"one": {"size": 1, "sise": 1}}, "one.sise in F: no such setting; did you mean size? There are size, headers"),
+        ({"many": [{"size": 1, "sise": 1}]}, ("many[0].sise in F: no such setting; did you mean size? "
+                                             "There are size, headers")),
+        ({"one": {}}, "one.size in F: it is missing"),
+        ({"one": {"size": "x"}}, ("one.size in F: input should be a valid integer, unable to parse string as an "
+                                 "integer, not 'x'")),
+        ({"one": []}, "one in F: a mapping is expected, not a list"),
+        ({"many": {}}, "many in F: a list is expected, not a mapping"),
+        ({"words": [{}]}, "words[0] in F: input should be a valid string, not a mapping"),
+        ({"one": {"size": 1, "headers": {"a": ["secret"]}}}, "one.headers.a in F: input should be a valid string"),
+    ],
+)  # fmt: skip
+def test_a_problem_is_a_line(values: dict[str, Any], line: str) -> None:
+    """Place, what is allowed, and the value, but for what holds others or a header."""
+    tree, document = Tree(), Document(Origin("", " in F"), values)
+    tree.merge(document, values)
+    with pytest.raises(ValidationError) as raised:
+        Outer.model_validate(values)
+    assert lines_of(raised.value, Outer, tree) == [line]
+
+
+def test_words_are_compared_with_those_there_are() -> None:
+    """Or said not to be there at all."""
+    assert nearest("x", []) == "there are none"
+    assert unknown_key("ab", ["abc"]) == "no such setting; did you mean abc? There are abc"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("http://a:b@c", "a URL with a user"),
+        ({"a": 1}, "a mapping"),
+        ([1], "a list"),
+        ("x", "'x'"),
+        ("x" * 200, "'" + "x" * 99 + "..."),
+    ],
+)
+def test_a_value_is_shown_if_it_is_short(value: object, text: str) -> None:
+    """A line stays a line."""
+    assert shown(value) == text
