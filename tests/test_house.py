@@ -39,8 +39,8 @@ ROOMS = {
     "extproc.exchange": EXCHANGE,
     "extproc.wire": VOCABULARY | {"extproc.wire"},
     # Sessions name the protocol of a sink; which sinks there are is the composition root's business.
-    "extproc.server": EXCHANGE | {"extproc.wire", "extproc.server", "extproc.sinks.base", "extproc.config.address",
-                                  "extproc.trace_context"},
+    "extproc.server": EXCHANGE
+    | {"extproc.wire", "extproc.server", "extproc.sinks.base", "extproc.config.address", "extproc.trace_context"},
     # Whoever supervises workers knows processes; and the parts of a supervisor do without gRPC.
     "extproc.server.workers": {"extproc.errors", "extproc.server.leash", "extproc.server.signals"},
     "extproc.server.leash": {"extproc.server.signals"},
