@@ -150,6 +150,11 @@ def _texts(bounds: tuple[float, ...]) -> LabelValues:
     return tuple(floatToGoString(bound) for bound in (*bounds, math.inf))  # type: ignore[no-untyped-call]
 
 
+def is_shared() -> bool:
+    """Whether what is made now keeps its values in files, for others to read: sinks/shared.py says so at the start."""
+    return bool(values.ValueClass._multiprocess)  # noqa: SLF001 - pinned by a test
+
+
 S = TypeVar("S", Counter, Histogram)
 
 
@@ -167,7 +172,7 @@ class _Family(ABC, Generic[S]):
         """Return the series with these label values, in the order of the label names."""
         series = self._series.get(labels)
         if series is None:
-            series = self._series[labels] = self._make(labels, is_shared=values.ValueClass._multiprocess)  # noqa: SLF001
+            series = self._series[labels] = self._make(labels)
         return series
 
     def describe(self) -> Metric:
@@ -185,7 +190,7 @@ class _Family(ABC, Generic[S]):
             yield from self._samples_of(series, dict(zip(self.label_names, texts, strict=True)))
 
     @abstractmethod
-    def _make(self, labels: LabelValues, *, is_shared: bool) -> S: ...
+    def _make(self, labels: LabelValues) -> S: ...
 
     @abstractmethod
     def _samples_of(self, series: S, labels: dict[str, str]) -> Iterator[Sample]: ...
@@ -196,8 +201,8 @@ class CounterFamily(_Family[Counter]):
 
     __slots__ = ()
 
-    def _make(self, labels: LabelValues, *, is_shared: bool) -> Counter:
-        return _SharedCounter(self.instrument, self.label_names, labels) if is_shared else _LocalCounter()
+    def _make(self, labels: LabelValues) -> Counter:
+        return _SharedCounter(self.instrument, self.label_names, labels) if is_shared() else _LocalCounter()
 
     def _samples_of(self, series: Counter, labels: dict[str, str]) -> Iterator[Sample]:
         yield Sample(f"{self.instrument.family}_total", labels, series.read())
@@ -212,8 +217,8 @@ class HistogramFamily(_Family[Histogram]):
         super().__init__(instrument, label_names)
         self._texts = _texts(instrument.bounds)
 
-    def _make(self, labels: LabelValues, *, is_shared: bool) -> Histogram:
-        if is_shared:
+    def _make(self, labels: LabelValues) -> Histogram:
+        if is_shared():
             return _SharedHistogram(self.instrument, self.label_names, labels)
         return _LocalHistogram(self.instrument.bounds)
 
@@ -230,20 +235,17 @@ class Families:
     """The families of a sink, each made when it is asked for first. It is a collector of them."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._families: dict[str, CounterFamily | HistogramFamily] = {}
+        self._counters: dict[str, CounterFamily] = {}
+        self._histograms: dict[str, HistogramFamily] = {}
         self._registry = registry
 
     def counter(self, instrument: Instrument, label_names: Sequence[str]) -> CounterFamily:
         """Return the family of a counter."""
-        family = CounterFamily(instrument, label_names)
-        self._families[instrument.family] = family
-        return family
+        return self._counters.setdefault(instrument.family, CounterFamily(instrument, label_names))
 
     def histogram(self, instrument: Instrument, label_names: Sequence[str]) -> HistogramFamily:
         """Return the family of a histogram."""
-        family = HistogramFamily(instrument, label_names)
-        self._families[instrument.family] = family
-        return family
+        return self._histograms.setdefault(instrument.family, HistogramFamily(instrument, label_names))
 
     def register(self) -> None:
         """Have the registry collect them, once all are there."""
@@ -251,10 +253,13 @@ class Families:
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families without samples."""
-        for family in self._families.values():
+        for family in self._all():
             yield family.describe()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families; their samples are made as they are read."""
-        for family in self._families.values():
+        for family in self._all():
             yield family.collect()
+
+    def _all(self) -> list[CounterFamily | HistogramFamily]:
+        return [*self._histograms.values(), *self._counters.values()]
