@@ -7,11 +7,13 @@ their names in Prometheus are the ones its dashboards ask for. Must not know how
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
+from extproc.config.telemetry import Telemetry
+from extproc.telemetry import names
 from extproc.telemetry.names import Vocabulary
 from extproc.usage import CHUNK_GAP_BOUNDS_SECONDS
 
@@ -202,4 +204,20 @@ INSTRUMENTS = MappingProxyType(
 def rebucketed(instrument: Instrument, times: tuple[float, ...], sizes: tuple[float, ...]) -> Instrument:
     """Return a layer's metric with a deployment's own buckets, where it has some."""
     own = {_TIME: times, _SIZE: sizes}.get(instrument.bounds)
-    return replace(instrument, bounds=tuple(own)) if own else instrument
+    return replace(instrument, bounds=tuple(sorted(set(own)))) if own else instrument
+
+
+def attribute_keys(telemetry: Telemetry) -> Mapping[str, str]:
+    """Return what OpenTelemetry calls the labels of this package's families, which do not show where the dots were."""
+    layers, rules = telemetry.layers, telemetry.overrides
+    servers = [layers.global_, *(rule.global_ for rule in rules if rule.global_)]
+    proxies = [layers.proxy, *(rule.proxy for rule in rules if rule.proxy)]
+    backends = [layers.backend, *(rule.backend for rule in rules if rule.backend)]
+    said = [
+        *(layer.metrics_static_attributes for layer in servers),
+        *(layer.metrics_static_attributes for layer in proxies),
+        *(layer.metrics.static_attributes for layer in backends),
+    ]
+    static = [attribute.key for attributes in said for attribute in attributes]
+    custom = [label.name for label in telemetry.custom_labels]
+    return {label_of(key): key for key in (*static, *custom, *names.METRIC_ATTRIBUTES)}
