@@ -100,28 +100,29 @@ def _collector(collect: Callable[[OtlpExporter], MetricsT], exporter: OtlpExport
 
 def _rejection_counter(route: Route) -> Callable[[bytes], int]:
     """Return what reads `partial_success`: the number of items that a collector did not want after all."""
-    is_traces = route.signal is Signal.TRACES
+    count = _count_in_json if route.is_json else _count_in_protobuf
+    return lambda answer: max(count(answer, route.signal), 0)
 
-    def count(answer: bytes) -> int:
-        if route.is_json:
-            import orjson
 
-            success = orjson.loads(answer)["partialSuccess"]
-            return int(success["rejectedSpans" if is_traces else "rejectedDataPoints"])
-        if is_traces:
-            from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+def _count_in_json(answer: bytes, signal: Signal) -> int:
+    import orjson
 
+    with suppress(ValueError, TypeError, LookupError):  # it says nothing of it: all were taken
+        success = orjson.loads(answer)["partialSuccess"]
+        return int(success["rejectedSpans" if signal is Signal.TRACES else "rejectedDataPoints"])
+    return 0
+
+
+def _count_in_protobuf(answer: bytes, signal: Signal) -> int:
+    from google.protobuf.message import DecodeError
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
+    from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+
+    with suppress(DecodeError):
+        if signal is Signal.TRACES:
             return ExportTraceServiceResponse.FromString(answer).partial_success.rejected_spans
-        from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceResponse
-
         return ExportMetricsServiceResponse.FromString(answer).partial_success.rejected_data_points
-
-    def count_or_none(answer: bytes) -> int:
-        with suppress(ValueError, TypeError, LookupError):  # an answer that says nothing of it: all were taken
-            return max(count(answer), 0)
-        return 0
-
-    return count_or_none
+    return 0
 
 
 def _count_points(metrics: MetricsData) -> int:

@@ -6,12 +6,14 @@ proxies that the environment names are not asked, and headers of other exporters
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, cast
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untyped]  # carries no types
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # carries no types
 
@@ -78,8 +80,9 @@ class GrpcSender:
 
 
 def _build_credentials(tls: TlsSettings | None) -> grpc.ChannelCredentials:
-    """Return what a TLS connection is made with. Raises OSError where a file can't be read."""
-    files = (tls.ca_file, tls.key_file, tls.cert_file) if tls is not None else (None, None, None)
+    """Return what a TLS connection is made with; gRPC's own list of authorities is only for who has no other."""
+    own = tls or TlsSettings()
+    files = (own.ca_file or ssl.get_default_verify_paths().cafile, own.key_file, own.cert_file)
     return grpc.ssl_channel_credentials(*(None if name is None else Path(name).read_bytes() for name in files))
 
 
@@ -95,7 +98,7 @@ def _send_error(error: grpc.Call) -> SendError:
 def _retry_after(error: grpc.Call) -> float | None:
     for name, value in error.trailing_metadata() or ():
         if name == _STATUS_DETAILS:
-            with suppress(ValueError, TypeError):  # protobuf's error is a ValueError
+            with suppress(DecodeError):
                 for detail in Status.FromString(value).details:
                     retry = RetryInfo()
                     if detail.Unpack(retry):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -34,7 +35,7 @@ class HttpSender:
     def __init__(
         self, route: Route, content_type: str, user_agent: str, count_rejected: Callable[[bytes], int]
     ) -> None:
-        """`count_rejected` reads an answer that is not empty."""
+        """`count_rejected` reads an answer that is not empty. Raises OSError where a certificate can't be read."""
         parsed = parse_url(route.address)
         self._url = parsed._replace(auth=None).url
         own = {"user-agent": user_agent}
@@ -46,14 +47,7 @@ class HttpSender:
         if route.is_gzip:
             self._headers["content-encoding"] = "gzip"
         self._is_gzip = route.is_gzip
-        tls = route.tls or TlsSettings()
-        self._pool = urllib3.PoolManager(
-            1,
-            cert_reqs="CERT_REQUIRED",
-            ca_certs=tls.ca_file,
-            cert_file=tls.cert_file,
-            key_file=tls.key_file,
-        )
+        self._pool = urllib3.PoolManager(1, ssl_context=_build_context(route.tls) if route.is_tls else None)
         self._count_rejected = count_rejected
 
     def send(self, payload: bytes, timeout_seconds: float) -> int:
@@ -76,7 +70,7 @@ class HttpSender:
                 response.drain_conn() if response.length_remaining == 0 else response.close()
         except HttpTimeoutError:
             raise SendError("timed out", is_retryable=True) from None
-        except (HTTPError, OSError) as error:  # OSError: a file of certificates that can't be read
+        except (HTTPError, OSError) as error:
             raise SendError(_reason(error), is_retryable=True) from None
         except ValueError:  # a header is none
             raise SendError("the request could not be made", is_retryable=False) from None
@@ -91,6 +85,13 @@ class HttpSender:
     def close(self) -> None:
         """Close connections that are not in use."""
         self._pool.clear()
+
+
+def _build_context(tls: TlsSettings | None) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=tls.ca_file if tls is not None else None)
+    if tls is not None and tls.cert_file is not None:
+        context.load_cert_chain(tls.cert_file, tls.key_file)
+    return context
 
 
 def _reason(error: BaseException) -> str:

@@ -1,8 +1,8 @@
 """What a span is here: plain values, ready to be encoded.
 
 Owns: the shape, and the numbers OTLP has for kinds. Must not know exchanges, encodings or exporters. The SDK's spans
-are made for being filled while something goes on; ours are made when all is over, some hundred times a second, and
-what the SDK takes to make and encode them is more than the exchange took: docs/adr tells the figures.
+are made to be filled while something goes on; ours are made when all is over. Making and encoding the five of an
+exchange takes 160 us with the SDK (1.45), twice what the exchange took in here, and 40 us like this.
 """
 
 from __future__ import annotations

@@ -129,15 +129,17 @@ class SpanExport:
         self._delivery.abandon()
 
     def _run(self) -> None:
-        while True:
-            self._due.wait(self._bounds.delay_seconds)
+        while not self._is_stopping:
+            is_full = self._due.wait(self._bounds.delay_seconds)
             self._due.clear()
             self._gauge.set(self._depth)
-            while batch := self._take():
-                self._export(batch)
-                self._gauge.set(self._depth)
-            if self._is_stopping:
-                return
+            if not is_full:
+                self._export(self._take())
+            # What is left may wait to be filled: under load it would be a few exchanges again and again.
+            while self._depth >= self._bounds.max_batch_spans and not self._is_stopping:
+                self._export(self._take())
+        while batch := self._take():
+            self._export(batch)
 
     def _take(self) -> list[Pending]:
         """Return exchanges whose spans fill a batch, as far as there are; one that has more is a batch by itself."""
@@ -152,6 +154,8 @@ class SpanExport:
         return batch
 
     def _export(self, batch: list[Pending]) -> None:
+        if not batch:
+            return
         size = sum(item.span_count for item in batch)
         try:
             payload = self._writer.write(batch)
@@ -160,6 +164,7 @@ class SpanExport:
             self._counts.export_failed.inc(size)
             return
         self._delivery.deliver(payload, size)
+        self._gauge.set(self._depth)
 
 
 class SpanSink:

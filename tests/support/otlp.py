@@ -85,6 +85,7 @@ class Behaviour:
 
     status: int | grpc.StatusCode | None = None  # refuse with this one
     retry_after_seconds: float | None = None  # and say when to come back
+    details: bytes | None = None  # or say that in gRPC, which may be nonsense
     location: str | None = None  # with a status of 3xx
     message: str = ""  # what it says to that
     delay_seconds: float = 0.0
@@ -193,11 +194,13 @@ class GrpcReceiver(Receiver):
         behaviour = self.behaviour
         behaviour.pause()
         if isinstance(behaviour.status, grpc.StatusCode):
+            details = behaviour.details
             if behaviour.retry_after_seconds is not None:
                 detail = AnyMessage()
                 detail.Pack(RetryInfo(retry_delay=Duration(nanos=int(behaviour.retry_after_seconds * 1e9))))
                 details = Status(code=behaviour.status.value[0], details=[detail]).SerializeToString()
-                context.set_trailing_metadata((("grpc-status-details-bin", details),))
+            if details is not None:
+                context.set_trailing_metadata((("x-other", "1"), ("grpc-status-details-bin", details)))
             context.abort(behaviour.status, behaviour.message)
         headers = {name: value for name, value in context.invocation_metadata() if isinstance(value, str)}
         self.requests.append(OtlpRequest(message, headers, body=message.SerializeToString()))

@@ -71,7 +71,7 @@ class Counted:
         pytest.param([SendError("busy", is_retryable=True, retry_after_seconds=60)], (0, 5, 0), id="too late"),
     ],
 )
-def test_each_item_is_counted_once(answers: list[int | SendError], expected: tuple[int, int, int]) -> None:
+def test_each_item_is_counted_once(answers: list[int | SendError], expected: tuple[float, float, float]) -> None:
     """As exported or as dropped, however many tries it took."""
     sender = ScriptedSender(*answers)
     counted = Counted(sender)

@@ -28,8 +28,9 @@ from support.waiting import wait_for
 
 from extproc.config.telemetry import OtlpExporter, Telemetry
 from extproc.telemetry.background import Background, stop_all
-from extproc.telemetry.counts import TelemetryCounts
-from extproc.telemetry.exporters import build_metric_pushes, build_span_exports
+from extproc.telemetry.counts import Signal, TelemetryCounts
+from extproc.telemetry.exporters import _rejection_counter, build_metric_pushes, build_span_exports
+from extproc.telemetry.route import find_route
 from extproc.telemetry.span_export import SpanSink
 from extproc.telemetry.spans import SpanBuilder
 
@@ -156,6 +157,17 @@ def test_what_a_collector_did_not_want_is_dropped(kind: str) -> None:
         assert exporting.count("extproc_telemetry_dropped_total", signal, reason="export_failed") == 1
 
 
+@pytest.mark.parametrize("answer", [b"\xff", b"<html>", b"[]", b"{}", b'{"partialSuccess": null}', b"\x0a\x00"])
+@pytest.mark.parametrize("encoding", ["proto", "json"])
+def test_an_answer_that_says_nothing_of_it_is_a_good_one(encoding: str, answer: bytes) -> None:
+    """The status has said that all was taken."""
+    for signal in Signal:
+        exporter = OtlpExporter(name="a", host="c", use_http=True, encoding=encoding)  # type: ignore[arg-type]  # one of two
+        route = find_route(exporter, signal)
+        assert route is not None
+        assert _rejection_counter(route)(answer) == 0
+
+
 def test_each_exporter_and_signal_has_its_own_way() -> None:
     """Two collectors at once, one of them by HTTP for traces and by gRPC for metrics; the same ids in both."""
     with HttpReceiver() as first, GrpcReceiver() as second:
@@ -164,15 +176,16 @@ def test_each_exporter_and_signal_has_its_own_way() -> None:
             "traces": {"endpoint": f"{first.endpoint}/otel/in", "use_http": True, "headers": {"k": "1"}},
             "metrics": {"endpoint": second.endpoint, "headers": {"k": "2"}},
         }
-        exporting = Exporting(mixed, exporter_for("grpc", second, disable_metrics=True))
-        assert (set(exporting.spans), set(exporting.metrics)) == ({"mixed", "a"}, {"mixed"})
+        metrics_only = exporter_for("grpc", second, name="b", disable_traces=True)
+        exporting = Exporting(mixed, exporter_for("grpc", second, disable_metrics=True), metrics_only)
+        assert (set(exporting.spans), set(exporting.metrics)) == ({"mixed", "a"}, {"mixed", "b"})
         exporting.sink.emit(record_with())
         exporting.stop()
         assert [(request.path, request.headers["k"]) for request in first.requests] == [("/otel/in", "1")]
         assert [span.span_id for span in first.spans] == [span.span_id for span in second.spans]
         assert first.metrics == []
-        assert [metric.name for metric in second.metrics] == ["m"]
-        assert exporting.collected == ["mixed"]
+        assert [metric.name for metric in second.metrics] == ["m", "m"]
+        assert sorted(exporting.collected) == ["b", "mixed"]
 
 
 def test_a_period_of_an_exporters_own_goes_before_the_general_one() -> None:

@@ -2,12 +2,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # carries no types
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
-from support.otlp import GrpcReceiver
+from support.otlp import Certificates, GrpcReceiver
 
 from extproc.config.telemetry import OtlpExporter
 from extproc.telemetry.counts import Signal
@@ -76,6 +79,14 @@ def test_a_collector_may_say_when_to_come_back(collector: GrpcReceiver) -> None:
     collector.behaviour.retry_after_seconds = 0.25
     error = refusal(sender_to(collector.port))
     assert (error.is_retryable, error.retry_after_seconds) == (True, 0.25)
+
+
+@pytest.mark.parametrize("details", [b"\xff", b"", Status(details=[AnyMessage(type_url="x/y")]).SerializeToString()])
+def test_what_it_says_to_that_may_be_something_else(collector: GrpcReceiver, details: bytes) -> None:
+    """Then it is a refusal as any."""
+    collector.behaviour.status, collector.behaviour.details = grpc.StatusCode.RESOURCE_EXHAUSTED, details
+    error = refusal(sender_to(collector.port))
+    assert (error.is_retryable, error.retry_after_seconds) == (False, None)
 
 
 def test_one_that_hangs_costs_no_more_than_the_time_it_is_given(collector: GrpcReceiver) -> None:
@@ -150,3 +161,20 @@ def test_what_a_collector_did_not_want_is_counted(collector: GrpcReceiver) -> No
     sender = sender_to(collector.port)
     assert sender.send(PAYLOAD, 10) > 0  # the length of the answer, here
     sender.close()
+
+
+def test_the_authorities_of_the_system_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no others are named; they are found where OpenSSL looks for them."""
+    certificates = Certificates(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", certificates.ca_file)
+    with GrpcReceiver(certificates) as collector:
+        sender = sender_to(collector.port, insecure=False)
+        assert sender.send(PAYLOAD, 10) == 0
+        sender.close()
+
+
+def test_a_collector_must_be_who_it_says(tmp_path: Path) -> None:
+    """One that nobody has vouched for gets nothing."""
+    with GrpcReceiver(Certificates(tmp_path)) as collector:
+        assert refusal(sender_to(collector.port, insecure=False)).reason == "gRPC UNAVAILABLE"
+        assert collector.behaviour.attempts == 0

@@ -181,3 +181,9 @@ def test_a_collector_must_be_who_it_says(tmp_path: Path) -> None:
         error = refusal(sender_to(collector.endpoint))
         assert error.reason == "SSLCertVerificationError"
         assert collector.behaviour.attempts == 0
+
+
+def test_a_certificate_that_is_not_there_is_told_at_once() -> None:
+    """And not with the first export."""
+    with pytest.raises(FileNotFoundError):
+        sender_to("https://localhost:1", tls={"ca_file": "/nonexistent"})

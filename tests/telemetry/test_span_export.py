@@ -131,9 +131,21 @@ def test_batches_are_full_as_long_as_there_are_enough() -> None:
     for _ in range(5):
         exporting.sink.emit(record_with())
     exporting.start()
-    wait_for(lambda: exporting.counts().get("exported") == 25)
-    assert exporting.gates["a"].sizes == [10, 10, 5]
     exporting.stop()
+    assert exporting.gates["a"].sizes == [10, 10, 5]
+
+
+def test_batches_stay_full_under_load() -> None:
+    """What comes while one is on its way is not sent one by one."""
+    exporting = Exporting(queue={"max_batch_spans": 50, "delay_seconds": 3600})
+    exporting.start()
+    for _ in range(95):
+        exporting.sink.emit(record_with())
+        time.sleep(0.0002)
+    wait_for(lambda: exporting.counts().get("exported") == 450)
+    assert set(exporting.gates["a"].sizes) == {50}
+    exporting.stop()
+    assert exporting.gates["a"].sizes[-1] == 25
 
 
 def test_a_batch_waits_no_longer_than_it_may() -> None:
