@@ -13,6 +13,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import fields
 from pathlib import Path
 from typing import Protocol
@@ -25,7 +26,7 @@ from extproc.config.address import HostPort, UnixSocket, parse_address, parse_ho
 from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
 from extproc.errors import SettingsError
-from extproc.observability import Tracing, build_counts, running
+from extproc.observability import Tracing, build_admin_view, build_counts, build_pushes, running, scraped
 from extproc.providers.detect import FLAVOURS, Detector, Rule
 from extproc.readers import Limits
 from extproc.server.engine import Engine, EngineOptions, build_engine
@@ -35,8 +36,9 @@ from extproc.server.session import Processor
 from extproc.server.signals import Signals
 from extproc.sinks.base import UsageSink
 from extproc.sinks.metadata import DynamicMetadata
-from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
+from extproc.sinks.prometheus import ServerMetrics
 from extproc.surveying import build_surveyor
+from extproc.telemetry.metrics import build_metric_sinks
 
 log = logging.getLogger("extproc")
 
@@ -48,13 +50,14 @@ _SWITCH_INTERVAL_SECONDS = 0.0001
 
 
 def build_processor(settings: Settings, registry: CollectorRegistry, sinks: Sequence[UsageSink] = ()) -> Processor:
-    """Return what all sessions share, with its metrics in `registry`; `sinks` are those of telemetry."""
+    """Return what all sessions share, with its metrics in `registry`; `sinks` are others that are to be told."""
     server_metrics = ServerMetrics(registry, version=__version__)
+    metrics = build_metric_sinks(registry, settings.telemetry, max_label_values=settings.max_label_values)
     return Processor(
         limits=build_limits(settings),
         detector=build_detector(settings),
         build_metadata=DynamicMetadata(settings.metadata_namespaces).build,
-        sinks=(TokenMetrics(registry, max_label_values=settings.max_label_values), server_metrics, *sinks),
+        sinks=(*metrics, server_metrics, *sinks),
         observer=server_metrics,
         report_bug=report_bug,
         surveyor=None if settings.telemetry is None else build_surveyor(settings.telemetry),
@@ -107,27 +110,27 @@ def serve(settings: Settings) -> None:
     ProcessCollector(registry=registry)
     GCCollector(registry=registry)
     health = Health()
-    telemetry = Telemetry() if settings.telemetry is None else settings.telemetry
-    tracing = Tracing(telemetry, build_counts(registry))
+    telemetry = settings.telemetry or Telemetry()
+    counts = build_counts(telemetry, registry)
+    tracing = Tracing(telemetry, counts)
     processor = build_processor(settings, registry, tracing.sinks)
+    background = (*tracing.exports, *build_pushes(telemetry, registry, counts))
     engine = build_engine(settings.engine, processor, health, build_engine_options(settings))
-    admin = AdminServer(
-        parse_host_port(settings.admin_listen), registry, lambda: health.is_serving, version=__version__
-    )
+    view = build_admin_view(settings.telemetry, registry)
+    admin = AdminServer(parse_host_port(settings.admin_listen), view, lambda: health.is_serving, version=__version__)
 
     def tell(listen: HostPort | UnixSocket) -> None:
         log.info("ready: ext_proc on %s, admin on http://%s, version %s", listen, admin.address, __version__)
 
-    try:
-        with (
-            running(tracing.exports, telemetry.queue.flush_seconds),
-            Signals((signal.SIGTERM, signal.SIGINT)) as signals,
-        ):
-            listen = parse_address(settings.listen)
-            check_listen(listen)
-            serve_until_told(engine, listen, signals, settings.drain_seconds, tell)
-    finally:
-        admin.close()
+    with (
+        closing(admin),
+        scraped(telemetry, registry, admin.address),
+        running(background, telemetry),
+        Signals((signal.SIGTERM, signal.SIGINT)) as signals,
+    ):
+        listen = parse_address(settings.listen)
+        check_listen(listen)
+        serve_until_told(engine, listen, signals, settings.drain_seconds, tell)
 
 
 def settle_interpreter() -> None:

@@ -22,21 +22,23 @@ from extproc.admin.server import AdminServer
 from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
 from extproc.config.settings import Settings
 from extproc.errors import SettingsError
+from extproc.observability import build_admin_view, build_counts, build_pushes, running, scraped
 from extproc.server.listen import check_listen, reserve_port
 from extproc.server.signals import Signals
 from extproc.server.workers import Assignment, Workers
 from extproc.sinks.processes import WorkerProcesses
-from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
-from extproc.sinks.shared import SharedMetrics
+from extproc.sinks.prometheus import ServerMetrics
+from extproc.sinks.shared import SharedMetrics, share_values
+from extproc.telemetry.metrics import build_metric_sinks
 from extproc.worker import WorkerSettings
 
 log = logging.getLogger("extproc")
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
 
-# What the series of one pair of llm and model take at most in the files of a worker. Containers have little shared
-# memory, and a process that writes to a page for which there is no room is killed.
-_LABEL_BYTES = 16 * 1024
+# What the series of one pair of llm and model take at most in the files of a worker, and with those of telemetry.
+# Containers have little shared memory, and a process that writes to a page for which there is no room is killed.
+_LABEL_BYTES, _TELEMETRY_LABEL_BYTES = 16 * 1024, 64 * 1024
 
 
 def serve(settings: Settings) -> None:
@@ -58,9 +60,7 @@ def serve(settings: Settings) -> None:
         workers = Workers(_assign(settings, addresses, directory), on_end)
         processes = WorkerProcesses(workers.all)
         registry = _build_registry(shared, processes)
-        admin_address = parse_host_port(settings.admin_listen)
-        admin = AdminServer(admin_address, registry, lambda: workers.is_ready, version=__version__)
-        exit_stack.callback(admin.close)
+        admin = _serve_metrics(settings, registry, directory, workers, exit_stack)
         signals = exit_stack.enter_context(Signals((signal.SIGTERM, signal.SIGINT)))
         exit_stack.callback(workers.kill)
         listen = ",".join(dict.fromkeys(str(address) for address in addresses))
@@ -77,6 +77,22 @@ def _run(workers: Workers, signals: Signals, settings: Settings, where: str) -> 
     log.info("draining: running streams have %g s to finish", settings.drain_seconds)
     workers.drain(signals, settings.drain_seconds)
     log.info("stopped")
+
+
+def _serve_metrics(
+    settings: Settings, registry: CollectorRegistry, directory: Path, workers: Workers, exit_stack: ExitStack
+) -> AdminServer:
+    """Serve and push what the workers count; return what serves the admin port."""
+    view = build_admin_view(settings.telemetry, registry)
+    admin = AdminServer(parse_host_port(settings.admin_listen), view, lambda: workers.is_ready, version=__version__)
+    exit_stack.callback(admin.close)
+    if settings.telemetry is not None:
+        exit_stack.enter_context(scraped(settings.telemetry, registry, admin.address))
+        # What is counted of the pushes stands in a file beside those of the workers, to be one family with theirs.
+        share_values(directory, settings.workers)
+        counts = build_counts(settings.telemetry, CollectorRegistry())
+        exit_stack.enter_context(running(build_pushes(settings.telemetry, registry, counts), settings.telemetry))
+    return admin
 
 
 def _claim_addresses(settings: Settings, exit_stack: ExitStack) -> list[HostPort | UnixSocket]:
@@ -97,7 +113,8 @@ def _build_metrics_directory(settings: Settings) -> tempfile.TemporaryDirectory[
 
     Each count is written there, and a page that is on its way to a disk can make who writes to it wait.
     """
-    size_bytes = settings.workers * settings.max_label_values * _LABEL_BYTES
+    label_bytes = _LABEL_BYTES if settings.telemetry is None else _TELEMETRY_LABEL_BYTES
+    size_bytes = settings.workers * settings.max_label_values * label_bytes
     has_room = os.access(_SHARED_MEMORY, os.W_OK) and shutil.disk_usage(_SHARED_MEMORY).free > size_bytes
     try:
         return tempfile.TemporaryDirectory(prefix="extproc-metrics-", dir=_SHARED_MEMORY if has_room else None)
@@ -111,7 +128,9 @@ def _build_families(settings: Settings) -> CollectorRegistry:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
     families = CollectorRegistry()
     ServerMetrics(families, version=__version__)
-    TokenMetrics(families, max_label_values=settings.max_label_values)
+    build_metric_sinks(families, settings.telemetry, max_label_values=settings.max_label_values)
+    if settings.telemetry is not None:
+        build_counts(settings.telemetry, families)
     return families
 
 

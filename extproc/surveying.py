@@ -30,7 +30,7 @@ _PLACEHOLDER = re.compile(r"\{[^/{}]*\}")
 
 def build_surveyor(telemetry: Telemetry) -> Surveyor:
     """Return what collects of every exchange what these settings want to know."""
-    has_traces = exports_traces(telemetry)
+    has_traces = telemetry.exporters.send_traces
     layer = telemetry.layers.global_
     sampling = Sampling(telemetry.trace_sampler, telemetry.trace_sample_rate) if has_traces else None
     if sampling is None and telemetry.exemplars:
@@ -47,11 +47,6 @@ def build_surveyor(telemetry: Telemetry) -> Surveyor:
         rules=tuple(_build_rule(override, sampling or Sampling()) for override in telemetry.overrides),
         clock=time.monotonic,
     )
-
-
-def exports_traces(telemetry: Telemetry) -> bool:
-    """Say whether any exporter gets traces."""
-    return any(not exporter.disable_traces for exporter in telemetry.exporters.otlp)
 
 
 def compile_path(pattern: str) -> re.Pattern[str]:

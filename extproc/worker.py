@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from extproc.config.address import HostPort, parse_address
 from extproc.config.settings import Settings
+from extproc.config.telemetry import Telemetry
 from extproc.errors import EXIT_USAGE, SettingsError
 from extproc.logs import write_logs
 from extproc.server.leash import Leash
@@ -71,16 +72,20 @@ def main() -> None:
 
 def _serve(told: WorkerSettings, leash: Leash) -> None:
     from extproc.app import build_engine_options, build_processor, serve_until_told  # noqa: PLC0415 - it loads gRPC
+    from extproc.observability import Tracing, build_counts, running  # noqa: PLC0415 - as below
     from extproc.server.engine import build_engine  # noqa: PLC0415 - as above, which the supervisor can do without
     from extproc.server.health import Health  # noqa: PLC0415 - as above
 
     settings, listen = told.settings, parse_address(told.listen)
-    processor = build_processor(settings, CollectorRegistry())
+    telemetry, registry = settings.telemetry or Telemetry(), CollectorRegistry()
+    tracing = Tracing(telemetry, build_counts(telemetry, registry))
+    processor = build_processor(settings, registry, tracing.sinks)
     shares_port = isinstance(listen, HostPort)
     engine = build_engine(settings.engine, processor, Health(), build_engine_options(settings, shares_port=shares_port))
     if not shares_port:
         check_listen(listen)  # the supervisor keeps a port for us
-    serve_until_told(engine, listen, leash, settings.drain_seconds, lambda _: leash.report(is_ready=True))
+    with running(tracing.exports, telemetry):
+        serve_until_told(engine, listen, leash, settings.drain_seconds, lambda _: leash.report(is_ready=True))
 
 
 def _take_pipes() -> tuple[int, int]:

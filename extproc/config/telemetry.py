@@ -122,12 +122,35 @@ class OtlpExporter(_Section):
     disable_traces: bool = False
     custom_metric_reporting_period: int = Field(default=0, ge=0)  # seconds; 0: as metric_reporting_period
 
+    @property
+    def sends_traces(self) -> bool:
+        """Whether there is a place for traces, and they are not switched off."""
+        return not self.disable_traces and self._has_way(self.traces)
+
+    @property
+    def sends_metrics(self) -> bool:
+        """The same of metrics."""
+        return not self.disable_metrics and self._has_way(self.metrics)
+
+    def _has_way(self, signal: OtlpSignal | None) -> bool:
+        return self.host is not None or (signal is not None and signal.endpoint is not None)
+
 
 class Exporters(_Section):
     """Where telemetry goes, to several places at once."""
 
     prometheus: tuple[PrometheusExporter, ...] = ()
     otlp: tuple[OtlpExporter, ...] = ()
+
+    @property
+    def send_traces(self) -> bool:
+        """Whether any collector gets traces."""
+        return any(exporter.sends_traces for exporter in self.otlp)
+
+    @property
+    def send_metrics(self) -> bool:
+        """Whether any collector gets metrics."""
+        return any(exporter.sends_metrics for exporter in self.otlp)
 
 
 class GlobalLayer(_Section):

@@ -43,25 +43,31 @@ class Delivery:
         self._in_flight = 0
         self._is_abandoned = False
 
-    def deliver(self, payload: bytes, items: int) -> None:
-        """Deliver a payload of so many items, or count them as dropped."""
+    def deliver(self, payload: bytes, items: int) -> bool:
+        """Deliver a payload of so many items, or count them as dropped; return whether a collector has had it."""
         with self._lock:
             if self._is_abandoned:
                 self._counts.shutdown.inc(items)
-                return
+                return False
             self._in_flight = items
         try:
             rejected = self._try_until_done(payload)
         except SendError as error:
             self._settle(0, items)
             self._note(error.reason)
+            return False
         except Exception as error:  # noqa: BLE001 - the next payload may be better, and the text may repeat what was sent
             self._settle(0, items)
             self._note(type(error).__name__)
-        else:
-            rejected = min(rejected, items)
-            self._settle(items - rejected, rejected)
-            self._note(None)
+            return False
+        rejected = min(rejected, items)
+        self._settle(items - rejected, rejected)
+        self._note(None)
+        return True
+
+    def drop(self, items: int) -> None:
+        """Count items that are not worth a try."""
+        self._settle(0, items)
 
     def stop(self, stop_at: float) -> None:
         """Try nothing twice from now on, and nothing after `stop_at`, in monotonic seconds. Any thread may say so."""

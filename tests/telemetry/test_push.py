@@ -13,6 +13,7 @@ from extproc.telemetry.background import stop_all
 from extproc.telemetry.counts import Signal, TelemetryCounts
 from extproc.telemetry.delivery import Delivery
 from extproc.telemetry.push import MetricPush
+from extproc.telemetry.sender import SendError
 
 
 class Collector:
@@ -38,7 +39,11 @@ class Pushing:
     """A push of a number that is one more each time it is collected."""
 
     def __init__(
-        self, collector: Collector, period_seconds: float, collect: Callable[[], int] | None = None, points: int = 2
+        self,
+        collector: Collector,
+        period_seconds: float,
+        collect: Callable[[], list[int]] | None = None,
+        points: int = 2,
     ) -> None:
         self._registry = CollectorRegistry()
         self._collected = 0
@@ -50,9 +55,9 @@ class Pushing:
             period_seconds,
         )
 
-    def _collect(self) -> int:
+    def _collect(self) -> list[int]:
         self._collected += 1
-        return self._collected
+        return [self._collected]
 
     @property
     def exported(self) -> float | None:
@@ -132,11 +137,11 @@ def test_what_can_not_be_collected_is_collected_the_next_time(caplog: pytest.Log
     """The thread goes on, and the text of what it was is not repeated."""
     calls: list[int] = []
 
-    def collect() -> int:
+    def collect() -> list[int]:
         calls.append(1)
         if len(calls) == 1:
             raise LookupError("sk-1")
-        return 7
+        return [7]
 
     collector = Collector()
     pushing = Pushing(collector, 0.02, collect)
@@ -154,3 +159,24 @@ def test_what_was_never_started_can_be_stopped() -> None:
     pushing = Pushing(collector := Collector(), 0.01)
     stop_all([pushing.push], 10)
     assert collector.payloads == []
+
+
+def test_who_does_not_take_one_part_is_not_made_to_wait_for_the_others() -> None:
+    """A push of many parts would take as many timeouts; they are counted as dropped, and the next push tries again."""
+    collector = Collector()
+    takes = iter([0, SendError("busy", is_retryable=False)])
+
+    def send(payload: bytes, timeout_seconds: float) -> int:
+        Collector.send(collector, payload, timeout_seconds)
+        answer = next(takes, 0)
+        if isinstance(answer, SendError):
+            raise answer
+        return answer
+
+    collector.send = send  # type: ignore[method-assign]
+    pushing = Pushing(collector, 3600, lambda: [1, 2, 3, 4])
+    pushing.push.start()
+    stop_all([pushing.push], 10)
+    assert collector.payloads == [b"1", b"2"]
+    assert pushing.exported == 2
+    assert pushing.dropped("export_failed") == 6
