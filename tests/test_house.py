@@ -46,7 +46,7 @@ ROOMS = {
     "extproc.server.leash": {"extproc.server.signals"},
     "extproc.server.signals": set(),
     "extproc.server.listen": {"extproc.errors", "extproc.config.address"},
-    "extproc.sinks": VOCABULARY | {"extproc.sinks.base", "extproc.sinks.labels"},
+    "extproc.sinks": VOCABULARY | {"extproc.sinks.base", "extproc.sinks.exemplars", "extproc.sinks.labels"},
     "extproc.sinks.shared": set(),
     "extproc.sinks.processes": set(),
     # Traces and metrics for other systems: sinks, and what carries them off. The schema says what is wanted of them.

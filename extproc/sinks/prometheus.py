@@ -6,20 +6,25 @@ here touches the default one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import time
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, Metric
-from prometheus_client.samples import Sample
+from prometheus_client.samples import Exemplar, Sample
 
 from extproc.errors import Reason, Stage
-from extproc.sinks.labels import BoundedLabels
+from extproc.sinks.exemplars import Witness, witness_of
+from extproc.sinks.labels import LLM_AND_MODEL, BoundedLabels
 from extproc.usage import NativeCheck, TokenUsage, UsageRecord
 
-LABELS = ("llm", "model")
+# What kgateway writes for a custom label of which nothing is known.
+UNKNOWN_LABEL = "<unknown>"
 
 _Child: TypeAlias = Counter | Histogram
+_Labels: TypeAlias = tuple[str, ...]
 
 # Counter name (without _total) -> (HELP, field of TokenUsage). The help of the first two is kgateway's.
 _TOKEN_COUNTERS = MappingProxyType(
@@ -38,6 +43,27 @@ _FIRST_TOKEN_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0
 _DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 
 
+class DroppedLabels:
+    """Counts the values of labels for which there was no place. A registry has one, for all who bound labels."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._dropped = Counter(
+            "extproc_label_values_dropped",
+            "Exchanges counted under the label value 'other' because there were too many values",
+            ["label"],
+            registry=registry,
+        )
+
+    def watch(self, names: Sequence[str]) -> None:
+        """Have a count of 0 for each of these labels: one that appears with its first count has no increase."""
+        for name in names:
+            self._dropped.labels(name)
+
+    def count(self, name: str) -> None:
+        """Count one."""
+        self._dropped.labels(name).inc()
+
+
 class _Series:
     """The metrics of one pair of labels, each found once; None for what there is not."""
 
@@ -53,41 +79,48 @@ class _Series:
 class TokenMetrics:
     """Counts what LLM exchanges used. A count that the provider did not send adds no series.
 
-    It is a collector itself: of each family it hands out the samples as they are read, and not all at once, so that
-    whoever reads ten thousand of them can let others go first.
+    Custom labels come after llm and model, in the order of `custom_labels`; with `exemplars`, sampled exchanges leave
+    their trace. It is a collector itself: of each family it hands out the samples as they are read, and not all at
+    once, so that whoever reads ten thousand of them can let others go first.
     """
 
     name = "prometheus"
 
-    def __init__(self, registry: CollectorRegistry, *, max_label_values: int) -> None:
-        dropped = Counter(
-            "extproc_label_values_dropped",
-            "Exchanges counted under the label value 'other' because there were too many values",
-            ["label"],
-            registry=registry,
-        )
-        for label in LABELS:
-            dropped.labels(label)  # 0 from the start: a counter that appears with its first count has no increase
-        self._labels = BoundedLabels(max_label_values, lambda label: dropped.labels(label).inc())
-        self._requests = Counter("ai_requests", "LLM exchanges, whatever their outcome", LABELS, registry=None)
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        *,
+        max_label_values: int,
+        custom_labels: Sequence[str] = (),
+        exemplars: bool = False,
+        dropped: DroppedLabels | None = None,
+    ) -> None:
+        names = (*LLM_AND_MODEL, *custom_labels)
+        dropped = DroppedLabels(registry) if dropped is None else dropped
+        dropped.watch(names)
+        self._names = names
+        self._no_labels = (UNKNOWN_LABEL,) * len(custom_labels)
+        self._exemplars = exemplars
+        self._labels = BoundedLabels(max_label_values, dropped.count, names)
+        self._requests = Counter("ai_requests", "LLM exchanges, whatever their outcome", names, registry=None)
         self._tokens = {
-            field: Counter(name, help_, LABELS, registry=None) for name, (help_, field) in _TOKEN_COUNTERS.items()
+            field: Counter(name, help_, names, registry=None) for name, (help_, field) in _TOKEN_COUNTERS.items()
         }
         self._duration = Histogram(
             "ai_request_duration_seconds",
             "From the request's headers to the end of the answer",
-            LABELS,
+            names,
             buckets=_DURATION_BUCKETS,
             registry=None,
         )
         self._first_token = Histogram(
             "ai_time_to_first_token_seconds",
             "From the request's headers to the first token of a streamed answer",
-            LABELS,
+            names,
             buckets=_FIRST_TOKEN_BUCKETS,
             registry=None,
         )
-        self._series: dict[tuple[str, str], _Series] = {}
+        self._series: dict[_Labels, _Series] = {}
         registry.register(self)
 
     def describe(self) -> Iterator[Metric]:
@@ -97,37 +130,52 @@ class TokenMetrics:
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families; their samples are made as they are read."""
-        yield _family(self._requests, self._children(lambda series: series.requests))
+        yield self._family(self._requests, lambda series: series.requests)
         for field, family in self._tokens.items():
-            yield _family(family, self._children(lambda series, field=field: series.tokens.get(field)))  # type: ignore[misc]
-        yield _family(self._duration, self._children(lambda series: series.duration))
-        yield _family(self._first_token, self._children(lambda series: series.first_token))
+            yield self._family(family, lambda series, field=field: series.tokens.get(field))  # type: ignore[misc]
+        yield self._family(self._duration, lambda series: series.duration)
+        yield self._family(self._first_token, lambda series: series.first_token)
 
-    def _children(self, pick: Callable[[_Series], _Child | None]) -> Iterator[tuple[tuple[str, str], _Child]]:
-        for labels, series in tuple(self._series.items()):  # to which others are added meanwhile
+    def _family(self, family: _Child, pick: Callable[[_Series], _Child | None]) -> Metric:
+        metric = next(iter(family.describe()))
+        metric.samples = self._samples(pick)  # type: ignore[assignment]  # who reads them goes through them once
+        return metric
+
+    def _samples(self, pick: Callable[[_Series], _Child | None]) -> Iterator[Sample]:
+        for values, series in tuple(self._series.items()):  # to which others are added meanwhile
             child = pick(series)
-            if child is not None:
-                yield labels, child
+            if child is None:
+                continue
+            labels = dict(zip(self._names, values, strict=True))
+            for metric in child.collect():
+                for sample in metric.samples:
+                    yield sample._replace(labels={**labels, **sample.labels})
 
     def emit(self, record: UsageRecord) -> None:
         """Count one exchange."""
         if not record.is_llm:
             return
-        labels = self._labels.values(record.provider, record.model, is_proven=record.usage is not None)
+        custom = self._no_labels
+        if custom and record.surroundings is not None and len(record.surroundings.labels) == len(custom):
+            custom = record.surroundings.labels
+        labels = self._labels.values(record.provider, record.model, *custom, is_proven=record.usage is not None)
         series = self._series.get(labels)
         if series is None:
             requests, duration = self._requests.labels(*labels), self._duration.labels(*labels)
             series = self._series[labels] = _Series(requests, duration)
+        witness = witness_of(record, time.time()) if self._exemplars else None
         series.requests.inc()
-        series.duration.observe(record.duration_seconds)
+        _observe(series.duration, record.duration_seconds, witness)
         if record.time_to_first_token_seconds is not None:
             if series.first_token is None:
                 series.first_token = self._first_token.labels(*labels)
-            series.first_token.observe(record.time_to_first_token_seconds)
+            _observe(series.first_token, record.time_to_first_token_seconds, witness)
         if record.usage is not None:
-            self._count_tokens(labels, series.tokens, record.usage)
+            self._count_tokens(labels, series.tokens, record.usage, witness)
 
-    def _count_tokens(self, labels: tuple[str, str], counters: dict[str, Counter], usage: TokenUsage) -> None:
+    def _count_tokens(
+        self, labels: _Labels, counters: dict[str, Counter], usage: TokenUsage, witness: Witness | None
+    ) -> None:
         for field, family in self._tokens.items():
             tokens = getattr(usage, field)
             if tokens is None:
@@ -137,19 +185,20 @@ class TokenMetrics:
                 counter = counters[field] = family.labels(*labels)
             if tokens:
                 counter.inc(tokens)
+                if witness is not None:
+                    _leave(witness, counter._value, tokens)  # noqa: SLF001 - pinned by a test
 
 
-def _family(family: _Child, children: Iterator[tuple[tuple[str, str], _Child]]) -> Metric:
-    metric = next(iter(family.describe()))
-    metric.samples = _samples(children)  # type: ignore[assignment]  # who reads them goes through them once
-    return metric
+def _observe(histogram: Histogram, value: float, witness: Witness | None) -> None:
+    """Count a value. The library itself would check the labels of each exemplar, which takes longer than counting."""
+    histogram.observe(value)
+    if witness is not None:
+        bucket = histogram._buckets[bisect_left(histogram._upper_bounds, value)]  # noqa: SLF001 - pinned by a test
+        _leave(witness, bucket, value)
 
 
-def _samples(children: Iterator[tuple[tuple[str, str], _Child]]) -> Iterator[Sample]:
-    for (llm, model), child in children:
-        for metric in child.collect():
-            for sample in metric.samples:
-                yield Sample(sample.name, {"llm": llm, "model": model, **sample.labels}, sample.value)
+def _leave(witness: Witness, value: Any, amount: float) -> None:
+    value.set_exemplar(Exemplar(witness.labels, amount, witness.timestamp_seconds))
 
 
 class ServerMetrics:

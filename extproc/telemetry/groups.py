@@ -1,0 +1,38 @@
+"""Which exchanges' metrics go to which exporters, where an override says that only some are to have them.
+
+Owns: the hidden label that keeps them apart in the families of this package, and what an exporter sees of it. Families
+have it only where some override sets `metric_exporters`; no exporter is ever shown it. Must not know the families.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from extproc.config.telemetry import Telemetry
+
+GROUP_LABEL = "extproc_group"
+
+# The group of what goes everywhere.
+EVERYWHERE = ""
+
+
+def groups_of_rules(telemetry: Telemetry) -> Mapping[int | None, str]:
+    """Return the group of each override that sets `metric_exporters`, by its index; empty where none does."""
+    return {
+        index: str(index)
+        for index, override in enumerate(telemetry.overrides)
+        if override.exporters_override.metric_exporters is not None
+    }
+
+
+def groups_of_exporter(telemetry: Telemetry, exporter: str | None) -> frozenset[str]:
+    """Return the groups that an exporter sees; None stands for the admin port, which sees all."""
+    return frozenset(
+        {EVERYWHERE}
+        | {
+            str(index)
+            for index, override in enumerate(telemetry.overrides)
+            if (wanted := override.exporters_override.metric_exporters) is not None
+            and (exporter is None or exporter in wanted)
+        }
+    )

@@ -1,0 +1,79 @@
+"""What one exporter sees of all metrics: a registry of its own, made of another one.
+
+Owns: which families are left out, that hidden labels stay hidden, and `target_info`. Must not know who reads.
+https://prometheus.io/docs/specs/om/open_metrics_spec/#supporting-target-metadata-in-both-push-based-and-pull-based-systems
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample
+
+from extproc.config.telemetry import Telemetry
+from extproc.telemetry.groups import GROUP_LABEL, groups_of_exporter, groups_of_rules
+from extproc.telemetry.instruments import INSTRUMENTS, label_of
+from extproc.telemetry.pace import AT_ONCE, Pace
+
+# How the names of families begin that say how a process fares, whatever it does.
+_PROCESS = ("process_", "python_")
+
+
+def build_view(  # noqa: PLR0913 - who looks, and what they want to see
+    registry: CollectorRegistry,
+    telemetry: Telemetry,
+    *,
+    exporter: str | None = None,
+    process_metrics: bool = True,
+    target: Mapping[str, str] | None = None,
+    pace: Pace = AT_ONCE,
+) -> CollectorRegistry:
+    """Return what the exporter of that name sees of a registry; None stands for the admin port, which sees all.
+
+    `target` are the attributes of the resource; `pace` is how series are added up that an override keeps apart.
+    """
+    groups = groups_of_exporter(telemetry, exporter) if groups_of_rules(telemetry) else None
+    view = CollectorRegistry()
+    view.register(_View(registry, groups, process_metrics=process_metrics, pace=pace))
+    if target:
+        view.set_target_info({label_of(attribute): value for attribute, value in target.items()})
+    return view
+
+
+class _View(Collector):
+    """The families of a registry, but for some, and of some not all series. `groups` is None where there are none."""
+
+    def __init__(
+        self, registry: CollectorRegistry, groups: frozenset[str] | None, *, process_metrics: bool, pace: Pace
+    ) -> None:
+        self._registry = registry
+        self._groups = groups
+        self._process_metrics = process_metrics
+        self._pace = pace
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families; their samples are made as they are read."""
+        for family in self._registry.collect():
+            if not self._process_metrics and family.name.startswith(_PROCESS):
+                continue
+            if self._groups is not None and family.name in INSTRUMENTS:
+                family.samples = self._merge(family.samples, self._groups)  # type: ignore[assignment]  # read once
+            yield family
+
+    def _merge(self, samples: Iterable[Sample], groups: frozenset[str]) -> Iterator[Sample]:
+        """Yield the samples of these groups, those of one series added up."""
+        merged: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
+        for sample in self._pace.over(samples):
+            if sample.labels.get(GROUP_LABEL, "") not in groups:
+                continue
+            labels = {name: value for name, value in sample.labels.items() if name != GROUP_LABEL}
+            key = (sample.name, tuple(labels.items()))
+            known = merged.get(key)
+            if known is None:
+                merged[key] = sample._replace(labels=labels)
+            else:
+                exemplar = sample.exemplar or known.exemplar
+                merged[key] = known._replace(value=known.value + sample.value, exemplar=exemplar)
+        yield from merged.values()
