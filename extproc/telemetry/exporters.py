@@ -8,7 +8,7 @@ nothing need not wait for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,7 +27,7 @@ from extproc.telemetry.spans import SpanBuilder
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricsData
 
-SCOPE = "extproc"
+SCOPE = "ai-gateway-extproc"
 USER_AGENT = f"ai-gateway-extproc/{__version__}"
 
 JSON = "application/json"
@@ -57,11 +57,12 @@ def build_span_exports(settings: Telemetry, builder: SpanBuilder, counts: Teleme
 
 
 def build_metric_pushes(
-    settings: Telemetry, collect: Callable[[OtlpExporter], MetricsData], counts: TelemetryCounts
+    settings: Telemetry, collect: Callable[[OtlpExporter], Iterable[MetricsData]], counts: TelemetryCounts
 ) -> dict[str, MetricPush[MetricsData]]:
-    """Return the pushes of metrics by name of exporter, not yet started; `collect` gets the exporter it is for.
+    """Return the pushes of metrics by name of exporter, not yet started.
 
-    Raises OSError where a certificate can't be read.
+    `collect` gets the exporter it is for and returns its metrics in parts, each of which is one request. Raises OSError
+    where a certificate can't be read.
     """
     pushes = {}
     for exporter in settings.exporters.otlp:
@@ -94,7 +95,9 @@ def build_sender(route: Route) -> Sender:
     return GrpcSender(route, USER_AGENT, _rejection_counter(route))
 
 
-def _collector(collect: Callable[[OtlpExporter], MetricsT], exporter: OtlpExporter) -> Callable[[], MetricsT]:
+def _collector(
+    collect: Callable[[OtlpExporter], Iterable[MetricsT]], exporter: OtlpExporter
+) -> Callable[[], Iterable[MetricsT]]:
     return lambda: collect(exporter)
 
 

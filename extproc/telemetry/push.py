@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 from extproc.telemetry.delivery import Delivery
@@ -24,12 +24,15 @@ class MetricPush(Generic[MetricsT]):
 
     def __init__(
         self,
-        collect: Callable[[], MetricsT],
+        collect: Callable[[], Iterable[MetricsT]],
         encode: Callable[[MetricsT], tuple[bytes, int]],
         delivery: Delivery,
         period_seconds: float,
     ) -> None:
-        """`encode` returns a payload and how many data points are in it; without any, nothing is sent."""
+        """`collect` returns what there is now, in parts that are each one request, made as they are asked for.
+
+        `encode` returns the payload of a part and how many data points are in it.
+        """
         self._collect = collect
         self._encode = encode
         self._delivery = delivery
@@ -64,10 +67,13 @@ class MetricPush(Generic[MetricsT]):
             self._push()
 
     def _push(self) -> None:
+        is_taken = True
         try:
-            payload, points = self._encode(self._collect())
+            for part in self._collect():
+                payload, points = self._encode(part)
+                if is_taken:
+                    is_taken = self._delivery.deliver(payload, points)
+                else:  # one that did not take the part before won't take this one: the next push is not to wait for it
+                    self._delivery.drop(points)
         except Exception as error:  # noqa: BLE001 - the next push may be better
             log.warning("telemetry: metrics could not be collected: %s", type(error).__name__)
-            return
-        if points:
-            self._delivery.deliver(payload, points)

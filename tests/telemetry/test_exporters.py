@@ -83,9 +83,9 @@ class Exporting:
         for one in self._running:
             one.start()
 
-    def _collect(self, exporter: OtlpExporter) -> MetricsData:
+    def _collect(self, exporter: OtlpExporter) -> list[MetricsData]:
         self.collected.append(exporter.name)
-        return METRICS
+        return [METRICS]
 
     def stop(self, flush_seconds: float = 10.0) -> None:
         """Let all of it end."""

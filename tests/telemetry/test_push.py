@@ -13,6 +13,7 @@ from extproc.telemetry.background import stop_all
 from extproc.telemetry.counts import Signal, TelemetryCounts
 from extproc.telemetry.delivery import Delivery
 from extproc.telemetry.push import MetricPush
+from extproc.telemetry.sender import SendError
 
 
 class Collector:
@@ -38,21 +39,21 @@ class Pushing:
     """A push of a number that is one more each time it is collected."""
 
     def __init__(
-        self, collector: Collector, period_seconds: float, collect: Callable[[], int] | None = None, points: int = 2
+        self, collector: Collector, period_seconds: float, collect: Callable[[], list[int]] | None = None
     ) -> None:
         self._registry = CollectorRegistry()
         self._collected = 0
         counts = TelemetryCounts(self._registry).of(Signal.METRICS, "a")
         self.push = MetricPush(
             collect or self._collect,
-            lambda number: (str(number).encode(), points),
+            lambda number: (str(number).encode(), 2),
             Delivery("a", Signal.METRICS, collector, counts, 30),
             period_seconds,
         )
 
-    def _collect(self) -> int:
+    def _collect(self) -> list[int]:
         self._collected += 1
-        return self._collected
+        return [self._collected]
 
     @property
     def exported(self) -> float | None:
@@ -119,24 +120,44 @@ def test_a_slow_collector_delays_only_itself() -> None:
     released.set()
 
 
-def test_without_points_nothing_is_sent() -> None:
+def test_without_metrics_nothing_is_sent() -> None:
     """An empty request only costs."""
     collector = Collector()
-    pushing = Pushing(collector, 3600, points=0)
+    pushing = Pushing(collector, 3600, list)
     pushing.push.start()
     stop_all([pushing.push], 10)
     assert collector.payloads == []
+
+
+class Refusing(Collector):
+    """A collector that refuses the second request."""
+
+    def send(self, payload: bytes, timeout_seconds: float) -> int:
+        super().send(payload, timeout_seconds)
+        if len(self.payloads) == 2:
+            raise SendError("HTTP 400", is_retryable=False)
+        return 0
+
+
+def test_parts_are_requests_until_one_is_not_taken() -> None:
+    """The others are counted without a try: many parts to one that is down would take as many times its bound."""
+    collector = Refusing()
+    pushing = Pushing(collector, 3600, lambda: [1, 2, 3, 4])
+    pushing.push.start()
+    stop_all([pushing.push], 10)
+    assert collector.payloads == [b"1", b"2"]
+    assert (pushing.exported, pushing.dropped("export_failed")) == (2, 6)
 
 
 def test_what_can_not_be_collected_is_collected_the_next_time(caplog: pytest.LogCaptureFixture) -> None:
     """The thread goes on, and the text of what it was is not repeated."""
     calls: list[int] = []
 
-    def collect() -> int:
+    def collect() -> list[int]:
         calls.append(1)
         if len(calls) == 1:
             raise LookupError("sk-1")
-        return 7
+        return [7]
 
     collector = Collector()
     pushing = Pushing(collector, 0.02, collect)
