@@ -44,26 +44,22 @@ class Delivery:
         self._is_abandoned = False
 
     def deliver(self, payload: bytes, items: int) -> bool:
-        """Deliver a payload of so many items, or count them as dropped; return whether a collector has had it."""
+        """Deliver a payload of so many items, or count them as dropped. Return whether the collector has taken it."""
         with self._lock:
             if self._is_abandoned:
                 self._counts.shutdown.inc(items)
                 return False
             self._in_flight = items
+        rejected, reason = items, None
         try:
-            rejected = self._try_until_done(payload)
+            rejected = min(self._try_until_done(payload), items)
         except SendError as error:
-            self._settle(0, items)
-            self._note(error.reason)
-            return False
+            reason = error.reason
         except Exception as error:  # noqa: BLE001 - the next payload may be better, and the text may repeat what was sent
-            self._settle(0, items)
-            self._note(type(error).__name__)
-            return False
-        rejected = min(rejected, items)
+            reason = type(error).__name__
         self._settle(items - rejected, rejected)
-        self._note(None)
-        return True
+        self._note(reason)
+        return reason is None
 
     def drop(self, items: int) -> None:
         """Count items that are not worth a try."""
@@ -85,9 +81,10 @@ class Delivery:
     def _settle(self, exported: int, failed: int) -> None:
         with self._lock:
             self._in_flight = 0
-            if not self._is_abandoned:
-                self._counts.exported.inc(exported)
-                self._counts.export_failed.inc(failed)
+            if self._is_abandoned:
+                return
+            self._counts.exported.inc(exported)
+            self._counts.export_failed.inc(failed)
 
     def _try_until_done(self, payload: bytes) -> int:
         give_up_at = time.monotonic() + self._timeout_seconds

@@ -59,9 +59,10 @@ def build_span_exports(settings: Telemetry, builder: SpanBuilder, counts: Teleme
 def build_metric_pushes(
     settings: Telemetry, collect: Callable[[OtlpExporter], Iterable[MetricsData]], counts: TelemetryCounts
 ) -> dict[str, MetricPush[MetricsData]]:
-    """Return the pushes of metrics by name of exporter, not yet started; `collect` gets the exporter it is for.
+    """Return the pushes of metrics by name of exporter, not yet started.
 
-    Raises OSError where a certificate can't be read.
+    `collect` gets the exporter it is for and returns its metrics in parts, each of which is one request. Raises OSError
+    where a certificate can't be read.
     """
     pushes = {}
     for exporter in settings.exporters.otlp:

@@ -29,7 +29,10 @@ class MetricPush(Generic[MetricsT]):
         delivery: Delivery,
         period_seconds: float,
     ) -> None:
-        """`collect` returns what there is in parts, each a request; `encode` a payload and how many points it has."""
+        """`collect` returns what there is now, in parts that are each one request, made as they are asked for.
+
+        `encode` returns the payload of a part and how many data points are in it.
+        """
         self._collect = collect
         self._encode = encode
         self._delivery = delivery
@@ -68,9 +71,9 @@ class MetricPush(Generic[MetricsT]):
         try:
             for part in self._collect():
                 payload, points = self._encode(part)
-                if not is_taken:
-                    self._delivery.drop(points)  # who has not taken one part would make each of the others wait
-                elif points:
+                if is_taken:
                     is_taken = self._delivery.deliver(payload, points)
+                else:  # one that did not take the part before won't take this one: the next push is not to wait for it
+                    self._delivery.drop(points)
         except Exception as error:  # noqa: BLE001 - the next push may be better
             log.warning("telemetry: metrics could not be collected: %s", type(error).__name__)

@@ -23,16 +23,12 @@ from extproc.config.telemetry import Queue, Telemetry
 from extproc.surroundings import Surroundings, TraceContext
 from extproc.telemetry.counts import SignalCounts
 from extproc.telemetry.delivery import Delivery
+from extproc.telemetry.pace import Pace
 from extproc.telemetry.span import Span
 from extproc.telemetry.spans import ID_BITS, SpanBuilder
 from extproc.usage import UsageRecord
 
 log = logging.getLogger("extproc")
-
-# Spans of so many exchanges are made at a stretch, a fifth of a millisecond; then whoever waits for the interpreter
-# gets it. Without the rests a batch would hold up the traffic for several.
-_WORK_EXCHANGES = 5
-_REST_SECONDS = 0.0005
 
 
 class Encoder(Protocol):
@@ -56,21 +52,20 @@ class Pending:
 
 
 class SpanWriter:
-    """Makes the spans of batches and encodes them, with rests."""
+    """Makes the spans of batches and encodes them, with rests: a batch at a stretch would hold up the traffic."""
 
-    def __init__(self, builder: SpanBuilder, encoder: Encoder) -> None:
+    def __init__(self, builder: SpanBuilder, encoder: Encoder, pace: Pace | None = None) -> None:
         self._builder = builder
         self._encoder = encoder
+        self._pace = Pace() if pace is None else pace
 
     def write(self, batch: Iterable[Pending]) -> bytes:
         """Return the payload that exports these exchanges."""
         return self._encoder.encode(self._spans(batch))
 
     def _spans(self, batch: Iterable[Pending]) -> Iterator[Span]:
-        for index, item in enumerate(batch, 1):
+        for item in self._pace.over(batch):
             yield from self._builder.build(item.record, item.around, item.trace, item.offset, item.ids)
-            if index % _WORK_EXCHANGES == 0:
-                time.sleep(_REST_SECONDS)
 
 
 class SpanExport:

@@ -39,18 +39,14 @@ class Pushing:
     """A push of a number that is one more each time it is collected."""
 
     def __init__(
-        self,
-        collector: Collector,
-        period_seconds: float,
-        collect: Callable[[], list[int]] | None = None,
-        points: int = 2,
+        self, collector: Collector, period_seconds: float, collect: Callable[[], list[int]] | None = None
     ) -> None:
         self._registry = CollectorRegistry()
         self._collected = 0
         counts = TelemetryCounts(self._registry).of(Signal.METRICS, "a")
         self.push = MetricPush(
             collect or self._collect,
-            lambda number: (str(number).encode(), points),
+            lambda number: (str(number).encode(), 2),
             Delivery("a", Signal.METRICS, collector, counts, 30),
             period_seconds,
         )
@@ -124,13 +120,33 @@ def test_a_slow_collector_delays_only_itself() -> None:
     released.set()
 
 
-def test_without_points_nothing_is_sent() -> None:
+def test_without_metrics_nothing_is_sent() -> None:
     """An empty request only costs."""
     collector = Collector()
-    pushing = Pushing(collector, 3600, points=0)
+    pushing = Pushing(collector, 3600, list)
     pushing.push.start()
     stop_all([pushing.push], 10)
     assert collector.payloads == []
+
+
+class Refusing(Collector):
+    """A collector that refuses the second request."""
+
+    def send(self, payload: bytes, timeout_seconds: float) -> int:
+        super().send(payload, timeout_seconds)
+        if len(self.payloads) == 2:
+            raise SendError("HTTP 400", is_retryable=False)
+        return 0
+
+
+def test_parts_are_requests_until_one_is_not_taken() -> None:
+    """The others are counted without a try: many parts to one that is down would take as many times its bound."""
+    collector = Refusing()
+    pushing = Pushing(collector, 3600, lambda: [1, 2, 3, 4])
+    pushing.push.start()
+    stop_all([pushing.push], 10)
+    assert collector.payloads == [b"1", b"2"]
+    assert (pushing.exported, pushing.dropped("export_failed")) == (2, 6)
 
 
 def test_what_can_not_be_collected_is_collected_the_next_time(caplog: pytest.LogCaptureFixture) -> None:
