@@ -175,24 +175,3 @@ def test_what_was_never_started_can_be_stopped() -> None:
     pushing = Pushing(collector := Collector(), 0.01)
     stop_all([pushing.push], 10)
     assert collector.payloads == []
-
-
-def test_who_does_not_take_one_part_is_not_made_to_wait_for_the_others() -> None:
-    """A push of many parts would take as many timeouts; they are counted as dropped, and the next push tries again."""
-    collector = Collector()
-    takes = iter([0, SendError("busy", is_retryable=False)])
-
-    def send(payload: bytes, timeout_seconds: float) -> int:
-        Collector.send(collector, payload, timeout_seconds)
-        answer = next(takes, 0)
-        if isinstance(answer, SendError):
-            raise answer
-        return answer
-
-    collector.send = send  # type: ignore[method-assign]
-    pushing = Pushing(collector, 3600, lambda: [1, 2, 3, 4])
-    pushing.push.start()
-    stop_all([pushing.push], 10)
-    assert collector.payloads == [b"1", b"2"]
-    assert pushing.exported == 2
-    assert pushing.dropped("export_failed") == 6
