@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
+from support.records import TRACE
 
 from extproc.errors import ExtractionError, Reason, Stage
 from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
+from extproc.surroundings import Surroundings
 from extproc.usage import Completion, NativeCheck, TokenUsage, UsageRecord
 
 
@@ -18,6 +23,10 @@ def _registry() -> CollectorRegistry:
 def record(usage: TokenUsage | None = None, *, model: str | None = "gpt-3.5-turbo", **more: object) -> UsageRecord:
     known: dict[str, object] = {"is_llm": True, "completion": Completion.COMPLETE, "duration_seconds": 1.5}
     return UsageRecord(provider="openai", request_model=model, usage=usage, **(known | more))  # type: ignore[arg-type]
+
+
+def put(exchange: UsageRecord, **facts: object) -> UsageRecord:
+    return replace(exchange, surroundings=Surroundings(**facts))  # type: ignore[arg-type]
 
 
 def series(registry: CollectorRegistry) -> set[str]:
@@ -155,3 +164,55 @@ def test_what_it_hands_out_is_what_the_library_would() -> None:
         sorted(generate_latest(each.restricted_registry(names)).splitlines()) for each in (registry, library)
     )
     assert own == others
+
+
+def lines(registry: CollectorRegistry, encode: Callable[[CollectorRegistry], bytes] = generate_latest) -> list[str]:
+    return [line for line in encode(registry).decode().splitlines() if line.startswith("ai_")]
+
+
+def test_custom_labels_follow_the_others(registry: CollectorRegistry) -> None:
+    """As kgateway appends them; where nothing is known of them, in its word."""
+    metrics = TokenMetrics(registry, max_label_values=9, custom_labels=("team", "user"))
+    metrics.emit(put(record(), labels=("red", "ann")))
+    metrics.emit(record())
+    counts = [line for line in lines(registry) if line.startswith("ai_requests_total")]
+    assert counts == [
+        'ai_requests_total{llm="openai",model="gpt-3.5-turbo",team="red",user="ann"} 1.0',
+        'ai_requests_total{llm="openai",model="gpt-3.5-turbo",team="<unknown>",user="<unknown>"} 1.0',
+    ]
+    assert registry.get_sample_value("extproc_label_values_dropped_total", {"label": "user"}) == 0
+
+
+def test_the_values_of_custom_labels_are_bounded(registry: CollectorRegistry) -> None:
+    """A header is a client's to choose."""
+    metrics = TokenMetrics(registry, max_label_values=2, custom_labels=("user",))
+    for number in range(5):
+        metrics.emit(put(record(TokenUsage(1, 1)), labels=(f"u{number}",)))
+    labels = {"llm": "openai", "model": "gpt-3.5-turbo", "user": "other"}
+    assert registry.get_sample_value("ai_requests_total", labels) == 3
+    assert registry.get_sample_value("extproc_label_values_dropped_total", {"label": "user"}) == 3
+
+
+def test_sampled_exchanges_leave_their_trace(registry: CollectorRegistry) -> None:
+    """On tokens and durations, and where the format has a place for it: the plain one has none."""
+    metrics = TokenMetrics(registry, max_label_values=9, exemplars=True)
+    used = TokenUsage(100, 0)
+    metrics.emit(put(record(used, time_to_first_token_seconds=0.02), trace=TRACE))
+    metrics.emit(put(record(used), trace=None))
+    trace = f'# {{span_id="{0xDEF:016x}",trace_id="{0xABC:032x}"}}'
+    seen = {line.split(" ")[0]: line for line in lines(registry, openmetrics.generate_latest) if trace in line}
+    labels = 'llm="openai",model="gpt-3.5-turbo"'
+    assert set(seen) == {
+        f"ai_prompt_tokens_total{{{labels}}}",
+        f"ai_total_tokens_total{{{labels}}}",
+        f'ai_request_duration_seconds_bucket{{le="2.56",{labels}}}',
+        f'ai_time_to_first_token_seconds_bucket{{le="0.02",{labels}}}',
+    }
+    assert f"{trace} 100.0 " in seen[f"ai_prompt_tokens_total{{{labels}}}"]
+    assert not [line for line in lines(registry) if "#" in line]
+
+
+def test_no_trace_is_left_unless_asked_for(registry: CollectorRegistry) -> None:
+    """It takes time, and the traces may go nowhere."""
+    TokenMetrics(registry, max_label_values=9).emit(put(record(TokenUsage(1, 1)), trace=TRACE))
+    assert not [line for line in lines(registry, openmetrics.generate_latest) if "#" in line]

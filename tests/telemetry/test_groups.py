@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from extproc.config.telemetry import Telemetry
+from extproc.telemetry.groups import groups_of_exporter, groups_of_rules
+
+TELEMETRY = Telemetry.model_validate(
+    {
+        "overrides": [
+            {"path": "/a", "exporters_override": {"metric_exporters": ["one"]}},
+            {"path": "/b", "exporters_override": {"trace_exporters": ["one"]}},
+            {"path": "/c", "exporters_override": {"metric_exporters": []}},
+        ]
+    }
+)
+
+
+def test_a_rule_that_names_exporters_has_a_group() -> None:
+    """The others go everywhere."""
+    assert groups_of_rules(TELEMETRY) == {0: "0", 2: "2"}
+    assert groups_of_rules(Telemetry()) == {}
+
+
+def test_an_exporter_sees_what_goes_everywhere_and_what_names_it() -> None:
+    """The admin port is no exporter: it sees all there is."""
+    assert groups_of_exporter(TELEMETRY, "one") == {"", "0"}
+    assert groups_of_exporter(TELEMETRY, "two") == {""}
+    assert groups_of_exporter(TELEMETRY, None) == {"", "0", "2"}

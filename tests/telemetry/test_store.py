@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import prometheus_client
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest, metrics, values
+from prometheus_client.openmetrics import exposition as openmetrics
+
+from extproc.sinks.exemplars import Witness
+from extproc.sinks.shared import SharedMetrics
+from extproc.telemetry.instruments import Instrument
+from extproc.telemetry.store import Families, is_shared
+
+SIZES = Instrument("a.size", "histogram", "By", "Sizes", (0.5, 1.0, 2.5))
+COUNT = Instrument("a.count", "counter", "", "Counts")
+WITNESS = Witness({"trace_id": "1", "span_id": "2"}, 12.5)
+
+
+@pytest.fixture(autouse=True)
+def _no_created(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "_use_created", False)
+
+
+@pytest.fixture(name="shared_in")
+def _shared_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder in which values are kept, as a worker keeps them."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    keeps = values.MultiProcessValue(lambda: 0)  # type: ignore[no-untyped-call]
+    monkeypatch.setattr(values, "ValueClass", keeps)
+    yield tmp_path
+    keeps.close_all_files()
+
+
+def fill(registry: CollectorRegistry, observed: list[float]) -> None:
+    families = Families(registry)
+    histogram = families.histogram(SIZES, ["route", "b"])
+    counter = families.counter(COUNT, ["route"])
+    families.register()
+    for number, value in enumerate(observed):
+        histogram.series((f"r{number % 2}", 'x"')).observe(value)
+        counter.series(("r",)).add(value)
+
+
+@given(st.lists(st.floats(0, 4) | st.sampled_from(SIZES.bounds), max_size=8))
+def test_what_it_hands_out_is_what_the_library_would(observed: list[float]) -> None:
+    """Line by line in both formats, bounds themselves included."""
+    registry, library = CollectorRegistry(), CollectorRegistry()
+    fill(registry, observed)
+    histogram = prometheus_client.Histogram(
+        SIZES.family, SIZES.help, ["route", "b"], buckets=SIZES.bounds, registry=library
+    )
+    counter = prometheus_client.Counter(COUNT.family, COUNT.help, ["route"], registry=library)
+    for number, value in enumerate(observed):
+        histogram.labels(f"r{number % 2}", 'x"').observe(value)
+        counter.labels("r").inc(value)
+    for encode in (generate_latest, openmetrics.generate_latest):
+        assert encode(registry) == encode(library)
+
+
+def test_a_supervisor_reads_what_a_worker_counts(shared_in: Path) -> None:
+    """The files are the library's, and what it takes for a value is pinned here."""
+    fill(CollectorRegistry(), [0.5, 2.0, 9.0])
+    assert is_shared()
+    template, seen = CollectorRegistry(), CollectorRegistry()
+    fill(template, [])
+    seen.register(SharedMetrics(shared_in, template))
+    alone = CollectorRegistry()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(values, "ValueClass", values.MutexValue)
+        fill(alone, [0.5, 2.0, 9.0])
+    assert sorted(generate_latest(seen).splitlines()) == sorted(generate_latest(alone).splitlines())
+
+
+@pytest.mark.usefixtures("shared_in")
+def test_a_worker_reads_its_own_values_and_keeps_no_traces() -> None:
+    """Files have no place for them."""
+    registry = CollectorRegistry()
+    families = Families(registry)
+    series = families.histogram(SIZES, []).series(())
+    series.observe(0.75, WITNESS)
+    series.merge((1, 0, 0, 2), 30.5)
+    families.counter(COUNT, []).series(()).add(3)
+    families.register()
+    text = openmetrics.generate_latest(registry).decode()
+    assert 'a_size_bytes_bucket{le="+Inf"} 4.0\n' in text
+    assert "a_size_bytes_sum 31.25\n" in text
+    assert "a_count_total 3.0\n" in text
+
+
+def test_many_values_at_once() -> None:
+    """A stream counts the gaps between its chunks by itself."""
+    families = Families(CollectorRegistry())
+    series = families.histogram(SIZES, []).series(())
+    series.observe(0.75)
+    series.merge((1, 0, 0, 2), 30.5)
+    assert (series.read().counts, series.read().total) == ((1, 1, 0, 2), 31.25)
+
+
+def test_a_bucket_keeps_the_last_trace_seen_in_it() -> None:
+    """For OpenMetrics alone: the plain format has no place for it."""
+    registry = CollectorRegistry()
+    families = Families(registry)
+    series = families.histogram(SIZES, []).series(())
+    for value in (0.75, 1.0, 9.0):
+        series.observe(value, WITNESS)
+    series.observe(2.0)
+    families.register()
+    lines = [line for line in openmetrics.generate_latest(registry).decode().splitlines() if "span_id" in line]
+    assert lines == [
+        'a_size_bytes_bucket{le="1.0"} 2.0 # {span_id="2",trace_id="1"} 1.0 12.5',
+        'a_size_bytes_bucket{le="+Inf"} 4.0 # {span_id="2",trace_id="1"} 9.0 12.5',
+    ]
+    assert b"span_id" not in generate_latest(registry)
+
+
+def test_a_family_is_made_once() -> None:
+    """Two rules that ask for it count in the same."""
+    families = Families(CollectorRegistry())
+    assert families.histogram(SIZES, ["a"]) is families.histogram(SIZES, ["a"])
+    assert families.counter(COUNT, ["a"]).series(("x",)) is families.counter(COUNT, ["a"]).series(("x",))
