@@ -64,7 +64,7 @@ class GenAIMetrics:
     ) -> None:
         chosen = set(instruments.gen_ai_instruments(telemetry.vocabularies))
         providers = names.provider_attributes(telemetry.vocabularies)
-        custom = [label_of(label.name) for label in telemetry.custom_labels]
+        custom = [label.name for label in telemetry.custom_labels]
         self._groups = groups_of_rules(telemetry)
         self._has_provider_name = names.PROVIDER_NAME in providers
         self._has_system = names.SYSTEM in providers

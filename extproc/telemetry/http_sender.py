@@ -16,7 +16,7 @@ from typing import Final
 import urllib3
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as HttpTimeoutError
-from urllib3.util import Timeout, make_headers, parse_url
+from urllib3.util import Timeout
 
 from extproc.config.telemetry import TlsSettings
 from extproc.telemetry.route import Route
@@ -36,14 +36,9 @@ class HttpSender:
         self, route: Route, content_type: str, user_agent: str, count_rejected: Callable[[bytes], int]
     ) -> None:
         """`count_rejected` reads an answer that is not empty. Raises OSError where a certificate can't be read."""
-        parsed = parse_url(route.address)
-        self._url = parsed._replace(auth=None).url
-        own = {"user-agent": user_agent}
-        if parsed.auth:
-            own |= make_headers(basic_auth=parsed.auth)
-        self._headers = (
-            own | {name.lower(): value for name, value in route.headers.items()} | {"content-type": content_type}
-        )
+        self._url = route.address
+        configured = {name.lower(): value for name, value in route.headers.items()}
+        self._headers = {"user-agent": user_agent} | configured | {"content-type": content_type}
         if route.is_gzip:
             self._headers["content-encoding"] = "gzip"
         self._is_gzip = route.is_gzip
@@ -72,8 +67,6 @@ class HttpSender:
             raise SendError("timed out", is_retryable=True) from None
         except (HTTPError, OSError) as error:
             raise SendError(_reason(error), is_retryable=True) from None
-        except ValueError:  # a header is none
-            raise SendError("the request could not be made", is_retryable=False) from None
         if response.status not in _OK:
             raise SendError(
                 f"HTTP {response.status}",

@@ -12,7 +12,6 @@ from extproc.config.telemetry import Telemetry
 from extproc.sinks.base import UsageSink
 from extproc.sinks.prometheus import DroppedLabels, TokenMetrics
 from extproc.telemetry.gen_ai import GenAIMetrics
-from extproc.telemetry.instruments import label_of
 from extproc.telemetry.layers import LayerMetrics
 from extproc.telemetry.store import is_shared
 
@@ -24,7 +23,7 @@ def build_metric_sinks(
     if telemetry is None:
         return (TokenMetrics(registry, max_label_values=max_label_values),)
     dropped = DroppedLabels(registry)
-    custom = [label_of(label.name) for label in telemetry.custom_labels]
+    custom = [label.name for label in telemetry.custom_labels]
     exemplars = telemetry.exemplars and not is_shared()  # files of workers hold none
     tokens = TokenMetrics(
         registry, max_label_values=max_label_values, custom_labels=custom, exemplars=exemplars, dropped=dropped

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import urlsplit
 
 from extproc.config.telemetry import OtlpExporter, OtlpSignal, TlsSettings
 from extproc.telemetry.counts import Signal
@@ -19,7 +19,6 @@ _GRPC_PORT: Final = 4317
 _HTTP_PORT: Final = 4318
 _TLS_PORT: Final = 443
 _PATHS: Final = MappingProxyType({Signal.TRACES: "/v1/traces", Signal.METRICS: "/v1/metrics"})
-_UNIX: Final = "unix:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def find_route(exporter: OtlpExporter, signal: Signal) -> Route | None:
     tls = own.tls or exporter.tls
     insecure = exporter.insecure if own.insecure is None else own.insecure
     if own.endpoint is not None:
-        address, is_tls = _read_endpoint(own.endpoint, is_http=is_http, insecure=insecure)
+        address, is_tls = _read_endpoint(own.endpoint, is_http=is_http)
     elif exporter.host is not None:
         is_tls = tls is not None if insecure is None else not insecure
         address = _join(exporter.host, exporter.port or (_HTTP_PORT if is_http else _GRPC_PORT))
@@ -68,21 +67,13 @@ def find_route(exporter: OtlpExporter, signal: Signal) -> Route | None:
     )
 
 
-def _read_endpoint(endpoint: str, *, is_http: bool, insecure: bool | None) -> tuple[str, bool]:
-    """Return an address and whether TLS is spoken there: a scheme says so; without one it is, unless told otherwise."""
-    if not is_http and endpoint.startswith(_UNIX):
-        return endpoint, False
-    if "://" not in endpoint:
-        is_tls = not insecure
-        endpoint = f"{'https' if is_tls else 'http'}://{endpoint}"
-        default_port = _GRPC_PORT
-    else:
-        is_tls = endpoint.lower().startswith("https:")
-        default_port = _TLS_PORT if is_tls else _GRPC_PORT
+def _read_endpoint(endpoint: str, *, is_http: bool) -> tuple[str, bool]:
+    """Return an address and whether TLS is spoken there: its scheme says so, whatever else is said."""
+    parts = urlsplit(endpoint)
+    is_tls = parts.scheme == "https"
     if is_http:
         return endpoint, is_tls
-    parts: SplitResult = urlsplit(endpoint)
-    return _join(parts.hostname or "", parts.port or default_port), is_tls
+    return _join(parts.hostname or "", parts.port or (_TLS_PORT if is_tls else _GRPC_PORT)), is_tls
 
 
 def _join(host: str, port: int) -> str:

@@ -109,10 +109,11 @@ class GenAiAttributes:
         if is_failure(record):
             attributes[names.ERROR_TYPE] = error_type(record)
         self._add_timing(attributes, record)
-        if around.host is not None:
-            attributes[names.SERVER_ADDRESS] = around.host
-        if around.port is not None:
-            attributes[names.SERVER_PORT] = around.port
+        # Whom Envoy has asked. The authority of the request is the gateway's own.
+        if around.upstream_address is not None:
+            attributes[names.SERVER_ADDRESS] = around.upstream_address
+        if around.upstream_port is not None:
+            attributes[names.SERVER_PORT] = around.upstream_port
 
     def _add_parameters(self, attributes: Attributes, parameters: RequestParameters, with_stop_sequences: bool) -> None:
         for (field, keys, kind), value in zip(self._parameters, astuple(parameters), strict=True):

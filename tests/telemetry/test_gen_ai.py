@@ -153,7 +153,7 @@ def test_what_is_not_known_of_a_call() -> None:
 
 def test_custom_labels() -> None:
     """The same as on ai_*."""
-    labels = [{"name": "x-team", "header": "x-team"}]
+    labels = [{"name": "x_team", "header": "x-team"}]
     registry = count(around(labels=("red",)), replace(JSON, surroundings=None), custom_labels=labels)
     assert told(registry, f"{DURATION}_count") == [
         (COMMON | {"x_team": "red"}, 1),

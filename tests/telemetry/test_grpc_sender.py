@@ -121,16 +121,6 @@ def test_one_that_is_down_may_come_back() -> None:
     sender.close()
 
 
-@pytest.mark.parametrize("header", [("bad name", "sk-1"), ("x-key", "sk-1\n"), ("x-key", "sk-1 \u20ac")])
-def test_a_header_that_is_none_is_told_without_it(
-    collector: GrpcReceiver, header: tuple[str, str], capfd: pytest.CaptureFixture[str]
-) -> None:
-    """Once, and for good."""
-    error = refusal(sender_to(collector.port, headers=dict([header])))
-    assert not error.is_retryable
-    assert "sk-1" not in error.reason + capfd.readouterr().err
-
-
 def test_proxies_of_the_environment_are_not_asked(collector: GrpcReceiver, monkeypatch: pytest.MonkeyPatch) -> None:
     """A collector stands where the configuration says."""
     for name in ("http_proxy", "https_proxy", "grpc_proxy"):

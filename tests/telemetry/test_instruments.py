@@ -145,7 +145,7 @@ def test_labels_are_attributes_again() -> None:
     static = [{"key": "my.static", "value": "x"}]
     telemetry = Telemetry.model_validate(
         {
-            "custom_labels": [{"name": "x-team", "header": "x-team"}],
+            "custom_labels": [{"name": "x_team", "header": "x-team"}],
             "layers": {"global": {"metrics_static_attributes": static}},
             "overrides": [
                 {
@@ -158,6 +158,6 @@ def test_labels_are_attributes_again() -> None:
     )
     keys = attribute_keys(telemetry)
     assert {keys[label] for label in ("my_static", "my_proxy", "my_backend", "my_other", "x_team")} == {
-        "my.static", "my.proxy", "my.backend", "my.other", "x-team",
+        "my.static", "my.proxy", "my.backend", "my.other", "x_team",
     }  # fmt: skip
     assert keys["http_response_status_code"] == "http.response.status_code"

@@ -34,11 +34,6 @@ HTTP: dict[str, Any] = {"use_http": True}
         pytest.param({"traces": {"endpoint": "https://c"}}, "c:443", True, id="https has a port"),
         pytest.param({"traces": {"endpoint": "http://c"}}, "c:4317", False, id="http has OTLP's"),
         pytest.param({"traces": {"endpoint": "https://c:1", "insecure": True}}, "c:1", True, id="a scheme says it"),
-        pytest.param({"traces": {"endpoint": "c:1"}}, "c:1", True, id="without a scheme it is TLS"),
-        pytest.param({"traces": {"endpoint": "c:1", "insecure": True}}, "c:1", False, id="unless told otherwise"),
-        pytest.param({"traces": {"endpoint": "c:1"}, "insecure": True}, "c:1", False, id="for all signals"),
-        pytest.param({"traces": {"endpoint": "unix:/tmp/c.sock"}}, "unix:/tmp/c.sock", False, id="a socket"),
-        pytest.param({"traces": {"endpoint": "https://user:secret@c:1/x"}}, "c:1", True, id="only host and port"),
         pytest.param(
             HTTP | {"traces": {"endpoint": "https://c/otel/in"}}, "https://c/otel/in", True, id="a URL as it is"
         ),

@@ -51,8 +51,8 @@ def test_a_call_says_what_was_asked_answered_and_used() -> None:
         "gen_ai.usage.cache_read.input_tokens": 100,
         "gen_ai.usage.reasoning.output_tokens": 0,
         "extproc.usage_source": "reported",
-        "server.address": "api.openai.com",
-        "server.port": 443,
+        "server.address": "10.0.0.7",
+        "server.port": 8443,
     }
     assert type(attributes["gen_ai.request.temperature"]) is float
     assert type(attributes["gen_ai.request.top_k"]) is float
