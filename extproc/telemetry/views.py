@@ -30,9 +30,10 @@ def build_view(  # noqa: PLR0913 - who looks, and what they want to see
     target: Mapping[str, str] | None = None,
     pace: Pace = AT_ONCE,
 ) -> CollectorRegistry:
-    """Return what the exporter of that name sees of a registry; None stands for the admin port, which sees all.
+    """Return what the exporter of that name sees of a registry that has all its families.
 
-    `target` are the attributes of the resource; `pace` is how series are added up that an override keeps apart.
+    None stands for the admin port, which sees all. `target` are the attributes of the resource; `pace` is how series
+    are added up that an override keeps apart.
     """
     groups = groups_of_exporter(telemetry, exporter) if groups_of_rules(telemetry) else None
     view = CollectorRegistry()
@@ -53,11 +54,15 @@ class _View(Collector):
         self._process_metrics = process_metrics
         self._pace = pace
 
+    def describe(self) -> Iterator[Metric]:
+        """Yield the families, so that a scraper can ask for some by their names."""
+        for family in self._registry.collect():
+            if self._process_metrics or not family.name.startswith(_PROCESS):
+                yield family
+
     def collect(self) -> Iterator[Metric]:
         """Yield the families; their samples are made as they are read."""
-        for family in self._registry.collect():
-            if not self._process_metrics and family.name.startswith(_PROCESS):
-                continue
+        for family in self.describe():
             if self._groups is not None and family.name in INSTRUMENTS:
                 family.samples = self._merge(family.samples, self._groups)  # type: ignore[assignment]  # read once
             yield family

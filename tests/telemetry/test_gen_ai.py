@@ -47,6 +47,8 @@ def test_a_stream_has_a_pace() -> None:
     }
     gaps = told(registry, "gen_ai_client_operation_time_per_output_chunk_seconds_bucket")
     assert [value for _, value in gaps] == [2] * 10 + [3] * 4
+    twice = count(STREAM, STREAM)
+    assert [told(twice, f"{name}_sum")[0][1] for name in seen] == [2 * labelled[0][1] for labelled in seen.values()]
 
 
 @pytest.mark.parametrize(
