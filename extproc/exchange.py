@@ -8,7 +8,6 @@ metrics or the clock; time is monotonic seconds, passed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from extproc.codec.framing import is_readable
 from extproc.errors import Reason, Stage
@@ -25,11 +24,9 @@ from extproc.readers import ExtractionErrors, Limits
 from extproc.request_reader import RequestReader
 from extproc.response_reader import ResponseReader
 from extproc.stopwatch import Stopwatch
-from extproc.usage import Completion, NativeCheck, UsageRecord
+from extproc.usage import NO_TIMING, Completion, NativeCheck, UsageRecord
 
 _FIRST_ERROR_STATUS = 400
-
-_NO_DETAILS: Mapping[str, Any] = {"duration_seconds": 0.0}
 
 
 class Exchange:
@@ -89,7 +86,8 @@ class Exchange:
         if request is None:
             return
         if end_of_stream:
-            self._request, self._stopwatch.request_end_at = None, now
+            self._request = None
+            self._stopwatch.end_request(now)
             self._take_question(request, request.read_whole(chunk))
         else:
             request.feed(chunk)
@@ -100,7 +98,7 @@ class Exchange:
 
     def response_headers(self, headers: Mapping[str, str], *, end_of_stream: bool, now: float) -> None:
         """Take the response headers."""
-        self._stopwatch.response_headers_at = now
+        self._stopwatch.begin_response(now)
         if self._request is not None and self._request.has_started:
             self._end_request(None)  # its end was not shown: Envoy sends no more of a body than its buffer holds
         self._status_code = number_at(headers, ":status")
@@ -191,12 +189,13 @@ class Exchange:
 
         Without what no other exchange has, its times and sizes and names, it may be the same for many.
         """
-        return self.record or self._build_record(Completion.CANCELLED, _NO_DETAILS)
+        return self.record or self._build_record(Completion.CANCELLED, None)
 
     def _end_request(self, ended_at: float | None) -> None:
         request, self._request = self._request, None
         if request is not None:
-            self._stopwatch.request_end_at = ended_at
+            if ended_at is not None:
+                self._stopwatch.end_request(ended_at)
             self._take_question(request, request.finish())
 
     def _take_question(self, request: RequestReader, document: JSONObject | None) -> None:
@@ -236,7 +235,7 @@ class Exchange:
             self._native_check, reason = take_native(self._documents, self._native)
             if reason is not None:
                 self._errors.add(Stage.RESPONSE_BODY, reason)
-        self.record = self._build_record(completion, self._details(now))
+        self.record = self._build_record(completion, now)
         self.revision += 1
 
     @property
@@ -264,25 +263,19 @@ class Exchange:
             return said
         return self._error_word or str(self._status_code)
 
-    def _details(self, now: float) -> dict[str, Any]:
-        """Return those fields of the record that are only told at the end."""
-        documents, response, question = self._documents, self._response, self._question
-        details = self._stopwatch.details(now, response.clock if response and response.is_stream else None)
-        details["parameters"] = question.parameters(documents.flavour) if question.is_llm else None
-        details["response_id"] = documents.response_id
-        details["conversation_id"] = documents.conversation_id or question.conversation_id(documents.flavour)
-        details["finish_reasons"] = documents.finish_reasons
-        return details
-
-    def _build_record(self, completion: Completion, details: Mapping[str, Any]) -> UsageRecord:
+    def _build_record(self, completion: Completion, now: float | None) -> UsageRecord:
+        """Return the record: the final one, settled now, or without a time what can be told before."""
         documents, flavour, response = self._documents, self._documents.flavour, self._response
-        question = self._question
+        question, stopwatch = self._question, self._stopwatch
         is_llm = question.is_llm or (flavour is not None and not flavour.by_shape)
         is_stream = response is not None and response.is_stream
-        first_token_at = response.first_token_at if response is not None and is_stream else None
+        clock = response.clock if response is not None and is_stream else None
+        first_token_at = clock.first_token_at if clock is not None else None
+        is_final = now is not None
         return UsageRecord(
             is_llm=is_llm,
             completion=completion,
+            duration_seconds=0.0 if now is None else now - stopwatch.started_at,
             provider=question.provider or (flavour.provider if flavour else None),
             operation=flavour.operation if flavour else None,
             request_model=question.model,
@@ -293,8 +286,15 @@ class Exchange:
             usage_source=documents.usage_source(is_whole=completion is Completion.COMPLETE),
             finish_reason=documents.finish_reason,
             error_type=self._error_type,
-            time_to_first_token_seconds=None if first_token_at is None else first_token_at - self._stopwatch.started_at,
+            time_to_first_token_seconds=None if first_token_at is None else first_token_at - stopwatch.started_at,
             extraction_errors=self._errors.as_tuple() if is_llm or question.said_provider else (),
             native_check=self._native_check,
-            **details,
+            started_at_seconds=stopwatch.started_at if is_final else 0.0,
+            timing=stopwatch.timing(clock) if is_final else NO_TIMING,
+            parameters=question.parameters(flavour) if is_final and question.is_llm else None,
+            response_id=documents.response_id if is_final else None,
+            conversation_id=documents.conversation_id or question.conversation_id(flavour) if is_final else None,
+            finish_reasons=documents.finish_reasons if is_final else (),
+            request_body_bytes=stopwatch.request_bytes if is_final else None,
+            response_body_bytes=stopwatch.all_response_bytes(clock) if is_final else None,
         )

@@ -23,12 +23,12 @@ _NO_FACTS = RequestFacts()
 
 
 class Question:
-    """One request. `is_llm` says that a model is asked.
+    """One request. `is_llm` says that a model is asked, `expected` is the flavour its answer is to be read as.
 
     `provider` is who answers it, where that is known, `said_provider` what the configuration says of it.
     """
 
-    __slots__ = ("_document", "_facts", "is_llm", "provider", "said_provider", "target")
+    __slots__ = ("_document", "_facts", "expected", "is_llm", "provider", "said_provider", "target")
 
     def __init__(self, provider: str | None) -> None:
         """Start with what the Envoy configuration says of the provider, taken verbatim."""
@@ -38,6 +38,7 @@ class Question:
         self.provider = provider
         self.target = _NO_TARGET
         self.is_llm = False
+        self.expected: Flavour | None = None
 
     def read_headers(self, headers: Mapping[str, str], detector: Detector) -> bool:
         """Take the request headers; say whether there may be a question behind them."""
@@ -49,6 +50,7 @@ class Question:
         # Behind a path that others use as well, question or answer has to have the shape of an LLM's.
         is_open = target.is_common and self.said_provider is None
         self.is_llm = target.flavour is not None and not target.is_excluded and not is_open
+        self._expect()
         return not target.is_excluded
 
     def read(self, document: JSONObject) -> None:
@@ -58,6 +60,7 @@ class Question:
         if not self.is_llm and (question := read_llm_request(document)) is not None:
             self.is_llm = True
             self._facts = question
+            self._expect()
         if flavour is not None and (self.is_llm or flavour.by_shape):
             self._facts = flavour.read_request(document)  # where it goes by shape, the answer tells what it was
 
@@ -69,12 +72,6 @@ class Question:
         return True
 
     @property
-    def expected(self) -> Flavour | None:
-        """The flavour that the answer is to be read as, as far as the request tells."""
-        flavour = self.target.flavour
-        return flavour if flavour is not None and (self.is_llm or flavour.by_shape) else None
-
-    @property
     def model(self) -> str | None:
         """The model that is asked."""
         return self._facts.model or self.target.model
@@ -83,6 +80,10 @@ class Question:
     def is_streaming(self) -> bool:
         """Whether a stream is asked for."""
         return self._facts.streaming or self.target.streaming
+
+    def _expect(self) -> None:
+        flavour = self.target.flavour
+        self.expected = flavour if flavour is not None and (self.is_llm or flavour.by_shape) else None
 
     def parameters(self, answered: Flavour | None) -> RequestParameters | None:
         """Return what is asked besides; where the request's flavour has no words for it, in those of the answer's."""

@@ -8,7 +8,6 @@ monotonic seconds, passed in.
 from __future__ import annotations
 
 from bisect import bisect_left
-from typing import Any
 
 import msgspec
 
@@ -57,11 +56,19 @@ class Stopwatch(msgspec.Struct, gc=False):
     """When an exchange began, when it came to its other phases, and how many bytes were handed over since."""
 
     started_at: float
-    request_end_at: float | None = None
-    response_headers_at: float | None = None
-    first_byte_at: float | None = None
+    request_end_seconds: float | None = None
+    response_headers_seconds: float | None = None
+    first_byte_seconds: float | None = None
     request_bytes: int | None = None
     response_bytes: int | None = None
+
+    def end_request(self, now: float) -> None:
+        """Take note of the end of the request."""
+        self.request_end_seconds = now - self.started_at
+
+    def begin_response(self, now: float) -> None:
+        """Take note of the response headers."""
+        self.response_headers_seconds = now - self.started_at
 
     def take_request(self, size_bytes: int) -> None:
         """Take note of a chunk of the request body."""
@@ -70,33 +77,23 @@ class Stopwatch(msgspec.Struct, gc=False):
     def take_response(self, size_bytes: int, now: float) -> None:
         """Take note of a chunk of the response body."""
         self.response_bytes = (self.response_bytes or 0) + size_bytes
-        if size_bytes and self.first_byte_at is None:
-            self.first_byte_at = now
+        if size_bytes and self.first_byte_seconds is None:
+            self.first_byte_seconds = now - self.started_at
 
-    def details(self, now: float, tokens: TokenClock | None) -> dict[str, Any]:
-        """Return the fields of a record that say it all; `tokens` is the clock of a stream."""
-        passed_over_bytes = tokens.passed_over_bytes if tokens is not None else 0
-        return {
-            "duration_seconds": now - self.started_at,
-            "started_at_seconds": self.started_at,
-            "timing": self._timing(tokens),
-            "request_body_bytes": self.request_bytes,
-            "response_body_bytes": None if self.response_bytes is None else self.response_bytes + passed_over_bytes,
-        }
+    def all_response_bytes(self, tokens: TokenClock | None) -> int | None:
+        """Return the size of the response body, those chunks included that were passed over."""
+        if tokens is None or self.response_bytes is None:
+            return self.response_bytes
+        return self.response_bytes + tokens.passed_over_bytes
 
-    def _timing(self, tokens: TokenClock | None) -> Timing:
-        started_at = self.started_at
+    def timing(self, tokens: TokenClock | None) -> Timing:
+        """Return what is known; `tokens` is the clock of a stream."""
+        phases = (self.request_end_seconds, self.response_headers_seconds, self.first_byte_seconds)
         if tokens is None or tokens.first_chunk_at is None or tokens.gaps is None:
-            return Timing(
-                request_end_seconds=_since(started_at, self.request_end_at),
-                response_headers_seconds=_since(started_at, self.response_headers_at),
-                first_byte_seconds=_since(started_at, self.first_byte_at),
-            )
-        gap_count = sum(tokens.gaps)
+            return Timing(*phases)
+        started_at, gap_count = self.started_at, sum(tokens.gaps)
         return Timing(
-            request_end_seconds=_since(started_at, self.request_end_at),
-            response_headers_seconds=_since(started_at, self.response_headers_at),
-            first_byte_seconds=_since(started_at, self.first_byte_at),
+            *phases,
             first_content_seconds=_since(started_at, tokens.first_content_at),
             first_reasoning_seconds=_since(started_at, tokens.first_reasoning_at),
             last_token_seconds=tokens.last_chunk_at - started_at,

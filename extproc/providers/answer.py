@@ -195,9 +195,7 @@ class DocumentReader:
 
     def _take_reasons(self, finish_reason: str, reasons: Mapping[int, str] | None) -> bool:
         """Take note of why an answer ended, or several did; say whether the word for all of it is a new one."""
-        known = self._finish_reasons
-        if known is None:
-            known = self._finish_reasons = {}
+        known = self._finish_reasons = self._finish_reasons or {}
         for index, reason in (reasons or {0: finish_reason}).items():
             if index in known or len(known) < _MAX_CHOICES:
                 known[index] = reason

@@ -5,7 +5,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from extproc.codec.members import Members
@@ -39,6 +39,9 @@ def told(document: Any, scalars: set[str], short: set[str], nested: dict[str, An
 
 
 @given(st.dictionaries(st.sampled_from(["model", "n", "stop", "inner", "other"]), VALUES))
+@example({"model": "m", "stop": ["a"], "inner": {"c": 1, "x": {"a": [1], "list": ["b"], "other": 1}}, "other": 1})
+@example({"inner": 7})
+@example({"inner": [7]})
 def test_nested_members_are_what_the_whole_document_says(document: dict[str, Any]) -> None:
     """Whichever way the document has to be read: at once, member by member, or as a whole."""
     expected = told(document, {"model", "n"}, {"stop"}, {"inner": ({"c"}, set(), {"x": ({"a", "b"}, {"list"}, {})})})
