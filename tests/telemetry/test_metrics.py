@@ -21,7 +21,7 @@ from extproc.usage import Completion
 EVERYTHING = Telemetry.model_validate(
     {
         "vocabularies": ["legacy", "1.41", "latest"],
-        "custom_labels": [{"name": "x-team", "header": "x-team"}],
+        "custom_labels": [{"name": "x_team", "header": "x-team"}],
         "layers": {"global": {"metrics_static_attributes": [{"key": "my.attr", "value": "x"}]}},
         "overrides": [{"global": {"semantic_convention": ""}, "exporters_override": {"metric_exporters": ["a"]}}],
     }
@@ -60,7 +60,7 @@ def test_sinks_have_names_of_their_own() -> None:
 
 def test_custom_labels_are_on_tokens_too() -> None:
     """As kgateway has them, after llm and model."""
-    labels = [{"name": "x-team", "header": "x-team"}]
+    labels = [{"name": "x_team", "header": "x-team"}]
     registry = count(around(labels=("red",)), custom_labels=labels)
     assert told(registry, "ai_requests_total") == [({"llm": "azure.ai.openai", "model": "gpt-4o", "x_team": "red"}, 1)]
 

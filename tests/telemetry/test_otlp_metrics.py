@@ -131,7 +131,7 @@ def test_when_a_series_was_made_is_not_a_count() -> None:
 def test_own_attributes_have_their_dots_back() -> None:
     """A label can't have them."""
     telemetry: dict[str, Any] = {
-        "custom_labels": [{"name": "x-team", "header": "x-team"}],
+        "custom_labels": [{"name": "x_team", "header": "x-team"}],
         "layers": {"global": {"metrics_static_attributes": [{"key": "my.attr", "value": "1"}]}},
     }
     found = metrics(count(around(labels=("red",)), **telemetry), **telemetry)
