@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from extproc.codec.framing import is_readable
+from extproc.details import add_details
 from extproc.errors import Reason, Stage
 from extproc.headers import error_word, is_grpc, number_at
 from extproc.native import NativeRequest, NativeUsage
@@ -24,7 +25,7 @@ from extproc.readers import ExtractionErrors, Limits
 from extproc.request_reader import RequestReader
 from extproc.response_reader import ResponseReader
 from extproc.stopwatch import Stopwatch
-from extproc.usage import NO_TIMING, Completion, NativeCheck, UsageRecord
+from extproc.usage import Completion, NativeCheck, UsageRecord
 
 _FIRST_ERROR_STATUS = 400
 
@@ -37,13 +38,19 @@ class Exchange:
     whenever `snapshot` would say something new. `is_detachable` says that nothing more of it is of interest.
     """
 
-    __slots__ = ("_detector", "_documents", "_error_word", "_errors", "_limits", "_native", "_native_check",
-                 "_question", "_request", "_response", "_response_bytes_left", "_response_chunks",
+    __slots__ = ("_detector", "_documents", "_error_word", "_errors", "_is_detailed", "_limits", "_native",
+                 "_native_check", "_question", "_request", "_response", "_response_bytes_left", "_response_chunks",
                  "_response_headers_seen", "_status_code", "_stopwatch", "asked_for_whole_response", "is_detachable",
                  "record", "revision")  # fmt: skip
 
-    def __init__(self, limits: Limits, detector: Detector, *, provider: str | None, now: float) -> None:
-        """Start an exchange; `provider` is what the Envoy configuration says of it, taken verbatim."""
+    def __init__(
+        self, limits: Limits, detector: Detector, *, provider: str | None, now: float, is_detailed: bool = True
+    ) -> None:
+        """Start an exchange; `provider` is what the Envoy configuration says of it, taken verbatim.
+
+        `is_detailed` says that the record is to tell more than what is counted.
+        """
+        self._is_detailed = is_detailed
         self._limits = limits
         self._detector = detector
         self._stopwatch = Stopwatch(now)
@@ -189,7 +196,7 @@ class Exchange:
 
         Without what no other exchange has, its times and sizes and names, it may be the same for many.
         """
-        return self.record or self._build_record(Completion.CANCELLED, None)
+        return self.record or self._build_record(Completion.CANCELLED, 0.0)
 
     def _end_request(self, ended_at: float | None) -> None:
         request, self._request = self._request, None
@@ -235,7 +242,11 @@ class Exchange:
             self._native_check, reason = take_native(self._documents, self._native)
             if reason is not None:
                 self._errors.add(Stage.RESPONSE_BODY, reason)
-        self.record = self._build_record(completion, now)
+        record = self._build_record(completion, now - self._stopwatch.started_at)
+        if self._is_detailed:
+            clock = self._response.clock if self._response is not None and self._response.is_stream else None
+            record = add_details(record, self._question, self._documents, self._stopwatch, clock)
+        self.record = record
         self.revision += 1
 
     @property
@@ -263,38 +274,26 @@ class Exchange:
             return said
         return self._error_word or str(self._status_code)
 
-    def _build_record(self, completion: Completion, now: float | None) -> UsageRecord:
-        """Return the record: the final one, settled now, or without a time what can be told before."""
+    def _build_record(self, completion: Completion, duration_seconds: float) -> UsageRecord:
         documents, flavour, response = self._documents, self._documents.flavour, self._response
-        question, stopwatch = self._question, self._stopwatch
+        question = self._question
         is_llm = question.is_llm or (flavour is not None and not flavour.by_shape)
         is_stream = response is not None and response.is_stream
-        clock = response.clock if response is not None and is_stream else None
-        first_token_at = clock.first_token_at if clock is not None else None
-        is_final = now is not None
         return UsageRecord(
-            is_llm=is_llm,
-            completion=completion,
-            duration_seconds=0.0 if now is None else now - stopwatch.started_at,
-            provider=question.provider or (flavour.provider if flavour else None),
-            operation=flavour.operation if flavour else None,
-            request_model=question.model,
-            response_model=documents.model,
-            streaming=question.is_streaming or is_stream,
-            status_code=self._status_code,
-            usage=documents.usage,
-            usage_source=documents.usage_source(is_whole=completion is Completion.COMPLETE),
-            finish_reason=documents.finish_reason,
-            error_type=self._error_type,
-            time_to_first_token_seconds=None if first_token_at is None else first_token_at - stopwatch.started_at,
-            extraction_errors=self._errors.as_tuple() if is_llm or question.said_provider else (),
-            native_check=self._native_check,
-            started_at_seconds=stopwatch.started_at if is_final else 0.0,
-            timing=stopwatch.timing(clock) if is_final else NO_TIMING,
-            parameters=question.parameters(flavour) if is_final and question.is_llm else None,
-            response_id=documents.response_id if is_final else None,
-            conversation_id=documents.conversation_id or question.conversation_id(flavour) if is_final else None,
-            finish_reasons=documents.finish_reasons if is_final else (),
-            request_body_bytes=stopwatch.request_bytes if is_final else None,
-            response_body_bytes=stopwatch.all_response_bytes(clock) if is_final else None,
+            is_llm,
+            completion,
+            duration_seconds,
+            question.provider or (flavour.provider if flavour else None),
+            flavour.operation if flavour else None,
+            question.model,
+            documents.model,
+            question.is_streaming or is_stream,
+            self._status_code,
+            documents.usage,
+            documents.usage_source(is_whole=completion is Completion.COMPLETE),
+            documents.finish_reason,
+            self._error_type,
+            self._stopwatch.since_start(response.first_token_at) if response is not None and is_stream else None,
+            self._errors.as_tuple() if is_llm or question.said_provider else (),
+            self._native_check,
         )

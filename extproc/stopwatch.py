@@ -62,6 +62,10 @@ class Stopwatch(msgspec.Struct, gc=False):
     request_bytes: int | None = None
     response_bytes: int | None = None
 
+    def since_start(self, moment: float | None) -> float | None:
+        """Return when something happened, in seconds from the beginning on."""
+        return None if moment is None else moment - self.started_at
+
     def end_request(self, now: float) -> None:
         """Take note of the end of the request."""
         self.request_end_seconds = now - self.started_at
@@ -91,18 +95,14 @@ class Stopwatch(msgspec.Struct, gc=False):
         phases = (self.request_end_seconds, self.response_headers_seconds, self.first_byte_seconds)
         if tokens is None or tokens.first_chunk_at is None or tokens.gaps is None:
             return Timing(*phases)
-        started_at, gap_count = self.started_at, sum(tokens.gaps)
+        gap_count = sum(tokens.gaps)
         return Timing(
             *phases,
-            first_content_seconds=_since(started_at, tokens.first_content_at),
-            first_reasoning_seconds=_since(started_at, tokens.first_reasoning_at),
-            last_token_seconds=tokens.last_chunk_at - started_at,
+            first_content_seconds=self.since_start(tokens.first_content_at),
+            first_reasoning_seconds=self.since_start(tokens.first_reasoning_at),
+            last_token_seconds=tokens.last_chunk_at - self.started_at,
             longest_stall_seconds=tokens.longest_gap_seconds,
             output_chunks=gap_count + 1,
             chunk_gaps=tuple(tokens.gaps) if gap_count else (),
             chunk_gaps_sum_seconds=tokens.last_chunk_at - tokens.first_chunk_at,
         )
-
-
-def _since(start: float, moment: float | None) -> float | None:
-    return None if moment is None else moment - start

@@ -46,6 +46,7 @@ def build_surveyor(telemetry: Telemetry) -> Surveyor:
         skip_paths=tuple(map(_compile_skipped, filter(None, telemetry.skip_paths))),
         rules=tuple(_build_rule(override, sampling or Sampling()) for override in telemetry.overrides),
         clock=time.monotonic,
+        follows_only=not has_traces,
     )
 
 

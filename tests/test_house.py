@@ -30,7 +30,7 @@ PROVIDERS = VOCABULARY | {"extproc.providers"}
 READERS = CODEC | PROVIDERS | {"extproc.readers", "extproc.request_reader", "extproc.response_reader",
                                "extproc.stopwatch"}  # fmt: skip
 HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
-EXCHANGE = READERS | HEADERS | {"extproc.exchange", "extproc.question"}
+EXCHANGE = READERS | HEADERS | {"extproc.exchange", "extproc.question", "extproc.details"}
 ROOMS = {
     "extproc.credentials": set(),
     "extproc.errors": set(),
@@ -43,6 +43,7 @@ ROOMS = {
     "extproc.providers": PROVIDERS,
     "extproc.headers": HEADERS,
     "extproc.question": PROVIDERS,
+    "extproc.details": PROVIDERS | {"extproc.question", "extproc.stopwatch"},
     "extproc.readers": READERS,
     "extproc.request_reader": READERS,
     "extproc.response_reader": READERS,
@@ -75,7 +76,7 @@ ROOMS = {
 PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native",
         "extproc.surroundings", "extproc.trace_context", "extproc.codec", "extproc.providers",
         "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
-        "extproc.response_reader", "extproc.stopwatch", "extproc.exchange")  # fmt: skip
+        "extproc.response_reader", "extproc.stopwatch", "extproc.details", "extproc.exchange")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
           "threading", "random", "pathlib", "datetime", "envoy_data_plane"}  # fmt: skip
 
@@ -83,6 +84,7 @@ IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os
 TESTED_ELSEWHERE = {
     "extproc.__main__": "tests/test_cli.py",
     "extproc.codec.payload": "tests/codec/test_framing.py",
+    "extproc.details": "tests/test_exchange_details.py",
     "extproc.demo.access_log": "tests/e2e/test_sdks.py",
     "extproc.demo.course": "tests/e2e/test_demo.py",
     "extproc.demo.leash": "tests/demo/test_process.py",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
@@ -40,6 +41,8 @@ from extproc.wire.ext_proc_pb2 import Metadata as MetadataContext
 from extproc.wire.ext_proc_pb2 import ProcessingRequest
 
 _CONTINUE_RESPONSE_BODY = CONTINUE[Phase.RESPONSE_BODY]
+
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 T = TypeVar("T")
 
@@ -76,10 +79,13 @@ class Processor:
     report_bug: Callable[[BaseException], None]  # hears of exceptions nobody foresaw
     surveyor: Surveyor | None = None  # what telemetry wants to know of the exchange around a call
     news: MetadataNews = field(init=False)
+    request_headers: frozenset[str] = field(init=False)  # that are read, whoever wants them
 
     def __post_init__(self) -> None:
         """Prepare what is derived."""
+        surveyed = self.surveyor.request_headers if self.surveyor is not None else frozenset()
         object.__setattr__(self, "news", MetadataNews(self.build_metadata))
+        object.__setattr__(self, "request_headers", REQUEST_HEADERS | surveyed)
 
     def open_session(self, initial_metadata: Iterable[tuple[str, str | bytes]], now: float) -> Session:
         """Return the session of a gRPC stream that Envoy opened with this initial metadata."""
@@ -88,7 +94,8 @@ class Processor:
             if key == semconv.PROVIDER_INITIAL_METADATA and isinstance(value, str):
                 provider = clean_name(value)
                 break
-        exchange = Exchange(self.limits, self.detector, provider=provider, now=now)
+        is_detailed = self.surveyor is not None
+        exchange = Exchange(self.limits, self.detector, provider=provider, now=now, is_detailed=is_detailed)
         self.observer.stream_opened()
         return Session(self, exchange, None if self.surveyor is None else self.surveyor.begin(initial_metadata))
 
@@ -157,11 +164,13 @@ class Session:
 
     def _process(self, phase: Phase, request: ProcessingRequest, now: float) -> bytes:
         """Take a message into account; return what there is to add to its reply."""
-        additions = b"" if self._survey is None else self._look_around(self._survey, phase, request)
+        additions = b""
         try:
             if request.HasField("metadata_context"):
                 self._take_native(request.metadata_context)
-            self._feed(phase, request, now)
+            headers = self._feed(phase, request, now)
+            if self._survey is not None:
+                additions = self._look_around(self._survey, phase, request, headers)
             additions += self._advance(phase, now)
         except Exception as error:  # noqa: BLE001 - a bug in here must not become a failed request out there
             self._break(error)
@@ -169,10 +178,12 @@ class Session:
             self._survey.spend(now)
         return additions
 
-    def _look_around(self, survey: Survey, phase: Phase, request: ProcessingRequest) -> bytes:
+    def _look_around(
+        self, survey: Survey, phase: Phase, request: ProcessingRequest, headers: Mapping[str, str]
+    ) -> bytes:
         """Let the survey have a look at a message."""
         try:
-            return survey.take(phase, request)
+            return survey.take(phase, request, headers)
         except Exception as error:  # noqa: BLE001 - as below
             self._end_survey(error)
             return b""
@@ -190,8 +201,8 @@ class Session:
         self._processor.observer.message_failed(Stage.EXCHANGE, Reason.INTERNAL)
         self._processor.report_bug(error)
 
-    def _feed(self, phase: Phase, request: ProcessingRequest, now: float) -> None:
-        """Take the exchange one phase further. The one of which there are most comes first."""
+    def _feed(self, phase: Phase, request: ProcessingRequest, now: float) -> Mapping[str, str]:
+        """Take the exchange one phase further; return the headers that were read. The commonest phase comes first."""
         exchange = self._exchange
         if phase is Phase.RESPONSE_BODY:
             body = request.response_body
@@ -202,16 +213,19 @@ class Session:
             exchange.request_body(body.body, end_of_stream=body.end_of_stream, now=now)
         elif phase is Phase.REQUEST_HEADERS:
             headers = request.request_headers
-            wanted = read_headers(headers.headers, REQUEST_HEADERS)
+            wanted = read_headers(headers.headers, self._processor.request_headers)
             exchange.request_headers(wanted, end_of_stream=headers.end_of_stream, now=now)
+            return wanted
         elif phase is Phase.RESPONSE_HEADERS:
             headers = request.response_headers
             wanted = read_headers(headers.headers, RESPONSE_HEADERS)
             exchange.response_headers(wanted, end_of_stream=headers.end_of_stream, now=now)
+            return wanted
         elif phase is Phase.REQUEST_TRAILERS:
             exchange.request_trailers(now)
         else:
             exchange.response_trailers(now)
+        return _NO_HEADERS
 
     def _advance(self, phase: Phase, now: float) -> bytes:
         """Return what there is to add to a reply, as bytes: news of the exchange, and wishes."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -18,7 +19,7 @@ from extproc.providers.base import clean_name
 from extproc.surroundings import Surroundings, TraceContext
 from extproc.trace_context import PROPAGATORS, Sampling, read_parent
 from extproc.wire.context import Scalar, encode_request_header, read_attributes, read_headers_if, read_metadata
-from extproc.wire.envoy import Phase, read_headers
+from extproc.wire.envoy import Phase
 from extproc.wire.ext_proc_pb2 import HeaderMap, Metadata, ProcessingRequest
 
 # What kgateway prints for a label whose value is not there.
@@ -72,7 +73,8 @@ class Surveyor:
 
     `sampling` is None where there are no traces. `propagators` are those that parents are read by, `inject` what writes
     a header for the upstream. `is_reported` says of a header's name whether a deployment wants it in its telemetry.
-    `clock` is None where nobody asks what this process takes; else it is the clock that messages are stamped by.
+    `follows_only` says that a trace is only gone on with, and none begins here. `clock` is None where nobody asks what
+    this process takes; else it is the clock that messages are stamped by.
     """
 
     random_bits: Callable[[int], int]
@@ -84,6 +86,8 @@ class Surveyor:
     skip_paths: tuple[re.Pattern[str], ...] = ()
     rules: tuple[Rule, ...] = ()
     clock: Callable[[], float] | None = None
+    follows_only: bool = False
+    metadata_labels: tuple[tuple[int, LabelSource], ...] = field(init=False)  # with their places among the labels
     trace_headers: frozenset[str] = field(init=False)  # that parents are read from
     request_headers: frozenset[str] = field(init=False)  # that are read of a request
 
@@ -91,6 +95,8 @@ class Surveyor:
         """Find out once which headers are read."""
         traced = frozenset[str]().union(*(PROPAGATORS[name] for name in self.propagators if self.sampling))
         labelled = {source.header for source in self.labels if source.header}
+        from_metadata = tuple((index, source) for index, source in enumerate(self.labels) if source.path)
+        object.__setattr__(self, "metadata_labels", from_metadata)
         object.__setattr__(self, "trace_headers", traced)
         object.__setattr__(self, "request_headers", _PSEUDO_HEADERS | labelled | traced)
 
@@ -104,13 +110,14 @@ class Surveyor:
 class Survey:
     """What is known of the surroundings of one exchange so far."""
 
-    __slots__ = ("_attributes", "_grpc_headers", "_headers", "_labels", "_processing_seconds", "_request_headers",
-                 "_response_headers", "_rule", "_surveyor", "_trace")  # fmt: skip
+    __slots__ = ("_attributes", "_grpc_headers", "_headers", "_labels", "_path", "_processing_seconds",
+                 "_request_headers", "_response_headers", "_rule", "_surveyor", "_trace")  # fmt: skip
 
     def __init__(self, surveyor: Surveyor, grpc_headers: Mapping[str, str]) -> None:
         self._surveyor = surveyor
         self._grpc_headers = grpc_headers
         self._headers: Mapping[str, str] = {}
+        self._path = ""
         self._attributes: dict[str, Scalar] = {}
         self._labels: list[str | None] = [None] * len(surveyor.labels)
         self._request_headers: Headers = ()
@@ -119,27 +126,29 @@ class Survey:
         self._trace: TraceContext | None = None
         self._processing_seconds = 0.0
 
-    def take(self, phase: Phase, request: ProcessingRequest) -> bytes:
-        """Take a message before anybody else does; return what to add to its reply."""
-        if request.HasField("metadata_context"):
+    def take(self, phase: Phase, request: ProcessingRequest, headers: Mapping[str, str]) -> bytes:
+        """Take a message, and the headers that were read of it; return what to add to its reply."""
+        if self._surveyor.metadata_labels and request.HasField("metadata_context"):
             self._take_metadata(request.metadata_context)
         if phase is Phase.REQUEST_HEADERS:
-            return self._take_request_headers(request)
+            return self._take_request_headers(request, headers)
         if phase is Phase.RESPONSE_HEADERS:
             self._attributes.update(read_attributes(request))
             if self._surveyor.is_reported is not None:
                 self._response_headers = _report(request.response_headers.headers, self._surveyor.is_reported)
         return b""
 
-    def _take_request_headers(self, request: ProcessingRequest) -> bytes:
+    def _take_request_headers(self, request: ProcessingRequest, headers: Mapping[str, str]) -> bytes:
         surveyor = self._surveyor
-        headers = self._headers = read_headers(request.request_headers.headers, surveyor.request_headers)
+        self._headers = headers
         for index, source in enumerate(surveyor.labels):
             if not source.path:
                 self._labels[index] = _label_of(source, headers)
-        authority, path = headers.get(":authority", ""), _without_query(headers.get(":path", ""))
-        fitting = (index for index, rule in enumerate(surveyor.rules) if rule.fits(authority, path))
-        self._rule = next(fitting, None)
+        self._path = _without_query(headers.get(":path", ""))
+        if surveyor.rules:
+            authority = headers.get(":authority", "")
+            fitting = (index for index, rule in enumerate(surveyor.rules) if rule.fits(authority, self._path))
+            self._rule = next(fitting, None)
         self._attributes.update(read_attributes(request))
         if surveyor.is_reported is not None:
             self._request_headers = _report(request.request_headers.headers, surveyor.is_reported)
@@ -150,8 +159,8 @@ class Survey:
 
     def _take_metadata(self, metadata: Metadata) -> None:
         """Take the dynamic metadata of other filters, which any message may bring; what was found first stands."""
-        for index, source in enumerate(self._surveyor.labels):
-            if source.path and self._labels[index] is None:
+        for index, source in self._surveyor.metadata_labels:
+            if self._labels[index] is None:
                 self._labels[index] = _print_scalar(read_metadata(metadata, source.namespace, source.path))
 
     def spend(self, since: float) -> None:
@@ -165,27 +174,22 @@ class Survey:
         if self._trace is None:
             self._begin_trace()  # its headers were not shown
         self.spend(since)
-        headers, attributes = self._headers, self._attributes
-        host, port = split_address(headers.get(":authority", ""))
-        upstream_address, upstream_port = split_address(_text(attributes, _UPSTREAM_ADDRESS) or "")
-        path = _without_query(headers.get(":path", ""))
+        headers, attributes, path = self._headers, self._attributes, self._path
         return Surroundings(
-            method=headers.get(":method"),
-            scheme=headers.get(":scheme"),
-            host=host,
-            port=port,
-            path=clean_name(path) if path else None,
-            route=_text(attributes, _ROUTE),
-            upstream_address=upstream_address,
-            upstream_port=upstream_port,
-            tls_version=_text(attributes, _UPSTREAM_TLS_VERSION),
-            labels=tuple(UNKNOWN_LABEL if value is None else value for value in self._labels),
-            request_headers=self._request_headers,
-            response_headers=self._response_headers,
-            trace=self._trace,
-            processing_seconds=self._processing_seconds,
-            rule=self._rule,
-            is_skipped=any(pattern.fullmatch(path) for pattern in self._surveyor.skip_paths),
+            headers.get(":method"),
+            headers.get(":scheme"),
+            *split_address(headers.get(":authority", "")),
+            clean_name(path) if path else None,
+            _text(attributes, _ROUTE),
+            *split_address(_text(attributes, _UPSTREAM_ADDRESS) or ""),
+            _text(attributes, _UPSTREAM_TLS_VERSION),
+            tuple([UNKNOWN_LABEL if value is None else value for value in self._labels]),
+            self._request_headers,
+            self._response_headers,
+            self._trace,
+            self._processing_seconds,
+            self._rule,
+            any(pattern.fullmatch(path) for pattern in self._surveyor.skip_paths),
         )
 
     def _begin_trace(self) -> None:
@@ -197,9 +201,12 @@ class Survey:
             sampling = surveyor.rules[self._rule].sampling
         # Where Envoy traces as well, the span of its call to us is the nearer parent: it is told in gRPC's metadata.
         parent = read_parent(self._grpc_headers, surveyor.propagators) if self._grpc_headers else None
-        self._trace = sampling.begin(parent or read_parent(self._headers, surveyor.propagators), surveyor.random_bits)
+        parent = parent or read_parent(self._headers, surveyor.propagators)
+        if parent is not None or not surveyor.follows_only:
+            self._trace = sampling.begin(parent, surveyor.random_bits)
 
 
+@lru_cache(maxsize=1024)
 def split_address(address: str) -> tuple[str | None, int | None]:
     """Return host and port of `host:port`, `[v6]:port` or a host alone; None for what is not there."""
     host, colon, port = address.rpartition(":")

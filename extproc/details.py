@@ -1,0 +1,30 @@
+"""What is told of an exchange beside its counts: parameters, ids, times and sizes.
+
+Owns: putting them into its record, once it is settled, for whoever asked for them. Must not know what they are for.
+"""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from extproc.providers.answer import DocumentReader
+from extproc.question import Question
+from extproc.stopwatch import Stopwatch, TokenClock
+from extproc.usage import UsageRecord
+
+
+def add_details(
+    record: UsageRecord, question: Question, documents: DocumentReader, stopwatch: Stopwatch, clock: TokenClock | None
+) -> UsageRecord:
+    """Return the record with its details; `clock` is that of the tokens, where the answer was a stream."""
+    return replace(
+        record,
+        started_at_seconds=stopwatch.started_at,
+        timing=stopwatch.timing(clock),
+        parameters=question.parameters(documents.flavour) if question.is_llm else None,
+        response_id=documents.response_id,
+        conversation_id=documents.conversation_id or question.conversation_id(documents.flavour),
+        finish_reasons=documents.finish_reasons,
+        request_body_bytes=stopwatch.request_bytes,
+        response_body_bytes=stopwatch.all_response_bytes(clock),
+    )
