@@ -5,6 +5,8 @@ Owns: putting them into its record, once it is settled, for whoever asked for th
 
 from __future__ import annotations
 
+import enum
+
 from msgspec.structs import replace
 
 from extproc.providers.answer import DocumentReader
@@ -13,18 +15,37 @@ from extproc.stopwatch import Stopwatch, TokenClock
 from extproc.usage import UsageRecord
 
 
-def add_details(
-    record: UsageRecord, question: Question, documents: DocumentReader, stopwatch: Stopwatch, clock: TokenClock | None
+class Details(enum.IntEnum):
+    """How much is told. Each tells what those before it tell."""
+
+    NONE = 0
+    TIMES = 1  # and sizes: what metrics are made of
+    ALL = 2  # and what was asked and answered: what a span has
+
+
+def add_details(  # noqa: PLR0913 - where they come from
+    record: UsageRecord,
+    details: Details,
+    *,
+    question: Question,
+    documents: DocumentReader,
+    stopwatch: Stopwatch,
+    clock: TokenClock | None,
 ) -> UsageRecord:
     """Return the record with its details; `clock` is that of the tokens, where the answer was a stream."""
-    return replace(
+    record = replace(
         record,
         started_at_seconds=stopwatch.started_at,
         timing=stopwatch.timing(clock),
+        request_body_bytes=stopwatch.request_bytes,
+        response_body_bytes=stopwatch.all_response_bytes(clock),
+    )
+    if details is not Details.ALL:
+        return record
+    return replace(
+        record,
         parameters=question.parameters(documents.flavour) if question.is_llm else None,
         response_id=documents.response_id,
         conversation_id=documents.conversation_id or question.conversation_id(documents.flavour),
         finish_reasons=documents.finish_reasons,
-        request_body_bytes=stopwatch.request_bytes,
-        response_body_bytes=stopwatch.all_response_bytes(clock),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from extproc.codec.framing import is_readable
-from extproc.details import add_details
+from extproc.details import Details, add_details
 from extproc.errors import Reason, Stage
 from extproc.headers import error_word, is_grpc, number_at
 from extproc.native import NativeRequest, NativeUsage
@@ -38,19 +38,14 @@ class Exchange:
     whenever `snapshot` would say something new. `is_detachable` says that nothing more of it is of interest.
     """
 
-    __slots__ = ("_detector", "_documents", "_error_word", "_errors", "_is_detailed", "_limits", "_native",
+    __slots__ = ("_detector", "_documents", "_error_word", "_errors", "_limits", "_native",
                  "_native_check", "_question", "_request", "_response", "_response_bytes_left", "_response_chunks",
-                 "_response_headers_seen", "_status_code", "_stopwatch", "asked_for_whole_response", "is_detachable",
+                 "_response_headers_seen", "_status_code", "_stopwatch", "asked_for_whole_response", "details",
+                 "is_detachable",
                  "record", "revision")  # fmt: skip
 
-    def __init__(
-        self, limits: Limits, detector: Detector, *, provider: str | None, now: float, is_detailed: bool = True
-    ) -> None:
-        """Start an exchange; `provider` is what the Envoy configuration says of it, taken verbatim.
-
-        `is_detailed` says that the record is to tell more than what is counted.
-        """
-        self._is_detailed = is_detailed
+    def __init__(self, limits: Limits, detector: Detector, *, provider: str | None, now: float) -> None:
+        """Start an exchange; `provider` is what the Envoy configuration says of it, taken verbatim."""
         self._limits = limits
         self._detector = detector
         self._stopwatch = Stopwatch(now)
@@ -67,6 +62,7 @@ class Exchange:
         self._error_word: str | None = None
         self._native: NativeUsage | None = None
         self._native_check: NativeCheck | None = None
+        self.details = Details.ALL  # set by who wants less
         self.is_detachable = False
         self.record: UsageRecord | None = None
         self.revision = 0
@@ -243,9 +239,16 @@ class Exchange:
             if reason is not None:
                 self._errors.add(Stage.RESPONSE_BODY, reason)
         record = self._build_record(completion, now - self._stopwatch.started_at)
-        if self._is_detailed:
+        if self.details:
             clock = self._response.clock if self._response is not None and self._response.is_stream else None
-            record = add_details(record, self._question, self._documents, self._stopwatch, clock)
+            record = add_details(
+                record,
+                self.details,
+                question=self._question,
+                documents=self._documents,
+                stopwatch=self._stopwatch,
+                clock=clock,
+            )
         self.record = record
         self.revision += 1
 

@@ -15,6 +15,7 @@ from typing import Protocol, TypeVar
 from msgspec.structs import replace
 
 from extproc import semconv
+from extproc.details import Details
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.exchange import Exchange
 from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
@@ -94,8 +95,9 @@ class Processor:
             if key == semconv.PROVIDER_INITIAL_METADATA and isinstance(value, str):
                 provider = clean_name(value)
                 break
-        is_detailed = self.surveyor is not None
-        exchange = Exchange(self.limits, self.detector, provider=provider, now=now, is_detailed=is_detailed)
+        exchange = Exchange(self.limits, self.detector, provider=provider, now=now)
+        if self.surveyor is None:
+            exchange.details = Details.NONE
         self.observer.stream_opened()
         return Session(self, exchange, None if self.surveyor is None else self.surveyor.begin(initial_metadata))
 
@@ -183,10 +185,12 @@ class Session:
     ) -> bytes:
         """Let the survey have a look at a message."""
         try:
-            return survey.take(phase, request, headers)
+            additions = survey.take(phase, request, headers)
+            self._exchange.details = Details.ALL if survey.is_sampled else Details.TIMES
         except Exception as error:  # noqa: BLE001 - as below
             self._end_survey(error)
             return b""
+        return additions
 
     def _add_surroundings(self, survey: Survey, record: UsageRecord, now: float) -> UsageRecord:
         try:

@@ -163,6 +163,11 @@ class Survey:
             if self._labels[index] is None:
                 self._labels[index] = _print_scalar(read_metadata(metadata, source.namespace, source.path))
 
+    @property
+    def is_sampled(self) -> bool:
+        """Whether there will be spans of it."""
+        return self._trace is not None and self._trace.is_sampled
+
     def spend(self, since: float) -> None:
         """Count the time since a message came as time that it took here."""
         clock = self._surveyor.clock
