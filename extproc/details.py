@@ -6,6 +6,7 @@ Owns: putting them into its record, once it is settled, for whoever asked for th
 from __future__ import annotations
 
 import enum
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -23,16 +24,18 @@ class Details(enum.IntEnum):
     ALL = 2  # and what was asked and answered: what a span has
 
 
-def add_details(  # noqa: PLR0913 - where they come from
-    record: UsageRecord,
-    details: Details,
-    *,
-    question: Question,
-    documents: DocumentReader,
-    stopwatch: Stopwatch,
-    clock: TokenClock | None,
-) -> UsageRecord:
-    """Return the record with its details; `clock` is that of the tokens, where the answer was a stream."""
+class Known(NamedTuple):
+    """Where they come from; `clock` is that of the tokens, where the answer is a stream."""
+
+    question: Question
+    documents: DocumentReader
+    stopwatch: Stopwatch
+    clock: TokenClock | None
+
+
+def add_details(record: UsageRecord, known: Known, details: Details) -> UsageRecord:
+    """Return the record with its details, as many as are wanted."""
+    question, documents, stopwatch, clock = known
     record = replace(
         record,
         started_at_seconds=stopwatch.started_at,

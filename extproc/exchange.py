@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from extproc.codec.framing import is_readable
-from extproc.details import Details, add_details
+from extproc.details import Details, Known, add_details
 from extproc.errors import Reason, Stage
 from extproc.headers import error_word, is_grpc, number_at
 from extproc.native import NativeRequest, NativeUsage
@@ -241,14 +241,8 @@ class Exchange:
         record = self._build_record(completion, now - self._stopwatch.started_at)
         if self.details:
             clock = self._response.clock if self._response is not None and self._response.is_stream else None
-            record = add_details(
-                record,
-                self.details,
-                question=self._question,
-                documents=self._documents,
-                stopwatch=self._stopwatch,
-                clock=clock,
-            )
+            known = Known(self._question, self._documents, self._stopwatch, clock)
+            record = add_details(record, known, self.details)
         self.record = record
         self.revision += 1
 

@@ -27,8 +27,8 @@ _CONNECTIONS = 16
 _DOWN_SECONDS, _QUICK_DOWN_SECONDS = 60.0, 4.0
 # Below what the machine can take: what is slow is then slow for a reason.
 _DOWN_LOAD = Load("sse-8", 16, 0.0, interval_us=4_000)
-# Spans in flight wait for their exporter; a queue of its size is what may be held.
 _QUEUE_SPANS = 2048
+_SPANS_AN_EXCHANGE = 5  # with all layers on, of one that is answered
 _MAX_GROWTH_BYTES = 32 * 2**20
 _MAX_P99_RATIO = 1.5
 _SETTLED_SECONDS = 30.0
@@ -186,8 +186,9 @@ def _spans(running: Running) -> tuple[float, float, float, float]:
             if each == name and dict(labels).get("signal", "traces") == "traces"
         )
 
+    requests = sum(value for (name, _), value in counters.items() if name == "ai_requests_total")
     return (
-        total("extproc_telemetry_spans_total"),
+        requests * _SPANS_AN_EXCHANGE,
         total("extproc_telemetry_exported_total"),
         total("extproc_telemetry_dropped_total"),
         total("extproc_telemetry_queue_spans"),
