@@ -17,7 +17,7 @@ from extproc.usage import UsageRecord
 
 
 class Details(enum.IntEnum):
-    """How much is told. Each tells what those before it tell."""
+    """How much is told. Each tells what those before it tell; of a stream the times are always told."""
 
     NONE = 0
     TIMES = 1  # and sizes: what metrics are made of

@@ -239,8 +239,8 @@ class Exchange:
             if reason is not None:
                 self._errors.add(Stage.RESPONSE_BODY, reason)
         record = self._build_record(completion, now - self._stopwatch.started_at)
-        if self.details:
-            clock = self._response.clock if self._response is not None and self._response.is_stream else None
+        clock = self._response.clock if self._response is not None and self._response.is_stream else None
+        if self.details or clock is not None:
             known = Known(self._question, self._documents, self._stopwatch, clock)
             record = add_details(record, known, self.details)
         self.record = record

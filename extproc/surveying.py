@@ -40,7 +40,7 @@ def build_surveyor(telemetry: Telemetry) -> Surveyor:
         random_bits=random.Random(random.SystemRandom().getrandbits(256)).getrandbits,  # noqa: S311 - no secrets
         sampling=sampling,
         propagators=() if layer.disable_propagation else telemetry.propagators,
-        inject=dict(writers) if telemetry.inject_context and has_traces else None,
+        inject=dict(writers) if telemetry.inject_context and has_traces and _has_call(telemetry) else None,
         labels=tuple(map(_label_source, telemetry.custom_labels)),
         is_reported=_find_reported(telemetry) if has_traces else None,
         skip_paths=tuple(map(_compile_skipped, filter(None, telemetry.skip_paths))),
@@ -48,6 +48,12 @@ def build_surveyor(telemetry: Telemetry) -> Surveyor:
         clock=time.monotonic,
         follows_only=not has_traces,
     )
+
+
+def _has_call(telemetry: Telemetry) -> bool:
+    """Say whether there is a span of the call: nobody is told of one that is never sent."""
+    backend = telemetry.layers.backend
+    return not backend.disable_traces and not backend.traces.disable_stage
 
 
 def compile_path(pattern: str) -> re.Pattern[str]:

@@ -160,3 +160,12 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     def model(self) -> str | None:
         """The model as asked for; where that is not known, as answered."""
         return self.request_model or self.response_model
+
+    @property
+    def time_per_output_token_seconds(self) -> float | None:
+        """The time of each token of a stream after the first; None where there was no second, or no count."""
+        first, last = self.time_to_first_token_seconds, self.timing.last_token_seconds
+        tokens = None if self.usage is None else self.usage.completion_tokens
+        if first is None or last is None or tokens is None or tokens <= 1:
+            return None
+        return (last - first) / (tokens - 1)

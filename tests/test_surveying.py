@@ -60,6 +60,12 @@ def test_the_upstream_is_told_if_it_is_to_be(propagators: list[str], headers: se
     assert not build_surveyor(telemetry(inject_context=True, exporters={})).inject
 
 
+@pytest.mark.parametrize("backend", [{"disable_traces": True}, {"traces": {"disable_stage": True}}])
+def test_nobody_is_told_of_a_span_that_is_not_made(backend: dict[str, Any]) -> None:
+    """What hangs on it would hang on nothing."""
+    assert not build_surveyor(telemetry(inject_context=True, layers={"backend": backend})).inject
+
+
 def test_labels_come_from_metadata_headers_or_are_fixed() -> None:
     """As kgateway writes them, and beyond."""
     surveyor = build_surveyor(

@@ -38,9 +38,26 @@ _TOKEN_COUNTERS = MappingProxyType(
     }
 )
 
-# The buckets OpenTelemetry advises for gen_ai.server.time_to_first_token and gen_ai.client.operation.duration.
+# The buckets OpenTelemetry advises for gen_ai.server.time_to_first_token, .time_per_output_token and
+# gen_ai.client.operation.duration.
 _FIRST_TOKEN_BUCKETS = (0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
+_PER_TOKEN_BUCKETS = (0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5)
 _DURATION_BUCKETS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+
+
+_HISTOGRAMS = (
+    ("ai_request_duration_seconds", "From the request's headers to the end of the answer", _DURATION_BUCKETS),
+    (
+        "ai_time_to_first_token_seconds",
+        "From the request's headers to the first token of a streamed answer",
+        _FIRST_TOKEN_BUCKETS,
+    ),
+    (
+        "ai_time_per_output_token_seconds",
+        "For each token of a streamed answer after the first",
+        _PER_TOKEN_BUCKETS,
+    ),
+)
 
 
 class DroppedLabels:
@@ -67,12 +84,13 @@ class DroppedLabels:
 class _Series:
     """The metrics of one pair of labels, each found once; None for what there is not."""
 
-    __slots__ = ("duration", "first_token", "requests", "tokens")
+    __slots__ = ("duration", "first_token", "per_token", "requests", "tokens")
 
     def __init__(self, requests: Counter, duration: Histogram) -> None:
         self.requests = requests
         self.duration = duration
         self.first_token: Histogram | None = None
+        self.per_token: Histogram | None = None
         self.tokens: dict[str, Counter] = {}  # by field of TokenUsage
 
 
@@ -106,26 +124,15 @@ class TokenMetrics:
         self._tokens = {
             field: Counter(name, help_, names, registry=None) for name, (help_, field) in _TOKEN_COUNTERS.items()
         }
-        self._duration = Histogram(
-            "ai_request_duration_seconds",
-            "From the request's headers to the end of the answer",
-            names,
-            buckets=_DURATION_BUCKETS,
-            registry=None,
-        )
-        self._first_token = Histogram(
-            "ai_time_to_first_token_seconds",
-            "From the request's headers to the first token of a streamed answer",
-            names,
-            buckets=_FIRST_TOKEN_BUCKETS,
-            registry=None,
+        self._duration, self._first_token, self._per_token = (
+            Histogram(name, help_, names, buckets=buckets, registry=None) for name, help_, buckets in _HISTOGRAMS
         )
         self._series: dict[_Labels, _Series] = {}
         registry.register(self)
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families without samples."""
-        for family in (self._requests, *self._tokens.values(), self._duration, self._first_token):
+        for family in (self._requests, *self._tokens.values(), self._duration, self._first_token, self._per_token):
             yield from family.describe()
 
     def collect(self) -> Iterator[Metric]:
@@ -135,6 +142,7 @@ class TokenMetrics:
             yield self._family(family, lambda series, field=field: series.tokens.get(field))  # type: ignore[misc]
         yield self._family(self._duration, lambda series: series.duration)
         yield self._family(self._first_token, lambda series: series.first_token)
+        yield self._family(self._per_token, lambda series: series.per_token)
 
     def _family(self, family: _Child, pick: Callable[[_Series], _Child | None]) -> Metric:
         metric = next(iter(family.describe()))
@@ -170,8 +178,17 @@ class TokenMetrics:
             if series.first_token is None:
                 series.first_token = self._first_token.labels(*labels)
             _observe(series.first_token, record.time_to_first_token_seconds, witness)
+            self._observe_pace(labels, series, record, witness)
         if record.usage is not None:
             self._count_tokens(labels, series.tokens, record.usage, witness)
+
+    def _observe_pace(self, labels: _Labels, series: _Series, record: UsageRecord, witness: Witness | None) -> None:
+        per_token_seconds = record.time_per_output_token_seconds
+        if per_token_seconds is None:
+            return
+        if series.per_token is None:
+            series.per_token = self._per_token.labels(*labels)
+        _observe(series.per_token, per_token_seconds, witness)
 
     def _count_tokens(
         self, labels: _Labels, counters: dict[str, Counter], usage: TokenUsage, witness: Witness | None

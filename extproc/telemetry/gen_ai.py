@@ -167,7 +167,7 @@ class GenAIMetrics:
             if call.first_token is None:
                 call.first_token = self._first_token.series(call.labels)
             call.first_token.observe(record.time_to_first_token_seconds, witness)
-        per_token_seconds = _seconds_per_token(record)
+        per_token_seconds = record.time_per_output_token_seconds
         if self._per_token is not None and per_token_seconds is not None:
             if call.per_token is None:
                 call.per_token = self._per_token.series(call.labels)
@@ -218,13 +218,3 @@ def _error_of(record: UsageRecord) -> str:
     if record.completion is Completion.ERROR:
         return record.error_type or names.OTHER
     return _TRUNCATED if record.completion is Completion.TRUNCATED else ""
-
-
-def _seconds_per_token(record: UsageRecord) -> float | None:
-    """Return the time for each token of a stream after the first; None where there was no second, or no count."""
-    timing, usage = record.timing, record.usage
-    firsts = [each for each in (timing.first_content_seconds, timing.first_reasoning_seconds) if each is not None]
-    if usage is None or timing.last_token_seconds is None or not firsts:
-        return None
-    tokens = usage.completion_tokens
-    return None if tokens is None or tokens <= 1 else (timing.last_token_seconds - min(firsts)) / (tokens - 1)

@@ -12,7 +12,7 @@ from support.records import TRACE
 from extproc.errors import ExtractionError, Reason, Stage
 from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
 from extproc.surroundings import Surroundings
-from extproc.usage import Completion, NativeCheck, TokenUsage, UsageRecord
+from extproc.usage import Completion, NativeCheck, Timing, TokenUsage, UsageRecord
 
 
 @pytest.fixture(name="registry")
@@ -75,6 +75,25 @@ def test_the_first_token_is_timed_where_there_was_one(registry: CollectorRegistr
     TokenMetrics(registry, max_label_values=9).emit(record(time_to_first_token_seconds=0.25))
     labels = {"llm": "openai", "model": "gpt-3.5-turbo"}
     assert registry.get_sample_value("ai_time_to_first_token_seconds_sum", labels) == 0.25
+
+
+@pytest.mark.parametrize(
+    ("completion_tokens", "first", "last", "pace"),
+    [(4, 0.25, 1.0, 0.25), (1, 0.25, 0.25, None), (0, 0.25, 1.0, None), (None, 0.25, 1.0, None), (4, None, None, None)],
+)
+def test_the_pace_is_that_of_the_tokens_after_the_first(
+    registry: CollectorRegistry,
+    completion_tokens: int | None,
+    first: float | None,
+    last: float | None,
+    pace: float | None,
+) -> None:
+    """In seconds for each of them, where there was more than one."""
+    usage = TokenUsage(3, completion_tokens)
+    told = record(usage, time_to_first_token_seconds=first, timing=Timing(last_token_seconds=last))
+    TokenMetrics(registry, max_label_values=9).emit(told)
+    labels = {"llm": "openai", "model": "gpt-3.5-turbo"}
+    assert registry.get_sample_value("ai_time_per_output_token_seconds_sum", labels) == pace
 
 
 def test_an_exchange_that_is_not_with_an_llm_counts_nothing(registry: CollectorRegistry) -> None:
@@ -149,12 +168,14 @@ def test_what_it_hands_out_is_what_the_library_would() -> None:
     """Family by family and line by line, in both formats, and so for whoever asks for a few by their names."""
     registry, library = CollectorRegistry(), CollectorRegistry()
     metrics = TokenMetrics(registry, max_label_values=200)
-    for family in (metrics._requests, *metrics._tokens.values(), metrics._duration, metrics._first_token):
+    histograms = (metrics._duration, metrics._first_token, metrics._per_token)
+    for family in (metrics._requests, *metrics._tokens.values(), *histograms):
         library.register(family)
     for number in range(3):
         usage = TokenUsage(number, 4, cached_tokens=0) if number else None
         first_token = 0.3 if number == 1 else None
-        metrics.emit(record(usage, model=f'm"{number}', time_to_first_token_seconds=first_token))
+        timing = Timing(last_token_seconds=1.2)
+        metrics.emit(record(usage, model=f'm"{number}', time_to_first_token_seconds=first_token, timing=timing))
     for encode in (generate_latest, openmetrics.generate_latest):
         own = [line for line in encode(registry).splitlines() if b" ai_" in line or line.startswith(b"ai_")]
         assert own == [line for line in encode(library).splitlines() if line != b"# EOF"]
