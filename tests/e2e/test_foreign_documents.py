@@ -135,7 +135,7 @@ def forward_all(bootstrap: Bootstrap) -> None:
 def page_or_own(
     request: pytest.FixtureRequest, page: str | None, own: str, ports: Mapping[int, str]
 ) -> tuple[str, list[int]]:
-    """Return the document of a page and the ports it asks for, on these hosts, "" being all; without a page ours, with free ones."""
+    """Return a page's document and its ports; without a page ours, with free ones. `ports` says on which hosts."""
     if page is not None:
         seeds: Path = request.getfixturevalue("seeds")
         for port, host in ports.items():
