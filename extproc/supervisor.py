@@ -75,7 +75,8 @@ def _run(workers: Workers, signals: Signals, settings: Settings, where: str) -> 
         workers.drain(signals, 0)
         raise
     log.info("draining: running streams have %g s to finish", settings.drain_seconds)
-    workers.drain(signals, settings.drain_seconds)
+    flush_seconds = settings.telemetry.queue.flush_seconds if settings.telemetry is not None else 0.0
+    workers.drain(signals, settings.drain_seconds, flush_seconds)
     log.info("stopped")
 
 

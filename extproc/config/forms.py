@@ -26,8 +26,14 @@ _HEADER_VALUE = re.compile(r"[\x20-\x7e]*", re.ASCII)
 _LABEL_NAME = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
-# Labels that the counters here, or Prometheus, have of their own.
-RESERVED_LABELS = frozenset({"llm", "model", "le", "quantile"})
+# Labels that keep samples and groups of exchanges apart, and so can be nobody else's.
+_TAKEN_EVERYWHERE = frozenset({"le", "quantile", "extproc_group"})
+# What beside these the metrics have of their own that custom labels are added to.
+RESERVED_LABELS = _TAKEN_EVERYWHERE | {
+    "llm", "model", "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_system", "gen_ai_request_model",
+    "gen_ai_response_model", "gen_ai_token_type", "gen_ai_token_modality", "error_type",
+}  # fmt: skip
+_NO_LABEL_CHARACTER = re.compile(r"[^a-zA-Z0-9_]")
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -56,8 +62,16 @@ def checked_label_name(name: str) -> str:
             f"{name!r} is no name of a label: use letters, digits and _, no digit first, and no __ at the start"
         )
     if name in RESERVED_LABELS:
-        raise SettingsError(f"{name!r} is taken: metrics have {', '.join(sorted(RESERVED_LABELS))} of their own")
+        raise SettingsError(f"{name!r} is taken: metrics have a label of their own by this name")
     return name
+
+
+def checked_metric_key(key: str) -> str:
+    """Return the key of an attribute of metrics; raise SettingsError for one that is no label, or always taken."""
+    label = _NO_LABEL_CHARACTER.sub("_", key)
+    if label.startswith("__") or label in _TAKEN_EVERYWHERE:
+        raise SettingsError(f"{key!r} cannot be a label of metrics: in Prometheus {label} has a meaning of its own")
+    return key
 
 
 def checked_host(host: str) -> str:

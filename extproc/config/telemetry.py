@@ -21,6 +21,7 @@ from extproc.config.forms import (
     checked_headers,
     checked_host,
     checked_label_name,
+    checked_metric_key,
     checked_some,
 )
 
@@ -53,6 +54,14 @@ class StaticAttribute(_Section):
 
     key: str = Field(min_length=1)
     value: AttributeValue
+
+
+def _checked_of_metrics(attribute: StaticAttribute) -> StaticAttribute:
+    checked_metric_key(attribute.key)
+    return attribute
+
+
+MetricAttribute: TypeAlias = Annotated[StaticAttribute, AfterValidator(_checked_of_metrics)]
 
 
 class CustomLabel(_Section):
@@ -161,7 +170,7 @@ class GlobalLayer(_Section):
     disable_propagation: bool = False
     report_headers: bool = False
     skip_headers: tuple[str, ...] = ()
-    metrics_static_attributes: tuple[StaticAttribute, ...] = ()
+    metrics_static_attributes: tuple[MetricAttribute, ...] = ()
     traces_static_attributes: tuple[StaticAttribute, ...] = ()
     semantic_convention: Literal["", "1.27"] = "1.27"
 
@@ -173,7 +182,7 @@ class ProxyLayer(_Section):
     disable_traces: bool = False
     report_headers: bool = False
     skip_headers: tuple[str, ...] = ()
-    metrics_static_attributes: tuple[StaticAttribute, ...] = ()
+    metrics_static_attributes: tuple[MetricAttribute, ...] = ()
     traces_static_attributes: tuple[StaticAttribute, ...] = ()
 
 
@@ -184,7 +193,7 @@ class BackendMetrics(_Section):
     round_trip: bool = False
     read_payload: bool = False
     detailed_connection: bool = False
-    static_attributes: tuple[StaticAttribute, ...] = ()
+    static_attributes: tuple[MetricAttribute, ...] = ()
 
 
 class BackendTraces(_Section):

@@ -176,16 +176,20 @@ class Workers:
                 on_ready()
             timeout_seconds = self._start_what_is_due()
 
-    def drain(self, signals: Signals, grace_seconds: float) -> None:
-        """Let the workers finish what they do, for so long or until a signal comes; return when all have ended."""
+    def drain(self, signals: Signals, grace_seconds: float, flush_seconds: float = 0.0) -> None:
+        """Let the workers finish what they do, for so long or until a signal comes; return when all have ended.
+
+        `flush_seconds` are what they may take after that for what they still have to send.
+        """
         self._is_draining = True
         self._tell(DRAIN if grace_seconds else DRAIN + STOP)
-        deadline = time.monotonic() + grace_seconds + _END_SECONDS
+        end_seconds = flush_seconds + _END_SECONDS
+        deadline = time.monotonic() + grace_seconds + end_seconds
         while descriptors := self._descriptors():
             if signals.wait(max(0.0, deadline - time.monotonic()), descriptors):
                 log.warning("stopping at once: running streams are cut off")
                 self._tell(STOP)
-                deadline = min(deadline, time.monotonic() + _END_SECONDS)
+                deadline = min(deadline, time.monotonic() + end_seconds)
             elif time.monotonic() >= deadline:
                 log.error("killing workers that do not end")
                 self.kill()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gzip
 import math
-import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -18,7 +17,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as HttpTimeoutError
 from urllib3.util import Timeout
 
-from extproc.config.telemetry import TlsSettings
+from extproc.telemetry.certificates import build_context
 from extproc.telemetry.route import Route
 from extproc.telemetry.sender import SendError
 
@@ -42,7 +41,7 @@ class HttpSender:
         if route.is_gzip:
             self._headers["content-encoding"] = "gzip"
         self._is_gzip = route.is_gzip
-        self._pool = urllib3.PoolManager(1, ssl_context=_build_context(route.tls) if route.is_tls else None)
+        self._pool = urllib3.PoolManager(1, ssl_context=build_context(route.tls) if route.is_tls else None)
         self._count_rejected = count_rejected
 
     def send(self, payload: bytes, timeout_seconds: float) -> int:
@@ -78,13 +77,6 @@ class HttpSender:
     def close(self) -> None:
         """Close connections that are not in use."""
         self._pool.clear()
-
-
-def _build_context(tls: TlsSettings | None) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca_file if tls is not None else None)
-    if tls is not None and tls.cert_file is not None:
-        context.load_cert_chain(tls.cert_file, tls.key_file)
-    return context
 
 
 def _reason(error: BaseException) -> str:

@@ -97,8 +97,10 @@ class SpanExport:
                 return
             self._items.append(item)
             self._depth = depth
-        if depth >= self._bounds.max_batch_spans and not self._due.is_set():
-            self._due.set()
+        if depth >= self._bounds.max_batch_spans:
+            self._gauge.set(depth)  # as long as a collector is waited for, the thread does not come to it
+            if not self._due.is_set():
+                self._due.set()
 
     def start(self) -> None:
         """Start the thread."""

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+from support.records import JSON, STREAM
+from support.samples import count
 
 from extproc.config.forms import (
+    RESERVED_LABELS,
     checked_buckets,
     checked_different,
     checked_endpoint,
@@ -10,6 +15,7 @@ from extproc.config.forms import (
     checked_headers,
     checked_host,
     checked_label_name,
+    checked_metric_key,
     checked_some,
 )
 from extproc.errors import SettingsError
@@ -61,16 +67,51 @@ def test_a_label_may_have_such_a_name(name: str) -> None:
         ("", "is no name of a label"),
         ("__a", "is no name of a label"),
         ("ü", "is no name of a label"),
-        ("llm", "is taken: metrics have le, llm, model, quantile of their own"),
+        ("llm", "is taken: metrics have a label of their own by this name"),
         ("model", "is taken"),
         ("le", "is taken"),
         ("quantile", "is taken"),
+        ("gen_ai_request_model", "is taken"),
+        ("error_type", "is taken"),
+        ("extproc_group", "is taken"),
     ],
 )
 def test_a_label_may_not_have_such_a_name(name: str, said: str) -> None:
     """Prometheus refuses it, or the counters have it."""
     with pytest.raises(SettingsError, match=said):
         checked_label_name(name)
+
+
+def test_what_is_reserved_is_what_metrics_have() -> None:
+    """A label that is there twice is a series that is there twice, and costs Prometheus the whole scrape."""
+    vocabularies = ["legacy", "1.41", "latest"]
+    override: dict[str, Any] = {"exporters_override": {"metric_exporters": []}}
+    families = count(JSON, STREAM, vocabularies=vocabularies, overrides=[override]).collect()
+    found = {
+        label
+        for family in families
+        if family.name.startswith(("ai_", "gen_ai_"))
+        for sample in family.samples
+        for label in sample.labels
+    }
+    assert found - RESERVED_LABELS == set()
+    assert RESERVED_LABELS - found == {"quantile"}
+
+
+@pytest.mark.parametrize("key", ["my.attr", "1", "a-b", "_a", "leopard"])
+def test_an_attribute_of_metrics_may_have_such_a_key(key: str) -> None:
+    """As OpenTelemetry has them."""
+    assert checked_metric_key(key) == key
+
+
+@pytest.mark.parametrize(
+    ("key", "label"), [("le", "le"), ("quantile", "quantile"), ("__name__", "__name__"), ("._x", "__x"),
+                       ("extproc.group", "extproc_group")]
+)  # fmt: skip
+def test_an_attribute_of_metrics_may_not_have_such_a_key(key: str, label: str) -> None:
+    """It would break histograms, or the scrape."""
+    with pytest.raises(SettingsError, match=f"'{key}' cannot be a label of metrics: in Prometheus {label} has"):
+        checked_metric_key(key)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,10 @@ def otlp(**settings: Any) -> dict[str, Any]:
         ({"histograms": {"time_buckets": [2, 1]}},
          "histograms.time_buckets in 0: bounds are above 0 and grow from each to the next"),
         ({"custom_labels": [{"name": "model", "value": "x"}]},
-         "custom_labels[0].name in 0: 'model' is taken: metrics have le, llm, model, quantile of their own"),
+         "custom_labels[0].name in 0: 'model' is taken: metrics have a label of their own by this name"),
+        ({"layers": {"global": {"metrics_static_attributes": [{"key": "le", "value": "x"}]}}},
+         ("layers.global.metrics_static_attributes[0] in 0: 'le' cannot be a label of metrics: in Prometheus le has "
+          "a meaning of its own")),
         ({"layers": {"globl": {}}},
          "layers.globl in 0: no such setting; did you mean global? There are global, proxy, backend"),
         ({"layers": {"global": {"skip_headers": "x"}}},

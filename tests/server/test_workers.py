@@ -232,3 +232,18 @@ def test_one_that_does_not_end_is_killed(
     supervised.workers.drain(supervised.signals, 0)
     assert supervised.pids() == [None]
     assert "killing workers that do not end" in caplog.messages
+
+
+@pytest.mark.parametrize("is_hurried", [False, True], ids=["drained", "stopped at once"])
+def test_one_that_has_something_to_send_may_take_its_time(
+    supervised: Supervised, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, is_hurried: bool
+) -> None:
+    """Telemetry is flushed behind the drain, and whoever is killed there loses what waits."""
+    monkeypatch.setattr(workers_module, "_END_SECONDS", 0.1)
+    supervised.assign("be_ready(); hear(); time.sleep(0.5); (folder / 'sent').touch()")
+    supervised.serve(supervised.are_ready)
+    if is_hurried:
+        os.kill(os.getpid(), signal.SIGUSR1)
+    supervised.workers.drain(supervised.signals, 0, 60)
+    assert (supervised.folder / "sent").exists()
+    assert "killing workers that do not end" not in caplog.messages

@@ -76,6 +76,11 @@ class Gateway:
         entry: dict[str, Any] = json.loads(self.log.wait_for(request_id))
         return entry
 
+    @property
+    def sidecar_log(self) -> str:
+        """What the sidecar has logged so far."""
+        return (self.stack._path / "sidecar.log").read_text()
+
     def connect(self) -> http.client.HTTPConnection:
         """Return a connection to the gateway."""
         return http.client.HTTPConnection(self.stack.gateway.host, self.stack.gateway.port, timeout=_TIMEOUT_SECONDS)

@@ -6,14 +6,20 @@ import math
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1 import trace_pb2
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, TraceState
 from support.otlp import attributes_of, parse_json_traces
 
 from extproc.telemetry.otlp_spans import JsonEncoder, ProtobufEncoder, encode_varint
 from extproc.telemetry.span import AttributeValue, Span
 
 RESOURCE: dict[str, AttributeValue] = {"service.name": "gateway"}
+SAMPLED, REMOTE = 0x001, trace_pb2.SPAN_FLAGS_CONTEXT_IS_REMOTE_MASK
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=200)
 integers = st.integers(-(2**63), 2**63 - 1)
@@ -74,6 +80,39 @@ def test_protobuf_says_what_the_spans_say(made: list[Span]) -> None:
     assert (scope_spans.scope.name, scope_spans.scope.version) == ("extproc", "1.2")
     for span, decoded in zip(made, scope_spans.spans, strict=True):
         check(span, decoded)
+
+
+def as_opentelemetry_has_it(span: Span) -> ReadableSpan:
+    """Return a span of the SDK's that says the same."""
+    state = TraceState.from_header([span.tracestate])
+    parent = None
+    if span.parent_span_id is not None:
+        parent = SpanContext(span.trace_id, span.parent_span_id, span.is_parent_remote, trace_state=state)
+    return ReadableSpan(
+        name=span.name,
+        context=SpanContext(span.trace_id, span.span_id, False, trace_state=state),
+        parent=parent,
+        resource=Resource(RESOURCE),
+        attributes=span.attributes,
+        events=[Event(name, timestamp=at) for name, at in span.events],
+        kind={1: SpanKind.INTERNAL, 2: SpanKind.SERVER, 3: SpanKind.CLIENT}[span.kind],
+        instrumentation_scope=InstrumentationScope("extproc", "1.2"),
+        status=Status(StatusCode.ERROR if span.is_error else StatusCode.UNSET),
+        start_time=span.start_nanoseconds,
+        end_time=span.end_nanoseconds,
+    )
+
+
+@given(st.lists(spans, min_size=1, max_size=3))
+def test_opentelemetrys_own_encoder_says_the_same(made: list[Span]) -> None:
+    """But for the flags of a trace, of which it leaves out `sampled`, and for a status that says nothing."""
+    expected = encode_spans([as_opentelemetry_has_it(span) for span in made])
+    for span, said in zip(made, expected.resource_spans[0].scope_spans[0].spans, strict=True):
+        # The SDK has nothing that could be remote without a parent.
+        said.flags |= SAMPLED | (REMOTE if span.is_parent_remote and span.parent_span_id is None else 0)
+        if not span.is_error:
+            said.ClearField("status")
+    assert ExportTraceServiceRequest.FromString(ProtobufEncoder(RESOURCE, "extproc", "1.2").encode(made)) == expected
 
 
 @given(st.lists(spans, max_size=3))

@@ -208,6 +208,21 @@ def test_the_gauge_tells_what_waits() -> None:
     assert exporting.queued == 0
 
 
+def test_the_gauge_grows_while_a_collector_hangs() -> None:
+    """That is when somebody looks at it."""
+    exporting = Exporting(is_open=False, queue={"max_batch_spans": 5, "delay_seconds": 0.01})
+    exporting.start()
+    exporting.sink.emit(record_with())
+    wait_for(lambda: exporting.gates["a"].tries)
+    for _ in range(4):
+        exporting.sink.emit(record_with())
+    assert exporting.queued == 20
+    for gate in exporting.gates.values():
+        gate.opened.set()
+    exporting.stop()
+    assert exporting.queued == 0
+
+
 def test_a_stop_sends_what_waits() -> None:
     """Within its bound that is all of it, whatever the delay."""
     exporting = Exporting(queue={"delay_seconds": 3600})
