@@ -59,11 +59,13 @@ class MetricPush(Generic[MetricsT]):
 
     def _run(self) -> None:
         due_at = time.monotonic()
-        while not self._stopping.is_set():
+        is_last = False
+        while not is_last:
             # After a push that took longer than a period, the next one is due when the next period is over.
             now = time.monotonic()
             due_at += self._period_seconds * max(1, -(-(now - due_at) // self._period_seconds))
-            self._stopping.wait(max(due_at - now, 0))
+            # What was counted during the last push has to be in another one: so it goes by what was so before.
+            is_last = self._stopping.wait(max(due_at - now, 0))
             self._push()
 
     def _push(self) -> None:

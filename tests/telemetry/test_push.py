@@ -93,6 +93,19 @@ def test_a_stop_pushes_a_last_time() -> None:
     assert collector.payloads == [b"1"]
 
 
+def test_a_stop_during_a_push_is_followed_by_another_one() -> None:
+    """What was counted after that one had read its figures is not lost either."""
+    released = threading.Event()
+    collector = Collector(released)
+    pushing = Pushing(collector, 0.05)
+    pushing.push.start()
+    wait_for(lambda: collector.times)
+    pushing.push.stop(time.monotonic() + 10)
+    released.set()
+    pushing.push.finish()
+    assert collector.payloads == [b"1", b"2"]
+
+
 def test_periods_that_a_slow_collector_has_missed_are_one() -> None:
     """It gets the figures of now, and not all those of before at once."""
     released = threading.Event()
