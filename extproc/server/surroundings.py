@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -27,6 +28,7 @@ UNKNOWN_LABEL: Final = "<unknown>"
 _PSEUDO_HEADERS = frozenset({":method", ":scheme", ":authority", ":path"})
 
 _MAX_HEADER_CHARACTERS = 1024
+_MAX_SHOWN_CHARACTERS = 1024
 # More than a header that names a few things has.
 _MAX_JSON_HEADER_CHARACTERS = 16 * 1024
 
@@ -174,12 +176,12 @@ class Survey:
             scheme=headers.get(":scheme"),
             host=host,
             port=port,
-            path=clean_name(path) if path else None,
+            path=_shown(path) if path else None,
             route=_text(attributes, _ROUTE),
             upstream_address=upstream_address,
             upstream_port=upstream_port,
             tls_version=_text(attributes, _UPSTREAM_TLS_VERSION),
-            labels=tuple(UNKNOWN_LABEL if value is None else value for value in self._labels),
+            labels=tuple([UNKNOWN_LABEL if value is None else _shown(value) for value in self._labels]),
             request_headers=self._request_headers,
             response_headers=self._response_headers,
             trace=self._trace,
@@ -201,7 +203,11 @@ class Survey:
 
 
 def split_address(address: str) -> tuple[str | None, int | None]:
-    """Return host and port of `host:port`, `[v6]:port` or a host alone; None for what is not there."""
+    """Return host and port of `host:port`, `[v6]:port` or a host alone; None for what is not there.
+
+    A user in front of them, as in URLs, may have a password with it, and is left out.
+    """
+    address = address.rpartition("@")[2]
     host, colon, port = address.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):
         host, port = address, ""
@@ -243,6 +249,16 @@ def _print_scalar(value: object) -> str | None:
     if isinstance(value, bool):
         return str(value)
     return str(float(value)) if isinstance(value, int | float) else None
+
+
+def _shown(value: str) -> str:
+    """Return a path, or the value of a label, as it may be told: a client may have its key in either."""
+    return _known_shown(value[:_MAX_SHOWN_CHARACTERS]) if value else value
+
+
+@lru_cache(1024)  # most exchanges have the same few
+def _known_shown(value: str) -> str:
+    return REDACTED if holds_secret(value) else clean_name(value) or UNKNOWN_LABEL
 
 
 def _text(attributes: Mapping[str, Scalar], name: str) -> str | None:
