@@ -138,7 +138,7 @@ def test_own_attributes_have_their_dots_back() -> None:
     (server,) = found["http.server.request.duration"].histogram.data_points
     (call,) = found["gen_ai.client.operation.duration"].histogram.data_points
     assert attributes(server.attributes)["my.attr"] == "1"
-    assert attributes(call.attributes)["x-team"] == "red"
+    assert attributes(call.attributes)["x_team"] == "red"
 
 
 def test_a_port_that_found_no_place_is_no_number() -> None:
