@@ -14,7 +14,7 @@ REDACTED: Final = "[redacted]"
 
 _SECRET_NAME = re.compile(
     r"auth|cookie|secret|passw|pwd|api[-_]?key|signature|credential|jwt|bearer|hmac|session|token(?!s)"
-    r"|key(?:$|[-_.])|(?:^|[-_.])(?:access|cert|csrf|xsrf|sig|sign|otp|pass|pat)(?:$|[-_.])"
+    r"|key(?:$|[-_.])|(?:^|[-_.])(?:cert|csrf|xsrf|sig|sign|otp|pass|pat)(?:$|[-_.])"
 )
 # What follows the names of schemes; how keys of providers and clouds begin; parameters of URLs, users in them, and
 # members of JSON, by their names.

@@ -26,8 +26,9 @@ _HEADER_VALUE = re.compile(r"[\x20-\x7e]*", re.ASCII)
 _LABEL_NAME = re.compile(r"(?!__)[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _HOST_NAME = re.compile(r"[A-Za-z0-9._-]+", re.ASCII)
 
-# Labels that the counters here, or Prometheus, have of their own.
-RESERVED_LABELS = frozenset({"llm", "model", "le", "quantile"})
+# Labels that the metrics here, or Prometheus, have of their own, and how the names of more of them begin.
+RESERVED_LABELS = frozenset({"llm", "model", "le", "quantile", "error_type"})
+_RESERVED_PREFIXES = ("gen_ai_", "extproc_")
 
 
 def checked_headers(headers: Mapping[str, str]) -> dict[str, str]:
@@ -55,8 +56,9 @@ def checked_label_name(name: str) -> str:
         raise SettingsError(
             f"{name!r} is no name of a label: use letters, digits and _, no digit first, and no __ at the start"
         )
-    if name in RESERVED_LABELS:
-        raise SettingsError(f"{name!r} is taken: metrics have {', '.join(sorted(RESERVED_LABELS))} of their own")
+    if name in RESERVED_LABELS or name.startswith(_RESERVED_PREFIXES):
+        taken = ", ".join(sorted(RESERVED_LABELS)) + "".join(f" and {prefix}*" for prefix in _RESERVED_PREFIXES)
+        raise SettingsError(f"{name!r} is taken: metrics have {taken} of their own")
     return name
 
 

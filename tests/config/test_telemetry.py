@@ -88,7 +88,7 @@ def otlp(**settings: Any) -> dict[str, Any]:
         ({"histograms": {"time_buckets": [2, 1]}},
          "histograms.time_buckets in 0: bounds are above 0 and grow from each to the next"),
         ({"custom_labels": [{"name": "model", "value": "x"}]},
-         "custom_labels[0].name in 0: 'model' is taken: metrics have le, llm, model, quantile of their own"),
+         "custom_labels[0].name in 0: 'model' is taken: metrics have error_type, le, llm, model, quantile and gen_ai_* and extproc_* of their own"),
         ({"layers": {"globl": {}}},
          "layers.globl in 0: no such setting; did you mean global? There are global, proxy, backend"),
         ({"layers": {"global": {"skip_headers": "x"}}},
