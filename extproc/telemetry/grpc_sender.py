@@ -18,6 +18,7 @@ from google.rpc.error_details_pb2 import RetryInfo  # type: ignore[import-untype
 from google.rpc.status_pb2 import Status  # type: ignore[import-untyped]  # carries no types
 
 from extproc.config.telemetry import TlsSettings
+from extproc.telemetry.certificates import build_context
 from extproc.telemetry.counts import Signal
 from extproc.telemetry.route import Route
 from extproc.telemetry.sender import SendError
@@ -82,6 +83,7 @@ class GrpcSender:
 def _build_credentials(tls: TlsSettings | None) -> grpc.ChannelCredentials:
     """Return what a TLS connection is made with; gRPC's own list of authorities is only for who has no other."""
     own = tls or TlsSettings()
+    build_context(own)  # what cannot be used is said now; gRPC itself would just find nobody
     files = (own.ca_file or ssl.get_default_verify_paths().cafile, own.key_file, own.cert_file)
     return grpc.ssl_channel_credentials(*(None if name is None else Path(name).read_bytes() for name in files))
 
