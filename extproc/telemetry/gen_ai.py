@@ -227,4 +227,6 @@ def _seconds_per_token(record: UsageRecord) -> float | None:
     if usage is None or timing.last_token_seconds is None or not firsts:
         return None
     tokens = usage.completion_tokens
+    if tokens is not None and timing.first_reasoning_seconds is None:
+        tokens -= usage.reasoning_tokens or 0  # which nobody was shown: they were made before the first token came
     return None if tokens is None or tokens <= 1 else (timing.last_token_seconds - min(firsts)) / (tokens - 1)
