@@ -224,8 +224,8 @@ def _seconds_per_token(record: UsageRecord) -> float | None:
     """Return the time for each token of a stream after the first; None where there was no second, or no count."""
     timing, usage = record.timing, record.usage
     firsts = [each for each in (timing.first_content_seconds, timing.first_reasoning_seconds) if each is not None]
-    if usage is None or timing.last_token_seconds is None or not firsts:
-        return None
+    if usage is None or timing.last_token_seconds is None or not firsts or timing.output_chunks <= 1:
+        return None  # tokens that came all at once say nothing of the time that each took
     tokens = usage.completion_tokens
     if tokens is not None and timing.first_reasoning_seconds is None:
         tokens -= usage.reasoning_tokens or 0  # which nobody was shown: they were made before the first token came

@@ -65,6 +65,7 @@ def test_hidden_reasoning_is_not_part_of_the_pace(first_reasoning_seconds: float
     [
         ({"completion": Completion.CANCELLED}, {"first_token", "output_token"}),
         ({"usage": TokenUsage(1, 1)}, {"output_token"}),
+        ({"timing": replace(STREAM.timing, output_chunks=1)}, {"output_token"}),
         ({"usage": TokenUsage(1, None)}, {"output_token"}),
         ({"usage": None}, {"output_token"}),
         ({"timing": Timing()}, {"first_chunk", "output_chunk", "output_token"}),
