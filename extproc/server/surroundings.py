@@ -28,6 +28,7 @@ UNKNOWN_LABEL: Final = "<unknown>"
 _PSEUDO_HEADERS = frozenset({":method", ":scheme", ":authority", ":path"})
 
 _MAX_HEADER_CHARACTERS = 1024
+_MAX_HEADERS_CHARACTERS = 4096
 _MAX_SHOWN_CHARACTERS = 1024
 # More than a header that names a few things has.
 _MAX_JSON_HEADER_CHARACTERS = 16 * 1024
@@ -219,7 +220,15 @@ def _report(headers: HeaderMap, is_reported: Callable[[str], bool]) -> Headers:
     read = read_headers_if(
         headers, lambda name: not name.startswith(":") and is_reported(name) and not is_secret_name(name)
     )
-    return tuple((name, tuple(map(_reported_value, values))) for name, values in read.items())
+    # A batch of spans, most of which have them, has to fit what a collector takes, whatever clients send.
+    left, told = _MAX_HEADERS_CHARACTERS, []
+    for name, values in read.items():
+        shown = tuple(map(_reported_value, values))
+        size = len(name) + sum(map(len, shown)) + len(shown)
+        if size <= left:
+            left -= size
+            told.append((name, shown))
+    return tuple(told)
 
 
 def _reported_value(value: str) -> str:

@@ -284,6 +284,15 @@ def test_headers_are_reported_where_that_is_asked_for_and_credentials_never() ->
     assert dict(around.response_headers) == {"content-type": ("application/json",), "x-request-id": ("7",)}
 
 
+def test_headers_are_reported_as_far_as_there_is_room() -> None:
+    """A client may send many, and they are in several spans of a batch: what does not fit is left out, and no more."""
+    many = {f"x-{number}": "v" * 2000 for number in range(20)}
+    heard, _ = play(surveyor(is_reported=lambda name: name.startswith("x-")), many | {"x-last": "v"})
+    told = dict(heard.surroundings.request_headers)
+    assert sum(len(name) + sum(map(len, values)) for name, values in told.items()) <= 4096
+    assert list(told) == ["x-0", "x-1", "x-2", "x-last"]
+
+
 def test_no_header_is_reported_unasked() -> None:
     """Not one."""
     heard, _ = play(surveyor(), {"user-agent": "curl"})
