@@ -223,15 +223,20 @@ def _report(headers: HeaderMap, is_reported: Callable[[str], bool]) -> Headers:
     # A batch of spans, most of which have them, has to fit what a collector takes, whatever clients send.
     left, told = _MAX_HEADERS_CHARACTERS, []
     for name, values in read.items():
-        shown = tuple(map(_reported_value, values))
-        size = len(name) + sum(map(len, shown)) + len(shown)
+        size = len(name) + sum(min(len(value), _MAX_HEADER_CHARACTERS) + 1 for value in values)
         if size <= left:
             left -= size
-            told.append((name, shown))
+            told.append((name, tuple(map(_reported_value, values))))
     return tuple(told)
 
 
 def _reported_value(value: str) -> str:
+    # It looks for what ends beyond that, too; but to look through all that a client sends would take long.
+    return _known_reported(value[: 2 * _MAX_HEADER_CHARACTERS])
+
+
+@lru_cache(1024)  # most of what clients send, they send each time
+def _known_reported(value: str) -> str:
     return REDACTED if holds_secret(value) else value[:_MAX_HEADER_CHARACTERS]
 
 
