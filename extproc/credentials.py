@@ -13,13 +13,18 @@ from typing import Final
 REDACTED: Final = "[redacted]"
 
 _SECRET_NAME = re.compile(
-    r"auth|cookie|secret|passw|api-?key|signature|credential|jwt|bearer"
-    r"|(?:^|[-_.])(?:token|key|session|cert|csrf|xsrf|sig)(?:$|[-_.])"
+    r"auth|cookie|secret|passw|pwd|api[-_]?key|signature|credential|jwt|bearer|hmac|session|token(?!s)"
+    r"|key(?:$|[-_.])|(?:^|[-_.])(?:cert|csrf|xsrf|sig|sign|otp|pass|pat)(?:$|[-_.])"
 )
+# What follows the names of schemes; how keys of providers and clouds begin; parameters of URLs, users in them, and
+# members of JSON, by their names.
 _SECRET_VALUE = re.compile(
-    r"(?i:\b(?:bearer|basic|digest|negotiate)\s+\S)"
-    r"|\bsk-[A-Za-z0-9_-]{8}|\bAIza|\bAKIA|\bgh[pousr]_|\bxox[abprs]-|\beyJ[A-Za-z0-9_-]{8}"
-    r"|[?&](?i:key|token|api[-_]?key|sig|signature|access_token|password|x-amz-signature)="
+    r"(?i:\b(?:bearer|basic|digest|negotiate)\s+\S|^\s*(?:token|api-?key)\s+\S)"
+    r"|\bsk-[A-Za-z0-9_-]{8}|\bAIza|\bA[KS]IA[A-Z0-9]{12}|\bgh[pousr]_|\bxox[abprs]-|\beyJ[A-Za-z0-9_-]{8}"
+    r"|\bya29\.|\bglpat-|\b(?:hf|gsk|github_pat)_[A-Za-z0-9]|-----BEGIN "
+    r"|[?&#;](?i:[\w.-]*(?:key|token|secret|sig|signature|passw(?:or)?d|credential|auth|code))="
+    r"|://[^/?#\s@]+@"
+    r"|\"(?i:[\w-]*(?:key|token|secret|password))\"\s*:"
 )
 
 

@@ -38,6 +38,8 @@ _TRACESTATE_MEMBER = re.compile(
 )
 _MAX_TRACESTATE_CHARACTERS = 512
 _MAX_TRACESTATE_MEMBERS = 32
+# What as many of the longest members take, with their commas: what is longer is none, and is not looked into.
+_MAX_READ_CHARACTERS = _MAX_TRACESTATE_MEMBERS * (256 + 1 + 256 + 1)
 
 _INVALID_VERSION = "ff"
 _FIRST_VERSION = "00"
@@ -86,6 +88,8 @@ def _read_w3c(headers: Mapping[str, str]) -> Parent | None:
 
 def _read_tracestate(value: str) -> str:
     """Return the list that stands in `value`, or nothing where it is none: it is for others, and passed on whole."""
+    if len(value) > _MAX_READ_CHARACTERS:
+        return ""
     members = [member for member in (part.strip(" \t") for part in value.split(",")) if member]
     names = {member.partition("=")[0] for member in members}
     is_list = len(names) == len(members) <= _MAX_TRACESTATE_MEMBERS

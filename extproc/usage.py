@@ -163,9 +163,16 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def time_per_output_token_seconds(self) -> float | None:
-        """The time of each token of a stream after the first; None where there was no second, or no count."""
-        first, last = self.time_to_first_token_seconds, self.timing.last_token_seconds
+        """The time of each token of a stream after the first; None where that can't be told.
+
+        Tokens that came all at once say nothing of it. Reasoning that nobody was shown came before the first token.
+        """
+        first, timing = self.time_to_first_token_seconds, self.timing
         tokens = None if self.usage is None else self.usage.completion_tokens
-        if first is None or last is None or tokens is None or tokens <= 1:
+        if self.usage is None or tokens is None or first is None or timing.last_token_seconds is None:
             return None
-        return (last - first) / (tokens - 1)
+        if timing.first_reasoning_seconds is None:
+            tokens -= self.usage.reasoning_tokens or 0
+        if tokens <= 1 or timing.output_chunks <= 1:
+            return None
+        return (timing.last_token_seconds - first) / (tokens - 1)

@@ -13,7 +13,8 @@ from extproc.credentials import holds_secret, is_secret_name
         "authorization", "proxy-authorization", "cookie", "set-cookie", "x-api-key", "api-key", "apikey",
         "x-goog-api-key", "x-amz-security-token", "x-auth", "x-goog-iam-authorization-token",
         "x-forwarded-client-cert", "x-csrf-token",        "x-amz-signature", "x-secret",
-        "session", "x-session-id", "x-jwt-assertion", "ocp-apim-subscription-key",
+        "session", "x-session-id", "x-sessionid", "accesstoken", "x-csrftoken", "x-accountkey", "x-pwd", "x-hub-hmac",
+        "x-jwt-assertion", "ocp-apim-subscription-key",
     ],
 )  # fmt: skip
 def test_headers_that_hold_credentials_are_known_by_their_names(name: str) -> None:
@@ -34,6 +35,9 @@ def test_other_headers_are_not_taken_for_them(name: str) -> None:
     [
         "Bearer abc", "a; basic dXNlcg==", "sk-proj-12345678", "AIzaSyA", "AKIAIOSFODNN7EXAMPLE", "ghp_abc",
         "eyJhbGciOiJIUzI1NiJ9.e30.x", "https://x.example/?key=1", "/v1?a=b&access_token=1",
+        "/v1?subscription-key=1", "https://x.example/?client_secret=1", "https://x.example/#id_token=1", "/v1;key=1",
+        "https://user:password@x.example/", "Token abc", "apikey abc", '{"provider": "openai", "api_key": "abc"}',
+        "ya29.abc", "hf_abc", "ASIAIOSFODNN7EXAMPLE", "-----BEGIN PRIVATE KEY-----",
     ],
 )  # fmt: skip
 def test_values_that_are_credentials_are_known_wherever_they_stand(value: str) -> None:
@@ -42,7 +46,18 @@ def test_values_that_are_credentials_are_known_wherever_they_stand(value: str) -
 
 
 @pytest.mark.parametrize(
-    "value", ["", "application/json", "OpenAI/Python 1.2", "basically", "task-12345678", "gzip, br"]
+    "value",
+    [
+        "",
+        "application/json",
+        "OpenAI/Python 1.2",
+        "basically",
+        "task-12345678",
+        "gzip, br",
+        "https://x.example/a@b",
+        "tokens",
+        '{"team": "a"}',
+    ],
 )
 def test_other_values_are_not_taken_for_them(value: str) -> None:
     """What everybody sends stays readable."""

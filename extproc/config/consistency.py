@@ -19,6 +19,7 @@ _DEFAULT_PROMETHEUS_PORT = 9090
 _DEFAULT_PROMETHEUS_IP = "0.0.0.0"  # noqa: S104 - as in the schema
 _DEFAULT_MAX_SPANS = 8192
 _DEFAULT_MAX_BATCH_SPANS = 512
+_TRUE = {"true", "t", "yes", "y", "on", "1"}  # as the schema reads them
 _WILDCARDS = {"0.0.0.0": ".", "::": ":"}  # noqa: S104 - each stands for all addresses that have such a sign
 
 
@@ -89,7 +90,7 @@ def _check_way(exporter: dict[str, Any], loc: Loc) -> Iterator[tuple[Loc, str]]:
         has_endpoint = _mapping(exporter.get(signal)).get("endpoint") is not None
         if has_host and has_endpoint:
             yield (*loc, signal, "endpoint"), "an exporter has a host, or endpoints, and not both"
-        if not has_host and not has_endpoint and exporter.get(f"disable_{signal}") is not True:
+        if not has_host and not has_endpoint and not _is_true(exporter.get(f"disable_{signal}")):
             without.append(signal)
     if len(without) == len(_SIGNALS):
         yield loc, "where to is missing: set host, or traces.endpoint and metrics.endpoint"
@@ -100,12 +101,12 @@ def _check_way(exporter: dict[str, Any], loc: Loc) -> Iterator[tuple[Loc, str]]:
 
 def _check_encoding(exporter: dict[str, Any], loc: Loc) -> Iterator[tuple[Loc, str]]:
     told = "encoding json is for HTTP: set use_http: true"
-    uses_http, encoding = exporter.get("use_http") is True, exporter.get("encoding")
+    uses_http, encoding = _is_true(exporter.get("use_http")), exporter.get("encoding")
     signals = [_mapping(exporter.get(signal)) for signal in _SIGNALS]
-    if encoding == "json" and not uses_http and not all(signal.get("use_http") for signal in signals):
+    if encoding == "json" and not uses_http and not all(_is_true(signal.get("use_http")) for signal in signals):
         yield (*loc, "encoding"), told
     for name, signal in zip(_SIGNALS, signals, strict=True):
-        if signal.get("encoding") == "json" and not signal.get("use_http", uses_http):
+        if signal.get("encoding") == "json" and not _is_true(signal.get("use_http", uses_http)):
             yield (*loc, name, "encoding"), told
 
 
@@ -156,6 +157,10 @@ def _check_labels(tree: Tree, telemetry: dict[str, Any]) -> Iterator[tuple[Loc, 
             yield loc, f"a label has one of metadataKey, header and value, and not {' and '.join(given) or 'none'}"
         if label.get("headerKey") is not None and "header" not in given:
             yield (*loc, "headerKey"), "it is a member of the JSON in a header: set header too"
+
+
+def _is_true(value: Any) -> bool:
+    return str(value).lower() in _TRUE
 
 
 def _mapping(value: Any) -> dict[str, Any]:

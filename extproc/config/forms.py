@@ -101,6 +101,13 @@ def checked_endpoint(url: str) -> str:
     return url
 
 
+def checked_number(value: object) -> object:
+    """Return a value that stands where a number should; raise SettingsError for a truth value, which Python counts."""
+    if isinstance(value, bool):
+        raise SettingsError(f"a number is expected, not {value}")
+    return value
+
+
 def checked_buckets(bounds: tuple[float, ...]) -> tuple[float, ...]:
     """Return upper bounds of buckets; raise SettingsError unless they grow, from above 0."""
     pairs = zip((0.0, *bounds), bounds, strict=False)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from extproc.config.forms import (
     checked_buckets,
@@ -22,6 +22,7 @@ from extproc.config.forms import (
     checked_host,
     checked_label_name,
     checked_metric_key,
+    checked_number,
     checked_some,
 )
 
@@ -35,8 +36,8 @@ Sampler: TypeAlias = Literal[
     "parentbased_traceidratio",
 ]
 Propagator: TypeAlias = Literal["tracecontext", "b3", "b3multi"]
-Port: TypeAlias = Annotated[int, Field(ge=1, le=65535)]
-Rate: TypeAlias = Annotated[float, Field(ge=0, le=1)]
+Port: TypeAlias = Annotated[int, Field(ge=1, le=65535), BeforeValidator(checked_number)]
+Rate: TypeAlias = Annotated[float, Field(ge=0, le=1), BeforeValidator(checked_number)]
 Host: TypeAlias = Annotated[str, AfterValidator(checked_host)]
 Endpoint: TypeAlias = Annotated[str, AfterValidator(checked_endpoint)]
 Headers: TypeAlias = Annotated[dict[str, str], AfterValidator(checked_headers)]
@@ -129,7 +130,7 @@ class OtlpExporter(_Section):
     metrics: OtlpSignal | None = None
     disable_metrics: bool = False
     disable_traces: bool = False
-    custom_metric_reporting_period: int = Field(default=0, ge=0)  # seconds; 0: as metric_reporting_period
+    custom_metric_reporting_period: int = Field(default=0, ge=0, le=86400)  # seconds; 0: as metric_reporting_period
 
     @property
     def sends_traces(self) -> bool:
@@ -269,8 +270,8 @@ class Queue(_Section):
 
     max_spans: int = Field(default=8192, ge=1)  # of each exporter; what is beyond is dropped and counted
     max_batch_spans: int = Field(default=512, ge=1)
-    delay_seconds: float = Field(default=1.0, gt=0)  # how long a batch may wait to be filled
-    flush_seconds: float = Field(default=5.0, ge=0)  # what a stop may take for it
+    delay_seconds: float = Field(default=1.0, gt=0, le=3600)  # how long a batch may wait to be filled
+    flush_seconds: float = Field(default=5.0, ge=0, le=3600)  # what a stop may take for it
 
 
 class Telemetry(_Section):
@@ -281,7 +282,7 @@ class Telemetry(_Section):
     deploy_env: str | None = None
     resource_attributes: dict[str, str] = Field(default_factory=dict)
     vocabularies: Annotated[tuple[Vocabulary, ...], AfterValidator(checked_some)] = ("1.41",)
-    metric_reporting_period: int = Field(default=30, ge=1)  # seconds
+    metric_reporting_period: int = Field(default=30, ge=1, le=86400)  # seconds
     trace_sample_rate: Rate = 1.0
     trace_sampler: Sampler = "parentbased_traceidratio"
     propagators: Annotated[tuple[Propagator, ...], AfterValidator(checked_different)] = ("tracecontext",)

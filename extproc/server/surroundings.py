@@ -28,6 +28,8 @@ UNKNOWN_LABEL: Final = "<unknown>"
 _PSEUDO_HEADERS = frozenset({":method", ":scheme", ":authority", ":path"})
 
 _MAX_HEADER_CHARACTERS = 1024
+_MAX_HEADERS_CHARACTERS = 4096
+_MAX_SHOWN_CHARACTERS = 1024
 # More than a header that names a few things has.
 _MAX_JSON_HEADER_CHARACTERS = 16 * 1024
 
@@ -184,11 +186,11 @@ class Survey:
             headers.get(":method"),
             headers.get(":scheme"),
             *split_address(headers.get(":authority", "")),
-            clean_name(path) if path else None,
+            _shown(path) if path else None,
             _text(attributes, _ROUTE),
             *split_address(_text(attributes, _UPSTREAM_ADDRESS) or ""),
             _text(attributes, _UPSTREAM_TLS_VERSION),
-            tuple([UNKNOWN_LABEL if value is None else value for value in self._labels]),
+            tuple([UNKNOWN_LABEL if value is None else _shown(value) for value in self._labels]),
             self._request_headers,
             self._response_headers,
             self._trace,
@@ -213,7 +215,11 @@ class Survey:
 
 @lru_cache(maxsize=1024)
 def split_address(address: str) -> tuple[str | None, int | None]:
-    """Return host and port of `host:port`, `[v6]:port` or a host alone; None for what is not there."""
+    """Return host and port of `host:port`, `[v6]:port` or a host alone; None for what is not there.
+
+    A user in front of them, as in URLs, may have a password with it, and is left out.
+    """
+    address = address.rpartition("@")[2]
     host, colon, port = address.rpartition(":")
     if not colon or (":" in host and not host.endswith("]")):
         host, port = address, ""
@@ -225,10 +231,23 @@ def _report(headers: HeaderMap, is_reported: Callable[[str], bool]) -> Headers:
     read = read_headers_if(
         headers, lambda name: not name.startswith(":") and is_reported(name) and not is_secret_name(name)
     )
-    return tuple((name, tuple(map(_reported_value, values))) for name, values in read.items())
+    # A batch of spans, most of which have them, has to fit what a collector takes, whatever clients send.
+    left, told = _MAX_HEADERS_CHARACTERS, []
+    for name, values in read.items():
+        size = len(name) + sum(min(len(value), _MAX_HEADER_CHARACTERS) + 1 for value in values)
+        if size <= left:
+            left -= size
+            told.append((name, tuple(map(_reported_value, values))))
+    return tuple(told)
 
 
 def _reported_value(value: str) -> str:
+    # It looks for what ends beyond that, too; but to look through all that a client sends would take long.
+    return _known_reported(value[: 2 * _MAX_HEADER_CHARACTERS])
+
+
+@lru_cache(1024)  # most of what clients send, they send each time
+def _known_reported(value: str) -> str:
     return REDACTED if holds_secret(value) else value[:_MAX_HEADER_CHARACTERS]
 
 
@@ -255,6 +274,16 @@ def _print_scalar(value: object) -> str | None:
     if isinstance(value, bool):
         return str(value)
     return str(float(value)) if isinstance(value, int | float) else None
+
+
+def _shown(value: str) -> str:
+    """Return a path, or the value of a label, as it may be told: a client may have its key in either."""
+    return _known_shown(value[:_MAX_SHOWN_CHARACTERS]) if value else value
+
+
+@lru_cache(1024)  # most exchanges have the same few
+def _known_shown(value: str) -> str:
+    return REDACTED if holds_secret(value) else clean_name(value) or UNKNOWN_LABEL
 
 
 def _text(attributes: Mapping[str, Scalar], name: str) -> str | None:

@@ -70,12 +70,16 @@ class Delivery:
         self._stop_at = stop_at
         self._stopping.set()
 
-    def abandon(self) -> None:
-        """Count what is still being sent as dropped, whatever becomes of it."""
+    def abandon(self, waiting: int = 0) -> None:
+        """Count what is still being sent as dropped, whatever becomes of it, and so many items that wait for it."""
         with self._lock:
             self._is_abandoned = True
-            self._counts.shutdown.inc(self._in_flight)
+            dropped = self._in_flight + waiting
+            self._counts.shutdown.inc(dropped)
             self._in_flight = 0
+        if dropped:  # nobody may come to read the counter
+            items = "spans" if self._signal is Signal.TRACES else "data points"
+            log.warning("telemetry: exporter %r: %d %s were dropped at the stop", self._exporter, dropped, items)
         self._sender.close()
 
     def _settle(self, exported: int, failed: int) -> None:

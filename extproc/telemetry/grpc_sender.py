@@ -85,6 +85,7 @@ def _build_credentials(tls: TlsSettings | None) -> grpc.ChannelCredentials:
     if tls is not None:
         build_context(tls)  # gRPC takes what is no certificate, and never connects with it
     own = tls or TlsSettings()
+    build_context(own)  # what cannot be used is said now; gRPC itself would just find nobody
     files = (own.ca_file or ssl.get_default_verify_paths().cafile, own.key_file, own.cert_file)
     return grpc.ssl_channel_credentials(*(None if name is None else Path(name).read_bytes() for name in files))
 

@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import gzip
 import math
-from collections.abc import Callable
-from typing import Final
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, Final
 
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -42,30 +46,37 @@ class HttpSender:
             self._headers["content-encoding"] = "gzip"
         self._is_gzip = route.is_gzip
         self._pool = urllib3.PoolManager(1, ssl_context=build_context(route.tls) if route.is_tls else None)
+        pool = self._pool.connection_from_url(route.address)
+        self._connect = pool.ConnectionCls
+        pool.ConnectionCls = self._open  # type: ignore[assignment]  # it is only called
+        self._socket: socket.socket | None = None
         self._count_rejected = count_rejected
 
     def send(self, payload: bytes, timeout_seconds: float) -> int:
         """Return how many items were rejected. Raises SendError."""
         body = gzip.compress(payload, compresslevel=6) if self._is_gzip else payload
+        give_up_at = time.monotonic() + timeout_seconds
         try:
-            response = self._pool.request(
-                "POST",
-                self._url,
-                body=body,
-                headers=self._headers,
-                timeout=Timeout(total=timeout_seconds),
-                retries=False,
-                redirect=False,
-                preload_content=False,
-            )
-            try:
-                answer = response.read(_MAX_ANSWER_BYTES, decode_content=True)
-            finally:
-                response.drain_conn() if response.length_remaining == 0 else response.close()
+            with self._hanging_up_after(timeout_seconds):
+                response = self._pool.request(
+                    "POST",
+                    self._url,
+                    body=body,
+                    headers=self._headers,
+                    timeout=Timeout(total=timeout_seconds),
+                    retries=False,
+                    redirect=False,
+                    preload_content=False,
+                )
+                try:
+                    answer = response.read(_MAX_ANSWER_BYTES, decode_content=True)
+                finally:
+                    response.drain_conn() if response.length_remaining == 0 else response.close()
         except HttpTimeoutError:
             raise SendError("timed out", is_retryable=True) from None
         except (HTTPError, OSError) as error:
-            raise SendError(_reason(error), is_retryable=True) from None
+            reason = _reason(error) if time.monotonic() < give_up_at else "timed out"
+            raise SendError(reason, is_retryable=True) from None
         if response.status not in _OK:
             raise SendError(
                 f"HTTP {response.status}",
@@ -77,6 +88,35 @@ class HttpSender:
     def close(self) -> None:
         """Close connections that are not in use."""
         self._pool.clear()
+
+    def _open(self, **options: Any) -> Any:
+        """Return a connection whose socket is known here once it is connected."""
+        connection = self._connect(**options)
+        connect = connection.connect
+
+        def connect_and_tell() -> None:
+            connect()
+            self._socket = getattr(connection, "sock", None)
+
+        connection.connect = connect_and_tell  # type: ignore[method-assign]
+        return connection
+
+    @contextmanager
+    def _hanging_up_after(self, seconds: float) -> Iterator[None]:
+        """Bound what is done meanwhile: timeouts are of each read, and an answer may come byte by byte."""
+        timer = threading.Timer(seconds, self._hang_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
+
+    def _hang_up(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # it is closed
+                # Not what TLS makes of it, which is not for two threads.
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
 
 def _reason(error: BaseException) -> str:

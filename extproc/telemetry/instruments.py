@@ -25,10 +25,14 @@ _NO_LABEL_CHARACTER = re.compile(r"[^a-zA-Z0-9_]")
 _UNIT_SUFFIXES = MappingProxyType({"s": "_seconds", "By": "_bytes"})
 
 
+# Labels that Prometheus makes something of, or that views do.
+_TAKEN_LABEL = re.compile(r"(?:[0-9]|__).*|le|quantile|extproc_.*|")
+
+
 def label_of(attribute: str) -> str:
     """Return the label by which an attribute goes in Prometheus."""
     label = _NO_LABEL_CHARACTER.sub("_", attribute)
-    return f"key_{label}" if label[:1].isdigit() else label
+    return f"key_{label}" if _TAKEN_LABEL.fullmatch(label) else label
 
 
 @dataclass(frozen=True, slots=True)

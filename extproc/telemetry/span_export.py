@@ -120,10 +120,9 @@ class SpanExport:
         with self._lock:
             self._is_closed = True
             self._items.clear()
-            self._counts.shutdown.inc(self._depth)
-            self._depth = 0
+            left, self._depth = self._depth, 0
         self._gauge.set(0)
-        self._delivery.abandon()
+        self._delivery.abandon(left)
 
     def _run(self) -> None:
         while not self._is_stopping:

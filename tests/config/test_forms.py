@@ -16,6 +16,7 @@ from extproc.config.forms import (
     checked_host,
     checked_label_name,
     checked_metric_key,
+    checked_number,
     checked_some,
 )
 from extproc.errors import SettingsError
@@ -188,3 +189,10 @@ def test_words_differ() -> None:
     assert checked_some(("a",)) == ("a",)
     with pytest.raises(SettingsError, match="one is needed at least"):
         checked_some(())
+
+
+def test_a_truth_value_is_no_number() -> None:
+    """Or a port that is `true` would be port 1."""
+    assert checked_number(1) == 1
+    with pytest.raises(SettingsError, match="a number is expected, not True"):
+        checked_number(value=True)

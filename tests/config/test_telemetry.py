@@ -81,6 +81,18 @@ def otlp(**settings: Any) -> dict[str, Any]:
                                  "not 'x'")),
         ({"metric_reporting_period": 0},
          "metric_reporting_period in 0: input should be greater than or equal to 1, not 0"),
+        # Times that no clock can wait for would end the thread that waits.
+        ({"metric_reporting_period": 10**13},
+         "metric_reporting_period in 0: input should be less than or equal to 86400, not 10000000000000"),
+        (otlp(custom_metric_reporting_period=10**13),
+         ("exporters.otlp[0].custom_metric_reporting_period in 0: input should be less than or equal to 86400, "
+          "not 10000000000000")),
+        ({"queue": {"delay_seconds": 1e30}},
+         "queue.delay_seconds in 0: input should be less than or equal to 3600, not 1e+30"),
+        ({"queue": {"flush_seconds": 1e30}},
+         "queue.flush_seconds in 0: input should be less than or equal to 3600, not 1e+30"),
+        (otlp(port=True), "exporters.otlp[0].port in 0: a number is expected, not True"),
+        ({"trace_sample_rate": True}, "trace_sample_rate in 0: a number is expected, not True"),
         ({"vocabularies": []}, "vocabularies in 0: one is needed at least"),
         ({"vocabularies": ["latest", "latest"]}, "vocabularies in 0: 'latest' is there twice"),
         ({"propagators": ["b3", "b3"]}, "propagators in 0: 'b3' is there twice"),

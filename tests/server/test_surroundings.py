@@ -117,6 +117,15 @@ def test_the_request_is_known_without_its_query() -> None:
     assert heard.bugs == []
 
 
+def test_a_key_in_a_path_or_a_label_is_not_told() -> None:
+    """Clients get headers and paths wrong, and what they put there may be a key."""
+    labels = (LabelSource(header="x-team"), LabelSource(header="x-user"))
+    headers = {":path": "/v1/sk-proj-12345678/chat", "x-team": "Bearer abc", "x-user": "ann"}
+    heard, _ = play(surveyor(labels=labels), headers)
+    assert heard.surroundings.path == "[redacted]"
+    assert heard.surroundings.labels == ("[redacted]", "ann")
+
+
 def test_envoy_tells_route_and_upstream_by_attributes() -> None:
     """Those of the response are known once there is one."""
     heard, _ = play(
@@ -141,6 +150,8 @@ def test_envoy_tells_route_and_upstream_by_attributes() -> None:
         ("a:x", ("a", None)),
         ("a:123456", ("a", None)),
         ("", (None, None)),
+        ("user:password@example.com:80", ("example.com", 80)),
+        ("user@[::1]:80", ("::1", 80)),
     ],
 )
 def test_an_address_is_a_host_and_perhaps_a_port(address: str, split: tuple[str | None, int | None]) -> None:
@@ -271,6 +282,15 @@ def test_headers_are_reported_where_that_is_asked_for_and_credentials_never() ->
         "x-long": ("a" * 1024,),
     }
     assert dict(around.response_headers) == {"content-type": ("application/json",), "x-request-id": ("7",)}
+
+
+def test_headers_are_reported_as_far_as_there_is_room() -> None:
+    """A client may send many, and they are in several spans of a batch: what does not fit is left out, and no more."""
+    many = {f"x-{number}": "v" * 2000 for number in range(20)}
+    heard, _ = play(surveyor(is_reported=lambda name: name.startswith("x-")), many | {"x-last": "v"})
+    told = dict(heard.surroundings.request_headers)
+    assert sum(len(name) + sum(map(len, values)) for name, values in told.items()) <= 4096
+    assert list(told) == ["x-0", "x-1", "x-2", "x-last"]
 
 
 def test_no_header_is_reported_unasked() -> None:

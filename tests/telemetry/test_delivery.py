@@ -125,8 +125,8 @@ def test_nothing_is_tried_after_the_end_of_a_stop() -> None:
     assert (sender.timeouts, counted.counts()) == ([], (0, 5, 0))
 
 
-def test_what_is_abandoned_is_counted_once() -> None:
-    """Also where it arrives after all."""
+def test_what_is_abandoned_is_counted_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Also where it arrives after all; the log has it, as nobody may come to read the counter."""
     going, released = threading.Event(), threading.Event()
 
     def hang() -> int:
@@ -139,14 +139,17 @@ def test_what_is_abandoned_is_counted_once() -> None:
     thread = threading.Thread(target=counted.delivery.deliver, args=(b"payload", 5))
     thread.start()
     assert going.wait(10)
-    counted.delivery.abandon()
-    assert counted.counts() == (0, 0, 5)
+    counted.delivery.abandon(3)
+    assert counted.counts() == (0, 0, 8)
+    assert [record.message for record in caplog.records] == [
+        "telemetry: exporter 'a': 8 spans were dropped at the stop"
+    ]
     released.set()
     thread.join(10)
-    assert counted.counts() == (0, 0, 5)
+    assert counted.counts() == (0, 0, 8)
     assert sender.is_closed
     counted.delivery.deliver(b"payload", 2)
-    assert counted.counts() == (0, 0, 7)
+    assert counted.counts() == (0, 0, 10)
 
 
 def test_a_collector_that_fails_is_told_once_and_that_it_works_again_once(caplog: pytest.LogCaptureFixture) -> None:

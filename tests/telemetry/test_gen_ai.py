@@ -51,11 +51,21 @@ def test_a_stream_has_a_pace() -> None:
     assert [told(twice, f"{name}_sum")[0][1] for name in seen] == [2 * labelled[0][1] for labelled in seen.values()]
 
 
+@pytest.mark.parametrize(("first_reasoning_seconds", "tokens"), [(0.5, 39), (None, 29)])
+def test_hidden_reasoning_is_not_part_of_the_pace(first_reasoning_seconds: float | None, tokens: int) -> None:
+    """It is counted as completion, and was made before the first token; what is shown is a part of the stream."""
+    timing = replace(STREAM.timing, first_content_seconds=0.5, first_reasoning_seconds=first_reasoning_seconds)
+    registry = count(replace(STREAM, usage=TokenUsage(100, 40, reasoning_tokens=10), timing=timing))
+    [(_, pace)] = told(registry, "gen_ai_server_time_per_output_token_seconds_sum")
+    assert pace == pytest.approx((1.28 - 0.5) / tokens)
+
+
 @pytest.mark.parametrize(
     ("change", "missing"),
     [
         ({"completion": Completion.CANCELLED}, {"first_token", "output_token"}),
         ({"usage": TokenUsage(1, 1)}, {"output_token"}),
+        ({"timing": replace(STREAM.timing, output_chunks=1)}, {"output_token"}),
         ({"usage": TokenUsage(1, None)}, {"output_token"}),
         ({"usage": None}, {"output_token"}),
         ({"timing": Timing()}, {"first_chunk", "output_chunk", "output_token"}),

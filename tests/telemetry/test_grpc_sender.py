@@ -145,6 +145,14 @@ def test_a_certificate_that_is_not_there_is_told_at_once() -> None:
         sender_to(1, tls={"ca_file": "/nonexistent"})
 
 
+def test_a_file_without_a_certificate_is_told_at_once(tmp_path: Path) -> None:
+    """gRPC would take it, and then trust nobody."""
+    file = tmp_path / "ca.pem"
+    file.write_text("nonsense")
+    with pytest.raises(OSError, match="there is no certificate in it"):
+        sender_to(1, tls={"ca_file": str(file)})
+
+
 def test_what_a_collector_did_not_want_is_counted(collector: GrpcReceiver) -> None:
     """By whoever knows the answers of the signal."""
     collector.behaviour.rejected = 3

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,35 @@ def test_one_that_hangs_costs_no_more_than_the_time_it_is_given(collector: HttpR
     collector.behaviour.hangs = True
     started = time.monotonic()
     error = refusal(sender_to(collector.endpoint), 0.2)
+    assert time.monotonic() - started < 5
+    assert (error.reason, error.is_retryable) == ("timed out", True)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"HTTP/1.0 200 OK\r\nContent-Length: 100000\r\n\r\n"],
+)
+def test_one_that_answers_byte_by_byte_costs_no_more_either(head: bytes) -> None:
+    """Each byte comes in time, and the answer never would; HTTP/1.0 hands its socket over to the answer."""
+    with socket.create_server(("localhost", 0)) as listener:
+        sender = sender_to(f"http://localhost:{listener.getsockname()[1]}")
+        listener.settimeout(10)
+        is_over = threading.Event()
+
+        def drip() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(head)
+                while not is_over.wait(0.02):
+                    connection.sendall(b"H")
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        started = time.monotonic()
+        error = refusal(sender, 0.2)
+        is_over.set()
+        thread.join()
     assert time.monotonic() - started < 5
     assert (error.reason, error.is_retryable) == ("timed out", True)
 

@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 from opentelemetry.semconv._incubating.metrics import gen_ai_metrics, http_metrics
 
+from extproc.config.forms import checked_label_name
 from extproc.config.telemetry import Telemetry
-from extproc.telemetry import instruments
+from extproc.errors import SettingsError
+from extproc.telemetry import instruments, names
 from extproc.telemetry.instruments import (
     INSTRUMENTS,
     LAYERS,
@@ -133,11 +135,22 @@ def test_a_deployment_has_buckets_of_its_own() -> None:
 
 @pytest.mark.parametrize(
     ("attribute", "label"),
-    [("http.request.method", "http_request_method"), ("x-team", "x_team"), ("1st", "key_1st"), ("a b/ö", "a_b__")],
-)
+    [("http.request.method", "http_request_method"), ("x-team", "x_team"), ("1st", "key_1st"), ("a b/ö", "a_b__"),
+     ("le", "key_le"), ("quantile", "key_quantile"), ("__name__", "key___name__"), ("", "key_"), ("level", "level"),
+     ("extproc_group", "key_extproc_group"), ("extproc.group", "key_extproc_group")],
+)  # fmt: skip
 def test_attributes_as_labels(attribute: str, label: str) -> None:
-    """Prometheus knows letters, digits and underscores."""
+    """Prometheus knows letters, digits and underscores, and makes something of some names."""
     assert label_of(attribute) == label
+
+
+@pytest.mark.parametrize(
+    "attribute", [each for each in names.METRIC_ATTRIBUTES if each.startswith(("gen_ai", "error."))]
+)
+def test_a_custom_label_is_none_that_these_metrics_have(attribute: str) -> None:
+    """One would hide the other, and series that differ would be told as one."""
+    with pytest.raises(SettingsError, match="is taken"):
+        checked_label_name(label_of(attribute))
 
 
 def test_labels_are_attributes_again() -> None:
