@@ -6,6 +6,7 @@ would only fail at each connection. Must not know who connects.
 
 from __future__ import annotations
 
+import errno
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,5 +39,5 @@ def _named(*paths: str | None) -> Iterator[None]:
             pass
     try:
         yield
-    except ssl.SSLError as error:
-        raise OSError(error.errno, "no certificate, or no key that goes with it, in PEM", names[0]) from None
+    except ssl.SSLError:  # whose number is no error of the system's
+        raise OSError(errno.EINVAL, "no certificate, or no key that goes with it, in PEM", names[0]) from None

@@ -90,7 +90,7 @@ def test_the_pace_is_that_of_the_tokens_after_the_first(
 ) -> None:
     """In seconds for each of them, where there was more than one."""
     usage = TokenUsage(3, completion_tokens)
-    told = record(usage, time_to_first_token_seconds=first, timing=Timing(last_token_seconds=last))
+    told = record(usage, time_to_first_token_seconds=first, timing=Timing(last_token_seconds=last, output_chunks=2))
     TokenMetrics(registry, max_label_values=9).emit(told)
     labels = {"llm": "openai", "model": "gpt-3.5-turbo"}
     assert registry.get_sample_value("ai_time_per_output_token_seconds_sum", labels) == pace
@@ -174,7 +174,7 @@ def test_what_it_hands_out_is_what_the_library_would() -> None:
     for number in range(3):
         usage = TokenUsage(number, 4, cached_tokens=0) if number else None
         first_token = 0.3 if number == 1 else None
-        timing = Timing(last_token_seconds=1.2)
+        timing = Timing(last_token_seconds=1.2, output_chunks=2)
         metrics.emit(record(usage, model=f'm"{number}', time_to_first_token_seconds=first_token, timing=timing))
     for encode in (generate_latest, openmetrics.generate_latest):
         own = [line for line in encode(registry).splitlines() if b" ai_" in line or line.startswith(b"ai_")]

@@ -69,7 +69,10 @@ def test_hidden_reasoning_is_not_part_of_the_pace(first_reasoning_seconds: float
         ({"usage": TokenUsage(1, None)}, {"output_token"}),
         ({"usage": None}, {"output_token"}),
         ({"timing": Timing()}, {"first_chunk", "output_chunk", "output_token"}),
-        ({"timing": Timing(last_token_seconds=1.0, first_byte_seconds=1.0)}, {"output_chunk"}),
+        (
+            {"timing": Timing(last_token_seconds=1.0, first_byte_seconds=1.0, output_chunks=2)},
+            {"output_chunk"},
+        ),
         ({"time_to_first_token_seconds": None}, {"first_token", "output_token"}),
     ],
 )
