@@ -16,12 +16,11 @@ from extproc.stopwatch import Stopwatch, TokenClock
 from extproc.usage import UsageRecord
 
 
-class Details(enum.IntEnum):
-    """How much is told. Each tells what those before it tell; of a stream the times are always told."""
+class Details(enum.Enum):
+    """How much is told."""
 
-    NONE = 0
-    TIMES = 1  # and sizes: what metrics are made of
-    ALL = 2  # and what was asked and answered: what a span has
+    TIMES = "times"  # and sizes: what metrics are made of
+    ALL = "all"  # and what was asked and answered: what a span has
 
 
 class Known(NamedTuple):

@@ -40,8 +40,7 @@ class Exchange:
 
     __slots__ = ("_detector", "_documents", "_error_word", "_errors", "_limits", "_native",
                  "_native_check", "_question", "_request", "_response", "_response_bytes_left", "_response_chunks",
-                 "_response_headers_seen", "_status_code", "_stopwatch", "asked_for_whole_response", "details",
-                 "is_detachable",
+                 "_response_headers_seen", "_status_code", "_stopwatch", "asked_for_whole_response", "is_detachable",
                  "record", "revision")  # fmt: skip
 
     def __init__(self, limits: Limits, detector: Detector, *, provider: str | None, now: float) -> None:
@@ -62,7 +61,6 @@ class Exchange:
         self._error_word: str | None = None
         self._native: NativeUsage | None = None
         self._native_check: NativeCheck | None = None
-        self.details = Details.ALL  # set by who wants less
         self.is_detachable = False
         self.record: UsageRecord | None = None
         self.revision = 0
@@ -194,6 +192,12 @@ class Exchange:
         """
         return self.record or self._build_record(Completion.CANCELLED, 0.0)
 
+    def detailed(self, details: Details) -> UsageRecord:
+        """Return the record of an exchange that is settled, with as many details."""
+        assert self.record is not None  # noqa: S101 - for the type checker
+        clock = self._response.clock if self._response is not None and self._response.is_stream else None
+        return add_details(self.record, Known(self._question, self._documents, self._stopwatch, clock), details)
+
     def _end_request(self, ended_at: float | None) -> None:
         request, self._request = self._request, None
         if request is not None:
@@ -238,12 +242,7 @@ class Exchange:
             self._native_check, reason = take_native(self._documents, self._native)
             if reason is not None:
                 self._errors.add(Stage.RESPONSE_BODY, reason)
-        record = self._build_record(completion, now - self._stopwatch.started_at)
-        clock = self._response.clock if self._response is not None and self._response.is_stream else None
-        if self.details or clock is not None:
-            known = Known(self._question, self._documents, self._stopwatch, clock)
-            record = add_details(record, known, self.details)
-        self.record = record
+        self.record = self._build_record(completion, now - self._stopwatch.started_at)
         self.revision += 1
 
     @property

@@ -15,6 +15,7 @@ from support.chunks import splits
 from support.exchanges import DETECTOR, LIMITS, Case, play, uncut
 from support.frames import event as frame
 
+from extproc.details import Details
 from extproc.exchange import Exchange
 from extproc.providers.answer import DocumentReader
 from extproc.usage import Completion, RequestParameters, UsageRecord
@@ -154,8 +155,7 @@ def as_in_a_session(exchange: Exchange, chunks: Iterable[bytes], *, step: float 
             exchange.response_body(chunk, end_of_stream=False, now=now)
             passes_over = exchange.passes_over
     exchange.response_body(b"", end_of_stream=True, now=now + step)
-    assert exchange.record is not None
-    return exchange.record
+    return exchange.detailed(Details.ALL)
 
 
 @pytest.mark.parametrize("name", STREAMS)
@@ -206,8 +206,8 @@ def test_an_array_that_is_cut_off_has_its_last_tokens() -> None:
     exchange.response_body(b"[" + element + b",", end_of_stream=False, now=101.0)
     exchange.response_body(element + b"]", end_of_stream=False, now=103.0)
     exchange.close(Completion.CANCELLED, 104.0)
-    assert exchange.record is not None
-    assert (exchange.record.timing.output_chunks, exchange.record.timing.first_content_seconds) == (2, 1.0)
+    told = exchange.detailed(Details.ALL)
+    assert (told.timing.output_chunks, told.timing.first_content_seconds) == (2, 1.0)
 
 
 @pytest.mark.parametrize("end_of_stream", [True, False])
@@ -218,13 +218,13 @@ def test_an_answer_that_is_no_stream_has_no_tokens_in_time(end_of_stream: bool) 
     exchange.response_body(b"", end_of_stream=False, now=101.0)
     exchange.response_body(answer, end_of_stream=end_of_stream, now=102.0)
     exchange.response_body(b"", end_of_stream=True, now=103.0)
-    assert exchange.record is not None
-    timing = exchange.record.timing
+    told = exchange.detailed(Details.ALL)
+    timing = told.timing
     assert (timing.request_end_seconds, timing.response_headers_seconds, timing.first_byte_seconds) == (0.25, 0.5, 2.0)
     assert (timing.first_content_seconds, timing.last_token_seconds, timing.output_chunks) == (None, None, 0)
-    assert exchange.record.started_at_seconds == 100.0
-    assert (exchange.record.request_body_bytes, exchange.record.response_body_bytes) == (30, len(answer))
-    assert (exchange.record.response_id, exchange.record.finish_reasons) == ("c", ("stop",))
+    assert told.started_at_seconds == 100.0
+    assert (told.request_body_bytes, told.response_body_bytes) == (30, len(answer))
+    assert (told.response_id, told.finish_reasons) == ("c", ("stop",))
 
 
 def test_bodies_that_were_not_shown_have_no_size() -> None:
@@ -233,9 +233,9 @@ def test_bodies_that_were_not_shown_have_no_size() -> None:
     exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     exchange.request_trailers(1.0)
     exchange.response_trailers(2.0)
-    assert exchange.record is not None
-    assert (exchange.record.request_body_bytes, exchange.record.response_body_bytes) == (None, None)
-    assert exchange.record.timing.request_end_seconds == 1.0
+    told = exchange.detailed(Details.ALL)
+    assert (told.request_body_bytes, told.response_body_bytes) == (None, None)
+    assert told.timing.request_end_seconds == 1.0
 
 
 def test_the_end_of_a_request_that_was_not_shown_is_not_known() -> None:
@@ -246,9 +246,9 @@ def test_the_end_of_a_request_that_was_not_shown_is_not_known() -> None:
     exchange.response_headers(Case().response_headers, end_of_stream=False, now=2.0)
     exchange.request_body(b"}", end_of_stream=True, now=3.0)
     exchange.response_body(b"{}", end_of_stream=True, now=4.0)
-    assert exchange.record is not None
-    assert exchange.record.timing.request_end_seconds is None
-    assert exchange.record.request_body_bytes == 14
+    told = exchange.detailed(Details.ALL)
+    assert told.timing.request_end_seconds is None
+    assert told.request_body_bytes == 14
 
 
 def test_a_snapshot_has_nothing_that_no_other_exchange_has() -> None:
@@ -284,8 +284,8 @@ def test_where_a_request_is_cut_changes_no_parameter(draw: st.DataObject) -> Non
         exchange.request_body(chunk, end_of_stream=False, now=0.0)
     exchange.request_body(b"", end_of_stream=True, now=0.0)
     exchange.response_headers(Case().response_headers, end_of_stream=True, now=1.0)
-    assert exchange.record is not None
-    assert exchange.record.parameters == AS_FULL
+    told = exchange.detailed(Details.ALL)
+    assert told.parameters == AS_FULL
 
 
 @pytest.mark.parametrize(

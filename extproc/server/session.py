@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Protocol, TypeVar
 
-from msgspec.structs import replace
-
 from extproc import semconv
 from extproc.details import Details
 from extproc.errors import DecodeError, Reason, Stage
@@ -24,6 +22,7 @@ from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.server.news import MetadataNews, Published
 from extproc.server.surroundings import Survey, Surveyor
+from extproc.server.telling import Teller
 from extproc.sinks.base import UsageSink
 from extproc.usage import Completion, UsageRecord
 from extproc.wire.ai import read_request_info, read_token_usage
@@ -79,6 +78,8 @@ class Processor:
     observer: ServerObserver
     report_bug: Callable[[BaseException], None]  # hears of exceptions nobody foresaw
     surveyor: Surveyor | None = None  # what telemetry wants to know of the exchange around a call
+    batch_size: int = 1  # how many surveyed exchanges the sinks are told of together
+    teller: Teller = field(init=False)
     news: MetadataNews = field(init=False)
     request_headers: frozenset[str] = field(init=False)  # that are read, whoever wants them
 
@@ -86,6 +87,7 @@ class Processor:
         """Prepare what is derived."""
         surveyed = self.surveyor.request_headers if self.surveyor is not None else frozenset()
         object.__setattr__(self, "news", MetadataNews(self.build_metadata))
+        object.__setattr__(self, "teller", Teller(self.sinks, self.observer, self.report_bug, self.batch_size))
         object.__setattr__(self, "request_headers", REQUEST_HEADERS | surveyed)
 
     def open_session(self, initial_metadata: Iterable[tuple[str, str | bytes]], now: float) -> Session:
@@ -96,8 +98,6 @@ class Processor:
                 provider = clean_name(value)
                 break
         exchange = Exchange(self.limits, self.detector, provider=provider, now=now)
-        if self.surveyor is None:
-            exchange.details = Details.NONE
         self.observer.stream_opened()
         return Session(self, exchange, None if self.surveyor is None else self.surveyor.begin(initial_metadata))
 
@@ -176,7 +176,7 @@ class Session:
             additions += self._advance(phase, now)
         except Exception as error:  # noqa: BLE001 - a bug in here must not become a failed request out there
             self._break(error)
-        if self._survey is not None:
+        if self._survey is not None and not self._settled:
             self._survey.spend(now)
         return additions
 
@@ -185,19 +185,10 @@ class Session:
     ) -> bytes:
         """Let the survey have a look at a message."""
         try:
-            additions = survey.take(phase, request, headers)
-            self._exchange.details = Details.ALL if survey.is_sampled else Details.TIMES
+            return survey.take(phase, request, headers)
         except Exception as error:  # noqa: BLE001 - as below
             self._end_survey(error)
             return b""
-        return additions
-
-    def _add_surroundings(self, survey: Survey, record: UsageRecord, now: float) -> UsageRecord:
-        try:
-            return replace(record, surroundings=survey.build(now))
-        except Exception as error:  # noqa: BLE001 - as below
-            self._end_survey(error)
-            return record
 
     def _end_survey(self, error: Exception) -> None:
         """Survey no more after an exception nobody foresaw: tokens are counted all the same."""
@@ -271,13 +262,12 @@ class Session:
             return
         self._settled = True
         if self._survey is not None:
-            record = self._add_surroundings(self._survey, record, now)
-        for sink in self._processor.sinks:
-            try:
-                sink.emit(record)
-            except Exception as error:  # noqa: BLE001 - whatever a sink does, the exchange and the others go on
-                self._processor.observer.sink_failed(sink.name)
-                self._processor.report_bug(error)
+            self._survey.end(now)
+            self._processor.teller.put(self._exchange, self._survey)
+        elif record.streaming:
+            self._processor.teller.tell(self._exchange.detailed(Details.TIMES))
+        else:
+            self._processor.teller.tell(record)
 
     def _news(self) -> bytes:
         """Return the metadata that changed since the last reply; all of it with the reply that settles the exchange."""

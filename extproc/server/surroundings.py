@@ -112,7 +112,7 @@ class Surveyor:
 class Survey:
     """What is known of the surroundings of one exchange so far."""
 
-    __slots__ = ("_attributes", "_grpc_headers", "_headers", "_labels", "_path", "_processing_seconds",
+    __slots__ = ("_attributes", "_grpc_headers", "_has_begun", "_headers", "_labels", "_path", "_processing_seconds",
                  "_request_headers", "_response_headers", "_rule", "_surveyor", "_trace")  # fmt: skip
 
     def __init__(self, surveyor: Surveyor, grpc_headers: Mapping[str, str]) -> None:
@@ -126,6 +126,7 @@ class Survey:
         self._response_headers: Headers = ()
         self._rule: int | None = None
         self._trace: TraceContext | None = None
+        self._has_begun = False
         self._processing_seconds = 0.0
 
     def take(self, phase: Phase, request: ProcessingRequest, headers: Mapping[str, str]) -> bytes:
@@ -176,11 +177,14 @@ class Survey:
         if clock is not None:
             self._processing_seconds += clock() - since
 
-    def build(self, since: float) -> Surroundings:
-        """Return what is known; the message that ends the exchange came at `since`."""
-        if self._trace is None:
+    def end(self, since: float) -> None:
+        """Take note that the exchange is over; its last message came at `since`."""
+        if not self._has_begun:
             self._begin_trace()  # its headers were not shown
         self.spend(since)
+
+    def build(self) -> Surroundings:
+        """Return what is known of an exchange that is over."""
         headers, attributes, path = self._headers, self._attributes, self._path
         return Surroundings(
             headers.get(":method"),
@@ -200,6 +204,7 @@ class Survey:
         )
 
     def _begin_trace(self) -> None:
+        self._has_begun = True
         surveyor = self._surveyor
         sampling = surveyor.sampling
         if sampling is None:

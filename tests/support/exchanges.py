@@ -12,6 +12,7 @@ from msgspec import structs
 from support import frames
 from support.codings import ENCODERS
 
+from extproc.details import Details
 from extproc.exchange import Exchange
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
@@ -82,8 +83,7 @@ def answer(exchange: Exchange, chunks: Iterable[bytes]) -> UsageRecord:
         if exchange.passes_over is None or not exchange.passes_over(chunk, 2.0):
             exchange.response_body(chunk, end_of_stream=False, now=2.0)
     exchange.response_body(b"", end_of_stream=True, now=3.0)
-    assert exchange.record is not None
-    return exchange.record
+    return exchange.detailed(Details.ALL)
 
 
 def uncut(record: UsageRecord) -> UsageRecord:
