@@ -75,7 +75,8 @@ def read_parent(headers: Mapping[str, str], propagators: Sequence[str]) -> Paren
 
 
 def _read_w3c(headers: Mapping[str, str]) -> Parent | None:
-    match = _TRACEPARENT.fullmatch(headers.get(TRACEPARENT, "").strip())
+    value = headers.get(TRACEPARENT)
+    match = _TRACEPARENT.fullmatch(value.strip()) if value else None
     if match is None:
         return None
     version, trace_id, span_id, flags, rest = match.groups()

@@ -59,7 +59,7 @@ def _settings(address: HostPort, rate: float | None) -> Settings:
     """Return settings with all layers on; a rate of None is for metrics alone."""
     exporter = {"name": "bench", "host": address.host, "port": address.port, "disable_traces": rate is None}
     telemetry = {
-        "metric_reporting_period": 5,
+        "metric_reporting_period": 10,  # three times as often as by default: windows are short
         "trace_sample_rate": rate or 0.0,
         "queue": {"max_spans": _QUEUE_SPANS},
         "exporters": {"otlp": [exporter]},

@@ -168,10 +168,11 @@ class Session:
         """Take a message into account; return what there is to add to its reply."""
         additions = b""
         try:
-            if request.HasField("metadata_context"):
+            has_metadata = request.HasField("metadata_context")
+            if has_metadata:
                 self._take_native(request.metadata_context)
             headers = self._feed(phase, request, now)
-            if self._survey is not None:
+            if self._survey is not None and (headers or has_metadata):
                 additions = self._look_around(self._survey, phase, request, headers)
             additions += self._advance(phase, now)
         except Exception as error:  # noqa: BLE001 - a bug in here must not become a failed request out there
