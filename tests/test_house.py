@@ -38,6 +38,7 @@ ROOMS = {
     "extproc.semconv": set(),
     "extproc.surroundings": set(),
     "extproc.trace_context": VOCABULARY,
+    "extproc.pace": set(),
     "extproc.usage": {"extproc.errors", "extproc.surroundings"},
     "extproc.codec": CODEC,
     "extproc.providers": PROVIDERS,
@@ -62,12 +63,13 @@ ROOMS = {
     "extproc.sinks.shared": set(),
     "extproc.sinks.processes": set(),
     # Traces and metrics for other systems: sinks, and what carries them off. The schema says what is wanted of them.
-    "extproc.telemetry": VOCABULARY | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry"},
+    "extproc.telemetry": VOCABULARY
+    | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry", "extproc.pace"},
     "extproc.config": VOCABULARY | {"extproc.config"},
     "extproc.config.telemetry": {"extproc.config.forms"},
     "extproc.config.forms": {"extproc.errors", "extproc.credentials"},
     "extproc.config.address": {"extproc.errors"},
-    "extproc.admin": {"extproc.errors", "extproc.config.address"},
+    "extproc.admin": {"extproc.errors", "extproc.config.address", "extproc.pace"},
     # What the sidecar is made of, but for what carries bytes to it.
     "extproc.replay": EXCHANGE | {"extproc.replay", "extproc.sinks", "extproc.config"},
 }

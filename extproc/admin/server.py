@@ -21,10 +21,10 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, Metric, make_wsgi_app
 from prometheus_client.registry import RestrictedRegistry
-from prometheus_client.samples import Sample
 
 from extproc.config.address import HostPort
 from extproc.errors import SettingsError
+from extproc.pace import Pace
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -47,37 +47,30 @@ ai-gateway-extproc {version}
 """
 
 
-# A scrape works for so long at a time and then rests, so that whoever waits for the interpreter need not wait for all
-# of it. Ten thousand series take half a second then, of which most is rest; Prometheus waits for ten.
-_WORK_SECONDS = 0.0002
-_REST_SECONDS = 0.0005
+_PACE = Pace()
 
 
 class PacedRegistry(CollectorRegistry):
-    """Another registry, whose samples are handed out with rests between them."""
+    """Another registry, whose samples are handed out with rests between them.
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    So whoever waits for the interpreter need not wait for all of a scrape. Ten thousand series take half a second then,
+    of which most is rest; Prometheus waits for ten.
+    """
+
+    def __init__(self, registry: CollectorRegistry, pace: Pace = _PACE) -> None:
         super().__init__()
         self._paced = registry
+        self._pace = pace
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families of the registry."""
         for family in self._paced.collect():
-            family.samples = self._pace(family.samples)  # type: ignore[assignment]  # who reads them goes through once
+            family.samples = self._pace.over(family.samples)  # type: ignore[assignment]  # who reads them goes through once
             yield family
 
     def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
         """Return what a scraper gets that asks for a few samples by their names."""
         return self._paced.restricted_registry(names)
-
-    @staticmethod
-    def _pace(samples: Iterable[Sample]) -> Iterator[Sample]:
-        begun = time.perf_counter()
-        for sample in samples:
-            yield sample
-            if time.perf_counter() - begun >= _WORK_SECONDS:
-                time.sleep(_REST_SECONDS)
-                begun = time.perf_counter()
 
 
 class _Handler(WSGIRequestHandler):

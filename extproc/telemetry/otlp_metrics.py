@@ -32,9 +32,9 @@ from prometheus_client.samples import Exemplar as FoundExemplar
 from prometheus_client.samples import Sample
 
 from extproc.config.telemetry import Telemetry
+from extproc.pace import Pace
 from extproc.telemetry import names
 from extproc.telemetry.instruments import INSTRUMENTS, Instrument, attribute_keys
-from extproc.telemetry.pace import Pace
 
 Attributes: TypeAlias = dict[str, str | int | bool]
 _Point: TypeAlias = NumberDataPoint | HistogramDataPoint

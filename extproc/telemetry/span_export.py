@@ -20,10 +20,10 @@ from typing import Protocol
 from prometheus_client import Gauge
 
 from extproc.config.telemetry import Queue, Telemetry
+from extproc.pace import Pace
 from extproc.surroundings import Surroundings, TraceContext
 from extproc.telemetry.counts import SignalCounts
 from extproc.telemetry.delivery import Delivery
-from extproc.telemetry.pace import Pace
 from extproc.telemetry.span import Span
 from extproc.telemetry.spans import ID_BITS, SpanBuilder
 from extproc.usage import UsageRecord

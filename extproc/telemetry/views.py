@@ -13,9 +13,9 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from extproc.config.telemetry import Telemetry
+from extproc.pace import AT_ONCE, Pace
 from extproc.telemetry.groups import GROUP_LABEL, groups_of_exporter, groups_of_rules
 from extproc.telemetry.instruments import INSTRUMENTS, label_of
-from extproc.telemetry.pace import AT_ONCE, Pace
 
 # How the names of families begin that say how a process fares, whatever it does.
 _PROCESS = ("process_", "python_")

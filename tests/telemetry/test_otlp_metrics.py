@@ -14,8 +14,8 @@ from support.records import JSON, STREAM, TRACE, around
 from support.samples import count
 
 from extproc.config.telemetry import Telemetry
+from extproc.pace import AT_ONCE, Pace
 from extproc.telemetry.otlp_metrics import MetricsReader, Scope
-from extproc.telemetry.pace import AT_ONCE, Pace
 from extproc.telemetry.views import build_view
 from extproc.usage import Completion
 

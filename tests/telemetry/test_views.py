@@ -8,7 +8,7 @@ from support.records import JSON, TRACE, around
 from support.samples import count, names, told
 
 from extproc.config.telemetry import Telemetry
-from extproc.telemetry.pace import Pace
+from extproc.pace import Pace
 from extproc.telemetry.views import build_view
 
 GROUPED: dict[str, Any] = {

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from extproc.telemetry.pace import AT_ONCE, Pace
+from extproc.pace import AT_ONCE, Pace
 
 
 def test_work_is_cut_by_rests() -> None:
