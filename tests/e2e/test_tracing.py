@@ -58,11 +58,13 @@ def to(collector: GrpcReceiver, **more: Any) -> dict[str, Any]:
     return {"exporters": {"otlp": [exporter]}, "queue": {"delay_seconds": 0.05}, **more}
 
 
-def collect_at(port: int) -> Callable[[Bootstrap], None]:
-    def configure(bootstrap: Bootstrap) -> None:
-        bootstrap.use_collector(HostPort("127.0.0.1", port))
+def traced_gateway(providers: MockProviders, collector: GrpcReceiver, folder: Path) -> Gateway:
+    """Return a gateway of which Envoy and the sidecar both send their spans to a collector."""
 
-    return configure
+    def configure(bootstrap: Bootstrap) -> None:
+        bootstrap.use_collector(HostPort("127.0.0.1", collector.port))
+
+    return Gateway(providers.addresses, file=FILE, configure=configure, sidecar=sidecar(folder, to(collector)))
 
 
 def traceparent(*, is_sampled: bool = True) -> tuple[str, str, str]:
@@ -72,15 +74,7 @@ def traceparent(*, is_sampled: bool = True) -> tuple[str, str, str]:
 
 def test_one_trace_from_the_client_to_the_call_of_the_model(providers: MockProviders, tmp_path: Path) -> None:
     """Whose spans hang together, and say what Envoy and the sidecar know; and no key is in any of them."""
-    with (
-        GrpcReceiver() as collector,
-        Gateway(
-            providers.addresses,
-            file=FILE,
-            configure=collect_at(collector.port),
-            sidecar=sidecar(tmp_path, to(collector)),
-        ) as gateway,
-    ):
+    with GrpcReceiver() as collector, traced_gateway(providers, collector, tmp_path) as gateway:
         trace_id, client_span_id, header = traceparent()
         sent = {"traceparent": header, "tracestate": "vendor=1", "authorization": "Bearer sk-secret-of-a-client"}
         _, _, entry = gateway.post(f"{PATH}?key=sk-secret-in-a-query", json.dumps(STREAM | PARAMETERS).encode(), sent)
@@ -114,15 +108,7 @@ def test_one_trace_from_the_client_to_the_call_of_the_model(providers: MockProvi
 
 def test_envoys_decision_not_to_record_is_ours_too(providers: MockProviders, tmp_path: Path) -> None:
     """One trace is whole, or it is not there."""
-    with (
-        GrpcReceiver() as collector,
-        Gateway(
-            providers.addresses,
-            file=FILE,
-            configure=collect_at(collector.port),
-            sidecar=sidecar(tmp_path, to(collector)),
-        ) as gateway,
-    ):
+    with GrpcReceiver() as collector, traced_gateway(providers, collector, tmp_path) as gateway:
         _, _, unsampled = traceparent(is_sampled=False)
         trace_id, _, sampled = traceparent()
         body = json.dumps(STREAM).encode()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,6 +9,7 @@ from google.protobuf.message import Message
 from google.protobuf.wrappers_pb2 import BoolValue, UInt64Value
 from hypothesis import given
 from hypothesis import strategies as st
+from support.everything import Everything
 from support.messages import (
     ANSWER,
     QUESTION,
@@ -29,10 +29,8 @@ from support.messages import (
 
 from extproc.errors import Reason, Stage
 from extproc.exchange import Exchange
-from extproc.providers.detect import Detector
-from extproc.readers import Limits
 from extproc.server import session as session_module
-from extproc.server.session import Processor, Session
+from extproc.server.session import Session
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.usage import Completion, UsageRecord, UsageSource
 from extproc.usage import TokenUsage as UsedHere
@@ -42,44 +40,6 @@ from extproc.wire.envoy import decode_request as decode
 from extproc.wire.ext_proc_pb2 import ProcessingMode, ProcessingResponse
 
 USAGE_EVENT = b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}\n\n'
-
-
-@dataclass
-class Everything:
-    """A sink and an observer that remember what they were told."""
-
-    name: str = "everything"
-    records: list[UsageRecord] = field(default_factory=list)
-    failed: list[tuple[Stage, Reason]] = field(default_factory=list)
-    sinks_failed: list[str] = field(default_factory=list)
-    bugs: list[BaseException] = field(default_factory=list)
-    opened: int = 0
-    closed: list[dict[str, int]] = field(default_factory=list)
-
-    def emit(self, record: UsageRecord) -> None:
-        self.records.append(record)
-
-    def stream_opened(self) -> None:
-        self.opened += 1
-
-    def stream_closed(self, messages: Mapping[str, int]) -> None:
-        self.closed.append(dict(messages))
-
-    def message_failed(self, stage: Stage, reason: Reason) -> None:
-        self.failed.append((stage, reason))
-
-    def sink_failed(self, sink: str) -> None:
-        self.sinks_failed.append(sink)
-
-    def processor(self, *sinks: Any) -> Processor:
-        return Processor(
-            limits=Limits(),
-            detector=Detector(),
-            build_metadata=DynamicMetadata().build,
-            sinks=(*sinks, self),
-            observer=self,
-            report_bug=self.bugs.append,
-        )
 
 
 @pytest.fixture(name="heard")

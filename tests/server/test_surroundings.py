@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import random
 import re
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from support.everything import Everything
 from support.messages import (
     REQUEST,
     RESPONSE,
@@ -19,46 +19,14 @@ from support.messages import (
     response_headers,
 )
 
-from extproc.providers.detect import Detector
-from extproc.readers import Limits
-from extproc.server.session import Processor
-from extproc.server.surroundings import UNKNOWN_LABEL, LabelSource, Rule, Survey, Surveyor, split_address
-from extproc.sinks.metadata import DynamicMetadata
-from extproc.surroundings import Surroundings
+from extproc.server.surroundings import LabelSource, Rule, Survey, Surveyor, split_address
+from extproc.surroundings import UNKNOWN_LABEL
 from extproc.trace_context import Sampling, format_b3, format_traceparent
-from extproc.usage import Completion, UsageRecord
+from extproc.usage import Completion
 from extproc.wire.ext_proc_pb2 import Metadata, ProcessingRequest, ProcessingResponse
 
 TRACE, SPAN, OTHER_SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{SPAN}-01"
-
-
-@dataclass
-class Heard:
-    """A sink and an observer that remember."""
-
-    name: str = "heard"
-    records: list[UsageRecord] = field(default_factory=list)
-    bugs: list[BaseException] = field(default_factory=list)
-    failed: list[tuple[str, str]] = field(default_factory=list)
-
-    def emit(self, record: UsageRecord) -> None:
-        self.records.append(record)
-
-    def stream_opened(self) -> None: ...
-
-    def stream_closed(self, messages: object) -> None: ...
-
-    def message_failed(self, stage: str, reason: str) -> None:
-        self.failed.append((stage, reason))
-
-    def sink_failed(self, sink: str) -> None: ...
-
-    @property
-    def surroundings(self) -> Surroundings:
-        (record,) = self.records
-        assert record.surroundings is not None
-        return record.surroundings
 
 
 def surveyor(**options: Any) -> Surveyor:
@@ -75,10 +43,10 @@ def play(
     response_attributes: dict[str, Any] | None = None,
     metadata: Metadata | None = None,
     late_metadata: Metadata | None = None,
-) -> tuple[Heard, list[ProcessingResponse]]:
+) -> tuple[Everything, list[ProcessingResponse]]:
     """Play an exchange; return what was heard of it, and the replies."""
-    heard = Heard()
-    processor = Processor(Limits(), Detector(), DynamicMetadata().build, (heard,), heard, heard.bugs.append, surveyor)
+    heard = Everything()
+    processor = heard.processor(surveyor=surveyor)
     session = processor.open_session(grpc, 10.0)
     first = request_headers(REQUEST | (headers or {}), config=protocol(), metadata_context=metadata)
     messages = [
@@ -335,9 +303,9 @@ def test_the_time_a_message_takes_here_is_added_up() -> None:
 
 def test_an_exchange_whose_headers_are_not_shown_has_a_trace_all_the_same() -> None:
     """Envoy may be told to skip them."""
-    heard = Heard()
+    heard = Everything()
     options = surveyor(sampling=Sampling(), propagators=("tracecontext",))
-    processor = Processor(Limits(), Detector(), DynamicMetadata().build, (heard,), heard, heard.bugs.append, options)
+    processor = heard.processor(surveyor=options)
     session = processor.open_session((("traceparent", TRACEPARENT),), 0.0)
     for message in (request_body(), response_headers(), response_body(end=True)):
         session.receive(message, 1.0)

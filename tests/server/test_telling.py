@@ -3,49 +3,19 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
 
 import pytest
+from support.everything import Everything
 from support.messages import exchange, protocol, request_body, request_headers, response_body, response_headers
 
 from extproc.errors import Reason, Stage
 from extproc.exchange import Exchange
-from extproc.providers.detect import Detector
-from extproc.readers import Limits
 from extproc.server.session import Processor
 from extproc.server.surroundings import Survey, Surveyor
-from extproc.sinks.metadata import DynamicMetadata
 from extproc.trace_context import Sampling
-from extproc.usage import Completion, UsageRecord
+from extproc.usage import Completion
 
 STREAM = b'data: {"id": "c", "model": "m", "choices": [{"delta": {"content": "a"}}]}\n\n'
-
-
-@dataclass
-class Heard:
-    """A sink and an observer that remember."""
-
-    name: str = "heard"
-    records: list[UsageRecord] = field(default_factory=list)
-    bugs: list[BaseException] = field(default_factory=list)
-    failed: list[object] = field(default_factory=list)
-
-    def emit(self, record: UsageRecord) -> None:
-        self.records.append(record)
-
-    def stream_opened(self) -> None: ...
-
-    def stream_closed(self, messages: object) -> None: ...
-
-    def message_failed(self, stage: Stage, reason: Reason) -> None:
-        self.failed.append((stage, reason))
-
-    def sink_failed(self, sink: str) -> None:
-        self.failed.append(sink)
-
-    def processor(self, surveyor: Surveyor | None, batch_size: int = 1) -> Processor:
-        build = DynamicMetadata().build
-        return Processor(Limits(), Detector(), build, (self,), self, self.bugs.append, surveyor, batch_size)
 
 
 def play(processor: Processor, count: int = 1) -> None:
@@ -62,8 +32,8 @@ def unsampled() -> Surveyor:
 
 def test_surveyed_exchanges_are_told_together() -> None:
     """A batch at a time, in their order, each once; and whenever somebody asks for it."""
-    heard = Heard()
-    processor = heard.processor(unsampled(), batch_size=4)
+    heard = Everything()
+    processor = heard.processor(surveyor=unsampled(), batch_size=4)
     play(processor, 3)
     assert heard.records == []
     play(processor, 2)
@@ -77,9 +47,9 @@ def test_surveyed_exchanges_are_told_together() -> None:
 
 def test_a_sampled_exchange_is_told_at_once_and_those_before_it_too() -> None:
     """Its spans have their times, and the order stays."""
-    heard = Heard()
+    heard = Everything()
     sampled = Surveyor(random.getrandbits, Sampling("always_on"))
-    play(heard.processor(sampled, batch_size=4))
+    play(heard.processor(surveyor=sampled, batch_size=4))
     (record,) = heard.records
     assert record.timing.response_headers_seconds == 2.0
     assert record.request_body_bytes is not None
@@ -88,8 +58,8 @@ def test_a_sampled_exchange_is_told_at_once_and_those_before_it_too() -> None:
 @pytest.mark.parametrize(("sampler", "response_id"), [("always_on", "c"), ("always_off", None)])
 def test_what_only_spans_tell_is_left_out_of_what_has_none(sampler: str, response_id: str | None) -> None:
     """It would be worked out for nobody."""
-    heard = Heard()
-    session = heard.processor(Surveyor(random.getrandbits, Sampling(sampler))).open_session((), 0.0)
+    heard = Everything()
+    session = heard.processor(surveyor=Surveyor(random.getrandbits, Sampling(sampler))).open_session((), 0.0)
     headers = {":status": "200", "content-type": "text/event-stream"}
     body = b'{"model": "gpt-4o", "messages": [], "stream": true, "temperature": 0.5}'
     question = (request_headers(config=protocol()), request_body(body))
@@ -103,8 +73,8 @@ def test_what_only_spans_tell_is_left_out_of_what_has_none(sampler: str, respons
 
 def test_without_telemetry_only_streams_tell_their_times() -> None:
     """Which the pace of their tokens is made of."""
-    heard = Heard()
-    play(heard.processor(None))
+    heard = Everything()
+    play(heard.processor())
     (record,) = heard.records
     assert record.timing.response_headers_seconds is None
     assert record.surroundings is None
@@ -113,9 +83,9 @@ def test_without_telemetry_only_streams_tell_their_times() -> None:
 def test_the_last_message_is_not_counted_twice() -> None:
     """What it took is known when the exchange is settled, whenever it is told."""
     times = iter(range(100))
-    heard = Heard()
+    heard = Everything()
     surveyor = Surveyor(random.getrandbits, clock=lambda: float(next(times)) + 0.5)
-    processor = heard.processor(surveyor, batch_size=4)
+    processor = heard.processor(surveyor=surveyor, batch_size=4)
     session = processor.open_session((), 0.0)
     for number, message in enumerate(exchange()):
         session.receive(message, float(number))
@@ -135,8 +105,8 @@ def test_a_bug_in_what_is_added_costs_no_count(
         raise RuntimeError
 
     monkeypatch.setattr(owner, method, fail)
-    heard = Heard()
-    play(heard.processor(unsampled()))
+    heard = Everything()
+    play(heard.processor(surveyor=unsampled()))
     (record,) = heard.records
     assert record.usage is not None
     assert record.surroundings is None
