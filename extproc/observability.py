@@ -73,6 +73,7 @@ def build_pushes(
             build_view(registry, telemetry, exporter=exporter.name, process_metrics=False), telemetry, scope
         )
         for exporter in telemetry.exporters.otlp
+        if exporter.sends_metrics
     }
 
     def collect(exporter: OtlpExporter) -> Iterable[MetricsData]:

@@ -6,7 +6,12 @@ only where a deployment asked for that header. Must not know where it is read, o
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+# What kgateway writes for a custom label of which nothing is known.
+UNKNOWN_LABEL: Final = "<unknown>"
 
 
 class TraceContext(msgspec.Struct, frozen=True, gc=False):

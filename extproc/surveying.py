@@ -9,11 +9,12 @@ import fnmatch
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from extproc.config.telemetry import BackendTraces, CustomLabel, GlobalLayer, Layers, Override, ProxyLayer, Telemetry
+from extproc.config.telemetry import CustomLabel, Override, Telemetry
 from extproc.server.surroundings import LabelSource, Rule, Surveyor
 from extproc.surroundings import TraceContext
+from extproc.telemetry.rules import layers_of_rules
 from extproc.trace_context import Sampling, format_b3, format_traceparent
 
 # A decision for whoever exports no traces: where Envoy or a client traces, exemplars can name that trace.
@@ -84,24 +85,19 @@ def _label_source(label: CustomLabel) -> LabelSource:
     if label.metadataKey is not None:
         return LabelSource(label.metadataNamespace, tuple(label.metadataKey.split(label.keyDelimiter)))
     if label.header is not None:
-        return LabelSource(header=label.header.lower(), header_key=label.headerKey or "")
+        return LabelSource(header=label.header, header_key=label.headerKey or "")
     return LabelSource(value=label.value or "")
 
 
 def _find_reported(telemetry: Telemetry) -> Callable[[str], bool] | None:
     """Return what says whether any layer reports a header; None if none does."""
-    skipped = [frozenset(map(str.lower, layer.skip_headers)) for layer in _layers(telemetry) if layer.report_headers]
+    skipped = [
+        frozenset(map(str.lower, layer.skip_headers))
+        for layers in layers_of_rules(telemetry).values()
+        for layer in (layers.global_, layers.proxy, layers.backend.traces)
+        if layer.report_headers
+    ]
     if not skipped:
         return None
     by_all = frozenset.intersection(*skipped)
     return lambda name: name not in by_all
-
-
-def _layers(telemetry: Telemetry) -> Sequence[GlobalLayer | ProxyLayer | BackendTraces]:
-    layers: list[GlobalLayer | ProxyLayer | BackendTraces] = []
-    sources: tuple[Layers | Override, ...] = (telemetry.layers, *telemetry.overrides)
-    for each in sources:
-        layers += [layer for layer in (each.global_, each.proxy) if layer is not None]
-        if each.backend is not None:
-            layers.append(each.backend.traces)
-    return layers

@@ -38,6 +38,11 @@ class Completion(enum.StrEnum):
     CANCELLED = "cancelled"  # downstream or upstream reset it before its end
     TRUNCATED = "truncated"  # the answer stops in the middle, or this process had to stop watching
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether the call failed, as a client sees it. To be given up is no failure."""
+        return self in (Completion.ERROR, Completion.TRUNCATED)
+
 
 class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     """Token counts of one answer. `None`: the provider did not say; 0: it said zero.

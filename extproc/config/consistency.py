@@ -12,13 +12,12 @@ from typing import Any
 
 from extproc.config.problems import nearest
 from extproc.config.sources import Loc, Tree
+from extproc.config.telemetry import PrometheusExporter, Queue
 
 _ROOT: Loc = ("telemetry",)
 _SIGNALS = ("traces", "metrics")
-_DEFAULT_PROMETHEUS_PORT = 9090
-_DEFAULT_PROMETHEUS_IP = "0.0.0.0"  # noqa: S104 - as in the schema
-_DEFAULT_MAX_SPANS = 8192
-_DEFAULT_MAX_BATCH_SPANS = 512
+_PROMETHEUS_DEFAULTS = PrometheusExporter(name="any")
+_QUEUE_DEFAULTS = Queue()
 _TRUE = {"true", "t", "yes", "y", "on", "1"}  # as the schema reads them
 _WILDCARDS = {"0.0.0.0": ".", "::": ":"}  # noqa: S104 - each stands for all addresses that have such a sign
 
@@ -44,7 +43,10 @@ def _check(tree: Tree, telemetry: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
     yield from _check_overrides(telemetry, exporters)
     yield from _check_labels(tree, telemetry)
     queue = _mapping(telemetry.get("queue"))
-    most, batch = queue.get("max_spans", _DEFAULT_MAX_SPANS), queue.get("max_batch_spans", _DEFAULT_MAX_BATCH_SPANS)
+    most, batch = (
+        queue.get("max_spans", _QUEUE_DEFAULTS.max_spans),
+        queue.get("max_batch_spans", _QUEUE_DEFAULTS.max_batch_spans),
+    )
     if isinstance(most, int) and isinstance(batch, int) and batch > most:
         name = "max_batch_spans" if "max_batch_spans" in queue else "max_spans"
         yield ("queue", name), f"a batch of {batch} spans does not fit a queue of {most}"
@@ -65,8 +67,8 @@ def _check_names(tree: Tree, exporters: dict[str, Any]) -> Iterator[tuple[Loc, s
 def _check_ports(tree: Tree, exporters: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
     taken: list[tuple[str, str, Loc]] = []
     for index, exporter in _mappings(exporters.get("prometheus")):
-        address = str(exporter.get("listen_ip", _DEFAULT_PROMETHEUS_IP))
-        port = str(exporter.get("port", _DEFAULT_PROMETHEUS_PORT))
+        address = str(exporter.get("listen_ip", _PROMETHEUS_DEFAULTS.listen_ip))
+        port = str(exporter.get("port", _PROMETHEUS_DEFAULTS.port))
         loc = ("exporters", "prometheus", index)
         for other, other_port, other_loc in taken:
             if port == other_port and _overlap(address, other):

@@ -22,7 +22,7 @@ from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.server.news import MetadataNews, Published
 from extproc.server.surroundings import Survey, Surveyor
-from extproc.server.telling import Teller
+from extproc.server.telling import SinkObserver, Teller
 from extproc.sinks.base import UsageSink
 from extproc.usage import Completion, UsageRecord
 from extproc.wire.ai import read_request_info, read_token_usage
@@ -47,7 +47,7 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 T = TypeVar("T")
 
 
-class ServerObserver(Protocol):
+class ServerObserver(SinkObserver, Protocol):
     """Hears how the server fares. Must not raise."""
 
     def stream_opened(self) -> None:
@@ -56,14 +56,6 @@ class ServerObserver(Protocol):
 
     def stream_closed(self, messages: Mapping[str, int]) -> None:
         """A gRPC stream ended after so many messages of each phase; none, if Envoy gave it up before one was read."""
-        ...
-
-    def message_failed(self, stage: Stage, reason: Reason) -> None:
-        """A message could not be processed."""
-        ...
-
-    def sink_failed(self, sink: str) -> None:
-        """A sink raised."""
         ...
 
 

@@ -10,20 +10,16 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final
 
 import orjson
 
 from extproc.credentials import REDACTED, holds_secret, is_secret_name
 from extproc.providers.base import clean_name
-from extproc.surroundings import Surroundings, TraceContext
+from extproc.surroundings import UNKNOWN_LABEL, Surroundings, TraceContext
 from extproc.trace_context import PROPAGATORS, Sampling, read_parent
 from extproc.wire.context import Scalar, encode_request_header, read_attributes, read_headers_if, read_metadata
 from extproc.wire.envoy import Phase
 from extproc.wire.ext_proc_pb2 import HeaderMap, Metadata, ProcessingRequest
-
-# What kgateway prints for a label whose value is not there.
-UNKNOWN_LABEL: Final = "<unknown>"
 
 _PSEUDO_HEADERS = frozenset({":method", ":scheme", ":authority", ":path"})
 

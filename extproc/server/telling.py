@@ -29,7 +29,7 @@ class SinkObserver(Protocol):
     """Hears what goes wrong. Must not raise."""
 
     def message_failed(self, stage: Stage, reason: Reason) -> None:
-        """An exchange could not be processed as a whole."""
+        """A message, or an exchange, could not be processed."""
         ...
 
     def sink_failed(self, sink: str) -> None:

@@ -18,10 +18,8 @@ from prometheus_client.samples import Exemplar, Sample
 from extproc.errors import Reason, Stage
 from extproc.sinks.exemplars import Witness, witness_of
 from extproc.sinks.labels import LLM_AND_MODEL, BoundedLabels
+from extproc.surroundings import UNKNOWN_LABEL
 from extproc.usage import NativeCheck, TokenUsage, UsageRecord
-
-# What kgateway writes for a custom label of which nothing is known.
-UNKNOWN_LABEL = "<unknown>"
 
 _Child: TypeAlias = Counter | Histogram
 _Labels: TypeAlias = tuple[str, ...]

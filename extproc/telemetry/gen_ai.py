@@ -16,8 +16,8 @@ from prometheus_client import CollectorRegistry
 from extproc.config.telemetry import Telemetry
 from extproc.sinks.exemplars import Witness, witness_of
 from extproc.sinks.labels import UNKNOWN, BoundedLabels
-from extproc.sinks.prometheus import UNKNOWN_LABEL, DroppedLabels
-from extproc.surroundings import Surroundings
+from extproc.sinks.prometheus import DroppedLabels
+from extproc.surroundings import UNKNOWN_LABEL, Surroundings
 from extproc.telemetry import instruments, names
 from extproc.telemetry.groups import GROUP_LABEL, groups_of_rules
 from extproc.telemetry.instruments import Instrument, label_of

@@ -7,21 +7,20 @@ https://www.krakend.io/docs/telemetry/opentelemetry-layers-metrics/
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
-from extproc.config.telemetry import BackendLayer, GlobalLayer, ProxyLayer, Telemetry
+from extproc.config.telemetry import Layers, Telemetry
 from extproc.sinks.exemplars import Witness
 from extproc.surroundings import Surroundings
 from extproc.telemetry import names
 from extproc.telemetry.groups import EVERYWHERE, groups_of_rules
 from extproc.telemetry.instruments import LAYERS, Instrument, LayerInstruments, rebucketed
 from extproc.telemetry.layer_labels import Facts, LayerLabels
+from extproc.telemetry.rules import layers_of_rules
 from extproc.telemetry.store import CounterFamily, Families, Histogram, HistogramFamily, LabelValues
 from extproc.usage import Completion, UsageRecord
 
 TIMEOUT_STATUSES = frozenset((408, 504))
-FAILED = frozenset((Completion.ERROR, Completion.TRUNCATED))  # to be given up is no failure
 
 _SERVER = (names.HTTP_REQUEST_METHOD, names.URL_SCHEME, names.HTTP_ROUTE, names.HTTP_RESPONSE_STATUS_CODE)
 _STAGE = (names.KRAKEND_ERROR, names.KRAKEND_CANCELED, names.KRAKEND_COMPLETE, names.KRAKEND_ROUTE,
@@ -127,7 +126,7 @@ class _RoundTrip:
             self._no_length.add(1)
         if record.completion is Completion.CANCELLED:
             self._canceled.add(1)
-        elif record.completion in FAILED:
+        elif record.completion.is_failure:
             self._failed.add(1)
             if record.status_code in TIMEOUT_STATUSES:
                 self._timedout.add(1)
@@ -181,50 +180,38 @@ class RuleLayers:
         return tuple(make(facts) for make in self._makers)
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    """What a rule says of the layers."""
-
-    server: GlobalLayer
-    proxy: ProxyLayer
-    backend: BackendLayer
-    group: str
-
-
 def build_layers(families: Families, telemetry: Telemetry) -> Mapping[int | None, RuleLayers]:
     """Return the layers of each rule, by the index of the override; None: what stands where no override does."""
-    wanted = _wanted(telemetry)
-    grouped = bool(groups_of_rules(telemetry))
-    all_ = wanted.values()
+    by_rule, groups = layers_of_rules(telemetry), groups_of_rules(telemetry)
+    all_, grouped = by_rule.values(), bool(groups)
     has_connection = any(each.backend.metrics.detailed_connection for each in all_)
-    server = LayerLabels(_SERVER, [each.server.metrics_static_attributes for each in all_], grouped=grouped)
+    server = LayerLabels(_SERVER, [each.global_.metrics_static_attributes for each in all_], grouped=grouped)
     proxy = LayerLabels(_STAGE, [each.proxy.metrics_static_attributes for each in all_], grouped=grouped)
     backend = [each.backend.metrics.static_attributes for each in all_]
     stage = LayerLabels(_STAGE, backend, grouped=grouped)
     client = LayerLabels(_CLIENT + (_CONNECTION if has_connection else ()), backend, grouped=grouped)
     return {
-        rule: RuleLayers(_makers(families, telemetry, each, server=server, proxy=proxy, stage=stage, client=client))
-        for rule, each in wanted.items()
-    }
-
-
-def _wanted(telemetry: Telemetry) -> dict[int | None, _Wanted]:
-    layers, groups = telemetry.layers, groups_of_rules(telemetry)
-    wanted: dict[int | None, _Wanted] = {None: _Wanted(layers.global_, layers.proxy, layers.backend, EVERYWHERE)}
-    for index, rule in enumerate(telemetry.overrides):
-        wanted[index] = _Wanted(
-            rule.global_ or layers.global_,
-            rule.proxy or layers.proxy,
-            rule.backend or layers.backend,
-            groups.get(index, EVERYWHERE),
+        rule: RuleLayers(
+            _makers(
+                families,
+                telemetry,
+                layers,
+                groups.get(rule, EVERYWHERE),
+                server=server,
+                proxy=proxy,
+                stage=stage,
+                client=client,
+            )
         )
-    return wanted
+        for rule, layers in by_rule.items()
+    }
 
 
 def _makers(  # noqa: PLR0913 - the labels of four layers
     families: Families,
     telemetry: Telemetry,
-    wanted: _Wanted,
+    wanted: Layers,
+    group: str,
     *,
     server: LayerLabels,
     proxy: LayerLabels,
@@ -232,12 +219,12 @@ def _makers(  # noqa: PLR0913 - the labels of four layers
     client: LayerLabels,
 ) -> list[Callable[[Facts], Layer]]:
     """Return what makes the series of each layer that is not switched off."""
-    known, group = LAYERS[wanted.server.semantic_convention], wanted.group
+    known = LAYERS[wanted.global_.semantic_convention]
     makers: list[Callable[[Facts], Layer]] = []
-    if not wanted.server.disable_metrics:
+    if not wanted.global_.disable_metrics:
         duration = _histogram(families, known.server_duration, telemetry, server.names)
         size = _histogram(families, known.server_response_size, telemetry, server.names)
-        of = server.values(wanted.server.metrics_static_attributes, group)
+        of = server.values(wanted.global_.metrics_static_attributes, group)
         makers.append(lambda facts: _Server(duration, size, of(facts)))
     if not wanted.proxy.disable_metrics:
         taken = _histogram(families, known.proxy_duration, telemetry, proxy.names)

@@ -19,7 +19,7 @@ from extproc.surroundings import Surroundings
 from extproc.telemetry import names
 from extproc.telemetry.instruments import label_of
 from extproc.telemetry.layer_labels import Facts
-from extproc.telemetry.layer_series import FAILED, Layer, build_layers
+from extproc.telemetry.layer_series import Layer, build_layers
 from extproc.telemetry.store import Families
 from extproc.usage import Completion, UsageRecord
 
@@ -105,7 +105,7 @@ def _facts(key: _Key) -> Facts:
         names.HTTP_RESPONSE_STATUS_CODE: status,
         names.KRAKEND_ROUTE: route,
         names.KRAKEND_METHOD: method,
-        names.KRAKEND_ERROR: _word(completion in FAILED),
+        names.KRAKEND_ERROR: _word(completion.is_failure),
         names.KRAKEND_CANCELED: _word(completion is Completion.CANCELLED),
         names.KRAKEND_COMPLETE: _word(completion is Completion.COMPLETE),
         names.SERVER_ADDRESS: address,

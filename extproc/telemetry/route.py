@@ -39,7 +39,7 @@ class Route:
 def find_route(exporter: OtlpExporter, signal: Signal) -> Route | None:
     """Return where a signal goes; None where it is switched off, or the exporter only has a place for the other."""
     is_traces = signal is Signal.TRACES
-    if exporter.disable_traces if is_traces else exporter.disable_metrics:
+    if not (exporter.sends_traces if is_traces else exporter.sends_metrics):
         return None
     own = (exporter.traces if is_traces else exporter.metrics) or OtlpSignal()
     is_http = exporter.use_http if own.use_http is None else own.use_http
@@ -47,13 +47,11 @@ def find_route(exporter: OtlpExporter, signal: Signal) -> Route | None:
     insecure = exporter.insecure if own.insecure is None else own.insecure
     if own.endpoint is not None:
         address, is_tls = _read_endpoint(own.endpoint, is_http=is_http)
-    elif exporter.host is not None:
+    else:
         is_tls = tls is not None if insecure is None else not insecure
-        address = _join(exporter.host, exporter.port or (_HTTP_PORT if is_http else _GRPC_PORT))
+        address = _join(exporter.host or "", exporter.port or (_HTTP_PORT if is_http else _GRPC_PORT))
         if is_http:
             address = f"{'https' if is_tls else 'http'}://{address}{_PATHS[signal]}"
-    else:
-        return None
     return Route(
         signal=signal,
         address=address,

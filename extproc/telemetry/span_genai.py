@@ -17,7 +17,7 @@ from extproc.surroundings import Surroundings
 from extproc.telemetry import names
 from extproc.telemetry.names import SpanNames, Vocabulary, span_names, system_of
 from extproc.telemetry.span import Attributes
-from extproc.telemetry.span_http import error_type, is_failure
+from extproc.telemetry.span_http import error_type
 from extproc.usage import RequestParameters, Timing, TokenUsage, UsageRecord
 
 # What no convention has a name for.
@@ -106,7 +106,7 @@ class GenAiAttributes:
             for keys, count in zip(self._usage, astuple(record.usage), strict=True):
                 if count is not None:
                     attributes.update(dict.fromkeys(keys, count))
-        if is_failure(record):
+        if record.completion.is_failure:
             attributes[names.ERROR_TYPE] = error_type(record)
         self._add_timing(attributes, record)
         # Whom Envoy has asked. The authority of the request is the gateway's own.

@@ -89,11 +89,6 @@ def add_outcome(attributes: Attributes, record: UsageRecord) -> None:
         attributes[names.KRAKEND_ERROR] = True
 
 
-def is_failure(record: UsageRecord) -> bool:
-    """Say whether the call to the LLM failed, as a client sees it."""
-    return record.completion in (Completion.ERROR, Completion.TRUNCATED)
-
-
 def is_server_error(record: UsageRecord) -> bool:
     """Say whether it failed as a server sees it: what a client did wrong is no failure of ours."""
     if record.completion is Completion.ERROR:

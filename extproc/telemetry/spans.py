@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from extproc.config.telemetry import Override, StaticAttribute, Telemetry
+from extproc.config.telemetry import Layers, StaticAttribute, Telemetry
 from extproc.surroundings import Surroundings, TraceContext
 from extproc.telemetry import span_genai
+from extproc.telemetry.rules import layers_of_rules
 from extproc.telemetry.span import KIND_CLIENT, KIND_INTERNAL, KIND_SERVER, Attributes, Span
 from extproc.telemetry.span_genai import GenAiAttributes
 from extproc.telemetry.span_http import (
@@ -21,7 +22,6 @@ from extproc.telemetry.span_http import (
     add_exchange,
     add_headers,
     add_outcome,
-    is_failure,
     is_server_error,
     server_name,
 )
@@ -41,11 +41,8 @@ _SPAN_ID: Final = (1 << 64) - 1
 class _Layers:
     """What is switched on for some exchanges, and what their spans begin with."""
 
-    def __init__(self, settings: Telemetry, override: Override | None) -> None:
-        general = settings.layers
-        outer = (override and override.global_) or general.global_
-        proxy = (override and override.proxy) or general.proxy
-        backend = (override and override.backend) or general.backend
+    def __init__(self, layers: Layers) -> None:
+        outer, proxy, backend = layers.global_, layers.proxy, layers.backend
         traces = backend.traces
         has_backend = not backend.disable_traces
         self.has_server = not outer.disable_traces
@@ -100,8 +97,7 @@ class SpanBuilder:
     """Makes the spans of exchanges, as the layers and their overrides say."""
 
     def __init__(self, settings: Telemetry) -> None:
-        self._layers: dict[int | None, _Layers] = {None: _Layers(settings, None)}
-        self._layers |= {index: _Layers(settings, override) for index, override in enumerate(settings.overrides)}
+        self._layers = {rule: _Layers(layers) for rule, layers in layers_of_rules(settings).items()}
         self._genai = GenAiAttributes(settings.vocabularies)
 
     def count(self, record: UsageRecord, rule: int | None) -> int:
@@ -149,7 +145,7 @@ class SpanBuilder:
             add_headers(attributes, around, layers.client_left_out)
         span = tree.add(span_genai.span_name(record), KIND_CLIENT, tree.trace.client_span_id, times, attributes)
         span.events = span_genai.events(record.timing, times[0])
-        span.is_error = is_failure(record)
+        span.is_error = record.completion.is_failure
         return span
 
 
@@ -173,7 +169,7 @@ def _add_proxy(tree: _Tree, layers: _Layers, record: UsageRecord, around: Surrou
     if layers.proxy_left_out is not None:
         add_headers(attributes, around, layers.proxy_left_out)
     span = tree.add(PROXY, KIND_INTERNAL, tree.draw_id(), times, attributes)
-    span.is_error = is_failure(record)
+    span.is_error = record.completion.is_failure
     return span
 
 
