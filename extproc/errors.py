@@ -12,6 +12,11 @@ from typing import Final
 
 EXIT_FAILURE: Final = 1
 EXIT_USAGE: Final = 2
+# Of `extproc doctor`: the gravest thing that was found.
+EXIT_WARNINGS: Final = 3
+EXIT_ERRORS: Final = 4
+# Of `extproc serve`: it was told to stop, and streams that had not finished by then were cut off.
+EXIT_CUT: Final = 5
 # What a shell expects of a command that Ctrl-C has ended.
 EXIT_INTERRUPTED: Final = 130
 

@@ -49,6 +49,8 @@ def default(text: str) -> object:
         return ()
     if text == "off":
         return None
+    if text == "`false`":
+        return False
     words = tuple(quoted(text))
     return words if len(words) > 1 else words[0]
 

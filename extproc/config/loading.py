@@ -21,6 +21,7 @@ from extproc.config.settings import (
     KGATEWAY_ENV,
     TELEMETRY_ENV_PREFIXES,
     DetectionRule,
+    ListenTls,
     Settings,
     unknown_variables,
 )
@@ -32,6 +33,7 @@ from extproc.errors import SettingsError
 _JSON_KINDS: dict[Any, str] = {
     tuple[DetectionRule, ...]: "a list of rules in JSON is expected",
     Telemetry | None: "a mapping in JSON is expected",
+    ListenTls | None: "a mapping in JSON is expected",
 }
 
 # What the environment adds to what files have, in the place of replacing it.

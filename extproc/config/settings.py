@@ -7,6 +7,7 @@ is the business of config/loading.py; telemetry is described in config/telemetry
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -29,6 +30,9 @@ _KIB = 1024
 _MIB = 1024 * _KIB
 
 
+# As chmod has it, without the bits that say nothing of a socket. In YAML it needs quotes: 0660 is a number there.
+_SOCKET_MODE = re.compile(r"0?[0-7]{3}", re.ASCII)
+
 # How other programs call our levels; LOG_LEVEL is a common name for a variable, and need not have been set for us.
 _LOG_LEVELS = {"warn": "warning", "critical": "error", "fatal": "error", "trace": "debug", "notset": "debug"}
 
@@ -41,6 +45,20 @@ def _checked_namespaces(names: tuple[str, ...]) -> tuple[str, ...]:
     if not all(names) or len(set(names)) < len(names) or RATELIMIT_NAMESPACE in names:
         raise SettingsError(f"{', '.join(names)!r}: use names that differ, none of them empty or {RATELIMIT_NAMESPACE}")
     return names
+
+
+def _checked_socket_mode(text: Any) -> Any:
+    if not isinstance(text, str):
+        raise SettingsError("write a mode in quotes, such as '0660': without them YAML takes it for a number")
+    if not _SOCKET_MODE.fullmatch(text):
+        raise SettingsError(f"{text!r} is no mode: use three octal digits, such as '0660'")
+    return text
+
+
+def _checked_usage_log(text: str) -> str:
+    if text != "stdout" and not text.startswith("/"):
+        raise SettingsError(f"{text!r} is no place for a log: use stdout or an absolute path")
+    return text
 
 
 def _checked_address(text: str) -> str:
@@ -67,6 +85,20 @@ class DetectionRule(BaseModel):
         if self.llm and self.provider is None and self.flavour is None:
             raise SettingsError("a rule has to set provider, flavour or llm: false")
         return self
+
+
+class ListenTls(BaseModel):
+    """Certificates of the ext_proc port, in PEM files. They are read again when they change, without a restart."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cert_file: str = Field(min_length=1, description="The certificate, and behind it those between it and its root.")
+    key_file: str = Field(min_length=1, description="The key of the certificate, without a password.")
+    client_ca_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Authorities of clients. With it a client has to present a certificate of theirs (mTLS).",
+    )
 
 
 class Settings(BaseModel):
@@ -102,6 +134,37 @@ class Settings(BaseModel):
         default="auto",
         description="What carries the messages: gRPC's completion queue, which is the fastest, or grpc.aio, which only "
         "uses gRPC's public API. auto takes the first where this installation has it, and says so where not.",
+    )
+    listen_tls: ListenTls | None = Field(
+        default=None, description="Serve the ext_proc port over TLS. In the environment as JSON."
+    )
+    allow_plaintext: bool = Field(
+        default=False,
+        description="Serve the ext_proc port without TLS on an address that other machines can reach. Whoever reaches "
+        "it can be counted as anybody; without this it is refused.",
+    )
+    socket_mode: Annotated[str, BeforeValidator(_checked_socket_mode)] | None = Field(
+        default=None,
+        description="Permissions of the Unix socket in octal digits, such as '0660'; as the umask has it if not given.",
+    )
+    drain_delay_seconds: float = Field(
+        default=0.0,
+        ge=0,
+        le=3600,
+        description="After SIGTERM, how long new streams are still taken while health checks say that it goes.",
+    )
+    config_poll_seconds: float = Field(
+        default=2.0,
+        ge=0,
+        le=3600,
+        description="How often the files of settings are looked at for changes; 0: only on SIGHUP.",
+    )
+    log_format: Literal["auto", "text", "json"] = Field(
+        default="auto", description="How log lines look. auto: text on a terminal, JSON elsewhere."
+    )
+    usage_log: Annotated[str, AfterValidator(_checked_usage_log)] | None = Field(
+        default=None,
+        description="Where each exchange gets a line of JSON with what is in its metadata: stdout or an absolute path.",
     )
     metadata_namespaces: Annotated[tuple[str, ...], AfterValidator(_checked_namespaces)] = Field(
         default=DEFAULT_NAMESPACES,

@@ -1,0 +1,1 @@
+"""The commands of `extproc`, one a file: flags in, the work of other rooms done."""
