@@ -11,8 +11,6 @@ import time
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from prometheus_client import CollectorRegistry
-
 from extproc.config.telemetry import Telemetry
 from extproc.sinks.exemplars import Witness, witness_of
 from extproc.sinks.labels import UNKNOWN, BoundedLabels
@@ -55,7 +53,7 @@ class GenAIMetrics:
 
     def __init__(
         self,
-        registry: CollectorRegistry,
+        families: Families,
         telemetry: Telemetry,
         *,
         max_label_values: int,
@@ -81,7 +79,6 @@ class GenAIMetrics:
         common = [label_of(each) for each in (names.OPERATION_NAME, *providers, names.REQUEST_MODEL,
                                               names.RESPONSE_MODEL)] + custom  # fmt: skip
         common += [GROUP_LABEL] if self._groups else []
-        families = Families(registry)
 
         def histogram(instrument: Instrument, *more: str) -> HistogramFamily | None:
             return families.histogram(instrument, (*common, *more)) if instrument in chosen else None
@@ -93,7 +90,6 @@ class GenAIMetrics:
         self._first_token = histogram(instruments.SERVER_TIME_TO_FIRST_TOKEN)
         self._per_token = histogram(instruments.SERVER_TIME_PER_OUTPUT_TOKEN)
         self._inference = _Inference(families, common) if instruments.INFERENCE_INPUT_TOKENS in chosen else None
-        families.register()
 
     def emit(self, record: UsageRecord) -> None:
         """Count one call."""

@@ -13,6 +13,8 @@ import math
 from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
+from functools import cache
+from itertools import chain
 from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from prometheus_client import CollectorRegistry, Metric, values
@@ -141,9 +143,18 @@ class _SharedHistogram:
 
 
 def _shared_value(instrument: Instrument, suffix: str, names: LabelValues, labels: LabelValues) -> Any:
-    """Return a value in the file of this worker; the library has left it untyped, and a test pins what it takes."""
+    """Return a value in the file of this worker.
+
+    There is one object for each place in the file: it writes what it remembers, so two would undo each other's counts.
+    """
     name = instrument.family
-    return values.ValueClass(instrument.kind, name, name + suffix, names, labels, instrument.help)
+    return _find_value(values.ValueClass, instrument.kind, name, name + suffix, names, labels, instrument.help)
+
+
+@cache
+def _find_value(value_class: Any, *place: Any) -> Any:
+    """Return the value; the library has left it untyped, and a test pins what it takes."""
+    return value_class(*place)
 
 
 def _texts(bounds: tuple[float, ...]) -> LabelValues:
@@ -179,13 +190,8 @@ class _Family(ABC, Generic[S]):
         """Return the family without samples."""
         return Metric(self.instrument.family, self.instrument.help, self.instrument.kind)
 
-    def collect(self) -> Metric:
-        """Return the family; its samples are made as they are read."""
-        metric = self.describe()
-        metric.samples = self._samples()  # type: ignore[assignment]  # who reads them goes through them once
-        return metric
-
-    def _samples(self) -> Iterator[Sample]:
+    def samples(self) -> Iterator[Sample]:
+        """Yield the samples, as they are read."""
         for texts, series in tuple(self._series.items()):  # to which others are added meanwhile
             yield from self._samples_of(series, dict(zip(self.label_names, texts, strict=True)))
 
@@ -232,34 +238,65 @@ class HistogramFamily(_Family[Histogram]):
 
 
 class Families:
-    """The families of a sink, each made when it is asked for first. It is a collector of them."""
+    """The families of a process, each made when it is asked for first. It is a collector of them.
+
+    Settings may change while there are series: who asks for a family with other label names gets a variant of it, and
+    what has been counted stays beside it in the same metric, so that no sum ever goes back. A histogram with other
+    bounds takes the place of the old one, as after a restart. What is asked for is shown from the next `show` on, and
+    what is no longer asked for no longer.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._counters: dict[str, CounterFamily] = {}
-        self._histograms: dict[str, HistogramFamily] = {}
+        self._counters: dict[str, dict[LabelValues, CounterFamily]] = {}
+        self._histograms: dict[str, dict[LabelValues, HistogramFamily]] = {}
         self._registry = registry
+        self._asked: set[str] = set()
+        self._shown: set[str] | None = None  # None: it has not been registered yet
 
     def counter(self, instrument: Instrument, label_names: Sequence[str]) -> CounterFamily:
         """Return the family of a counter."""
-        return self._counters.setdefault(instrument.family, CounterFamily(instrument, label_names))
+        self._asked.add(instrument.family)
+        variants, names = self._counters.setdefault(instrument.family, {}), tuple(label_names)
+        if names not in variants:
+            variants[names] = CounterFamily(instrument, names)
+        return variants[names]
 
     def histogram(self, instrument: Instrument, label_names: Sequence[str]) -> HistogramFamily:
         """Return the family of a histogram."""
-        return self._histograms.setdefault(instrument.family, HistogramFamily(instrument, label_names))
+        self._asked.add(instrument.family)
+        variants, names = self._histograms.setdefault(instrument.family, {}), tuple(label_names)
+        if names not in variants or variants[names].instrument.bounds != instrument.bounds:
+            variants[names] = HistogramFamily(instrument, names)
+        return variants[names]
 
-    def register(self) -> None:
-        """Have the registry collect them, once all are there."""
-        self._registry.register(self)
+    def show(self) -> None:
+        """Have the registry collect what has been asked for since the last time, and nothing else."""
+        is_first, self._shown, self._asked = self._shown is None, self._asked, set()
+        if is_first:
+            self._registry.register(self)
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families without samples."""
-        for family in self._all():
+        for family, *_ in self._all():
             yield family.describe()
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families; their samples are made as they are read."""
-        for family in self._all():
-            yield family.collect()
+        for variants in self._all():
+            metric = variants[0].describe()
+            samples = chain.from_iterable(map(_samples_of, variants))
+            metric.samples = samples  # type: ignore[assignment]  # who reads them goes through them once
+            yield metric
 
-    def _all(self) -> list[CounterFamily | HistogramFamily]:
-        return [*self._histograms.values(), *self._counters.values()]
+    def _all(self) -> Iterator[list[CounterFamily | HistogramFamily]]:
+        shown = self._shown or ()
+        for name, histograms in tuple(self._histograms.items()):
+            if name in shown:
+                yield list(histograms.values())
+        for name, counters in tuple(self._counters.items()):
+            if name in shown:
+                yield list(counters.values())
+
+
+def _samples_of(family: CounterFamily | HistogramFamily) -> Iterator[Sample]:
+    return family.samples()

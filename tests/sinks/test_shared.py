@@ -18,8 +18,9 @@ from prometheus_client.mmap_dict import MmapedDict
 from support.waiting import wait_for
 
 from extproc.errors import ExtractionError, Reason, Stage
-from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
+from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, remove_values, share_values
+from extproc.sinks.tokens import TokenMetrics
 from extproc.usage import Completion, TokenUsage, UsageRecord
 
 LABELS = {"llm": "openai", "model": "m"}
