@@ -40,7 +40,7 @@ from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.settled import SettledRegistry
 from extproc.surveying import build_surveyor
 from extproc.telemetry.metrics import build_metric_sinks
-from extproc.telemetry.store import is_shared
+from extproc.telemetry.series import is_shared
 
 log = logging.getLogger("extproc")
 

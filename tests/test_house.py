@@ -123,6 +123,7 @@ TESTED_ELSEWHERE = {
     "extproc.sinks.base": "tests/server/test_session.py",
     "extproc.surroundings": "tests/server/test_surroundings.py",
     "extproc.telemetry.sender": "tests/telemetry/test_delivery.py",
+    "extproc.telemetry.series": "tests/telemetry/test_store.py",
     "extproc.telemetry.span": "tests/telemetry/test_spans.py",
 }
 

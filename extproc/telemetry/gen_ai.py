@@ -19,7 +19,8 @@ from extproc.surroundings import UNKNOWN_LABEL, Surroundings
 from extproc.telemetry import instruments, names
 from extproc.telemetry.groups import GROUP_LABEL, groups_of_rules
 from extproc.telemetry.instruments import Instrument, label_of
-from extproc.telemetry.store import CounterFamily, Families, Histogram, HistogramFamily, LabelValues
+from extproc.telemetry.series import Histogram, LabelValues
+from extproc.telemetry.store import CounterFamily, Families, HistogramFamily
 from extproc.usage import Completion, TokenUsage, UsageRecord, UsageSource
 
 _NOWHERE = Surroundings()

@@ -14,7 +14,8 @@ from extproc.sinks.prometheus import DroppedLabels
 from extproc.sinks.tokens import TokenFamilies, TokenMetrics
 from extproc.telemetry.gen_ai import GenAIMetrics
 from extproc.telemetry.layers import LayerMetrics
-from extproc.telemetry.store import Families, is_shared
+from extproc.telemetry.series import is_shared
+from extproc.telemetry.store import Families
 
 
 class MetricStore:

@@ -1,170 +1,21 @@
 """Where the metrics of this package are kept, and how a scrape reads them.
 
-Owns: families of series whose values move at the cost of a list index, a tenth of what prometheus_client's own take; in
-the format that its registries collect. With several workers the values are the library's, in files that a supervisor
-adds up (sinks/shared.py). Must not know which metrics there are.
-
-One thread counts, any thread reads. https://prometheus.io/docs/specs/om/open_metrics_spec/
+Owns: families of series, in the format that prometheus_client's registries collect. Must not know which metrics there
+are. https://prometheus.io/docs/specs/om/open_metrics_spec/
 """
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from functools import cache
 from itertools import chain
-from typing import Any, Generic, NamedTuple, Protocol, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
-from prometheus_client import CollectorRegistry, Metric, values
-from prometheus_client.samples import Exemplar, Sample
-from prometheus_client.utils import floatToGoString
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.samples import Sample
 
-from extproc.sinks.exemplars import Witness
 from extproc.telemetry.instruments import Instrument
-
-LabelValues: TypeAlias = tuple[str, ...]
-
-
-class Counter(Protocol):
-    """One series of a counter."""
-
-    def add(self, amount: float) -> None:
-        """Add an amount that is not negative."""
-        ...
-
-    def read(self) -> float:
-        """Return the sum."""
-        ...
-
-
-class Reading(NamedTuple):
-    """The values of a histogram: each bucket by itself, the last value seen in each with a trace, and the sum."""
-
-    counts: Sequence[float]
-    exemplars: Sequence[Exemplar | None]
-    total: float
-
-
-class Histogram(Protocol):
-    """One series of a histogram."""
-
-    def observe(self, value: float, witness: Witness | None = None) -> None:
-        """Count a value; `witness` is the trace it was seen in."""
-        ...
-
-    def merge(self, counts: Sequence[int], total: float) -> None:
-        """Add many values that were counted elsewhere, in the same buckets."""
-        ...
-
-    def read(self) -> Reading:
-        """Return the values as they are now."""
-        ...
-
-
-class _LocalCounter:
-    __slots__ = ("_total",)
-
-    def __init__(self) -> None:
-        self._total: float = 0
-
-    def add(self, amount: float) -> None:
-        self._total += amount
-
-    def read(self) -> float:
-        return self._total
-
-
-class _LocalHistogram:
-    __slots__ = ("_bounds", "_counts", "_exemplars", "_total")
-
-    def __init__(self, bounds: tuple[float, ...]) -> None:
-        self._bounds = bounds
-        self._counts = [0] * (len(bounds) + 1)
-        self._exemplars: list[Exemplar | None] = []  # as many as buckets, once there is one
-        self._total: float = 0
-
-    def observe(self, value: float, witness: Witness | None = None) -> None:
-        index = bisect_left(self._bounds, value)
-        self._counts[index] += 1
-        self._total += value
-        if witness is not None:
-            if not self._exemplars:
-                self._exemplars = [None] * len(self._counts)
-            self._exemplars[index] = Exemplar(witness.labels, value, witness.timestamp_seconds)
-
-    def merge(self, counts: Sequence[int], total: float) -> None:
-        own = self._counts
-        for index, count in enumerate(counts):
-            if count:
-                own[index] += count
-        self._total += total
-
-    def read(self) -> Reading:
-        return Reading(tuple(self._counts), self._exemplars or (None,) * len(self._counts), self._total)
-
-
-class _SharedCounter:
-    __slots__ = ("_value",)
-
-    def __init__(self, instrument: Instrument, names: LabelValues, labels: LabelValues) -> None:
-        self._value = _shared_value(instrument, "_total", names, labels)
-
-    def add(self, amount: float) -> None:
-        self._value.inc(amount)
-
-    def read(self) -> float:
-        return float(self._value.get())
-
-
-class _SharedHistogram:
-    __slots__ = ("_bounds", "_buckets", "_total")
-
-    def __init__(self, instrument: Instrument, names: LabelValues, labels: LabelValues) -> None:
-        self._bounds = instrument.bounds
-        self._total = _shared_value(instrument, "_sum", names, labels)
-        self._buckets = [
-            _shared_value(instrument, "_bucket", (*names, "le"), (*labels, text)) for text in _texts(instrument.bounds)
-        ]
-
-    def observe(self, value: float, witness: Witness | None = None) -> None:  # noqa: ARG002 - files hold no traces
-        self._buckets[bisect_left(self._bounds, value)].inc(1)
-        self._total.inc(value)
-
-    def merge(self, counts: Sequence[int], total: float) -> None:
-        for index, count in enumerate(counts):
-            if count:
-                self._buckets[index].inc(count)
-        self._total.inc(total)
-
-    def read(self) -> Reading:
-        return Reading([each.get() for each in self._buckets], (None,) * len(self._buckets), self._total.get())
-
-
-def _shared_value(instrument: Instrument, suffix: str, names: LabelValues, labels: LabelValues) -> Any:
-    """Return a value in the file of this worker.
-
-    There is one object for each place in the file: it writes what it remembers, so two would undo each other's counts.
-    """
-    name = instrument.family
-    return _find_value(values.ValueClass, instrument.kind, name, name + suffix, names, labels, instrument.help)
-
-
-@cache
-def _find_value(value_class: Any, *place: Any) -> Any:
-    """Return the value; the library has left it untyped, and a test pins what it takes."""
-    return value_class(*place)
-
-
-def _texts(bounds: tuple[float, ...]) -> LabelValues:
-    return tuple(floatToGoString(bound) for bound in (*bounds, math.inf))  # type: ignore[no-untyped-call]
-
-
-def is_shared() -> bool:
-    """Whether what is made now keeps its values in files, for others to read: sinks/shared.py says so at the start."""
-    return bool(values.ValueClass._multiprocess)  # noqa: SLF001 - pinned by a test
-
+from extproc.telemetry.series import Counter, Histogram, LabelValues, make_counter, make_histogram, texts_of
 
 S = TypeVar("S", Counter, Histogram)
 
@@ -208,7 +59,7 @@ class CounterFamily(_Family[Counter]):
     __slots__ = ()
 
     def _make(self, labels: LabelValues) -> Counter:
-        return _SharedCounter(self.instrument, self.label_names, labels) if is_shared() else _LocalCounter()
+        return make_counter(self.instrument, self.label_names, labels)
 
     def _samples_of(self, series: Counter, labels: dict[str, str]) -> Iterator[Sample]:
         yield Sample(f"{self.instrument.family}_total", labels, series.read())
@@ -221,12 +72,10 @@ class HistogramFamily(_Family[Histogram]):
 
     def __init__(self, instrument: Instrument, label_names: Sequence[str]) -> None:
         super().__init__(instrument, label_names)
-        self._texts = _texts(instrument.bounds)
+        self._texts = texts_of(instrument.bounds)
 
     def _make(self, labels: LabelValues) -> Histogram:
-        if is_shared():
-            return _SharedHistogram(self.instrument, self.label_names, labels)
-        return _LocalHistogram(self.instrument.bounds)
+        return make_histogram(self.instrument, self.label_names, labels)
 
     def _samples_of(self, series: Histogram, labels: dict[str, str]) -> Iterator[Sample]:
         name, reading, count = self.instrument.family, series.read(), 0.0

@@ -13,7 +13,8 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from extproc.sinks.exemplars import Witness
 from extproc.sinks.shared import SharedMetrics
 from extproc.telemetry.instruments import Instrument
-from extproc.telemetry.store import Families, is_shared
+from extproc.telemetry.series import is_shared
+from extproc.telemetry.store import Families
 
 SIZES = Instrument("a.size", "histogram", "By", "Sizes", (0.5, 1.0, 2.5))
 COUNT = Instrument("a.count", "counter", "", "Counts")
