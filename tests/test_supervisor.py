@@ -206,7 +206,8 @@ def test_one_that_is_killed_comes_back_and_nothing_is_forgotten(tmp_path: Path) 
             wait_for(lambda: value(sidecar, "extproc_streams_active") == 1)
             assert sidecar.get("/readyz")[0] == 200
             wait_for(lambda: value(sidecar, "extproc_workers_ready") == 2)
-        assert "worker 0 ended with SIGKILL; the next one starts in 0.1 s" in sidecar.log
+        (ended,) = sidecar.events("a worker ended")
+        assert (ended["worker"], ended["cause"], ended["restart_seconds"]) == (0, "SIGKILL", 0.1)
         after = scrape(sidecar)
         assert after[TOTAL, LABELS] == before[TOTAL, LABELS] == 14
         zero = frozenset({("worker", "0")})
