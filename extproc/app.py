@@ -7,17 +7,15 @@ what it needs passed in.
 from __future__ import annotations
 
 import gc
-import logging
 import signal
 import sys
 import threading
-import traceback
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import fields
-from pathlib import Path
 from typing import Protocol
 
+import structlog
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
 
 from extproc import __version__
@@ -26,6 +24,7 @@ from extproc.config.address import HostPort, UnixSocket, parse_address, parse_ho
 from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
 from extproc.errors import SettingsError
+from extproc.logs import place_of
 from extproc.observability import Tracing, build_admin_view, build_counts, build_pushes, running, scraped
 from extproc.providers.detect import FLAVOURS, Detector, Rule
 from extproc.readers import Limits
@@ -42,7 +41,7 @@ from extproc.surveying import build_surveyor
 from extproc.telemetry.metrics import build_metric_sinks
 from extproc.telemetry.series import is_shared
 
-log = logging.getLogger("extproc")
+log = structlog.stdlib.get_logger("extproc")
 
 # In collections of the middle generation; the default is 10.
 _FULL_COLLECTION_THRESHOLD = 1000
@@ -94,8 +93,7 @@ def build_detector(settings: Settings) -> Detector:
 
 def report_bug(error: BaseException) -> None:
     """Log where an unforeseen exception was raised, and its type; its text may repeat traffic, so it is left out."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    log.error("bug: %s at %s:%s in %s", type(error).__name__, Path(frame.filename).name, frame.lineno, frame.name)
+    log.error("bug", exception=type(error).__name__, at=place_of(error))
 
 
 class Orders(Protocol):
@@ -128,7 +126,7 @@ def serve(settings: Settings) -> None:
     admin = AdminServer(parse_host_port(settings.admin_listen), view, lambda: health.is_serving, version=__version__)
 
     def tell(listen: HostPort | UnixSocket) -> None:
-        log.info("ready: ext_proc on %s, admin on http://%s, version %s", listen, admin.address, __version__)
+        log.info("ready", listen=str(listen), admin=f"http://{admin.address}", version=__version__)
 
     with (
         closing(admin),
@@ -171,7 +169,7 @@ def serve_until_told(
     on_ready(HostPort(listen.host, port) if isinstance(listen, HostPort) else listen)
     while not orders.wait():
         pass
-    log.info("draining: running streams have %g s to finish", drain_seconds)
+    log.info("draining", drain_seconds=drain_seconds)
     _drain(engine, drain_seconds, orders)
     log.info("stopped")
 
@@ -198,7 +196,7 @@ def _drain(engine: Engine, grace_seconds: float, orders: Orders) -> None:
     draining.start()
     while not drained.is_set():
         if orders.wait():
-            log.warning("stopping at once: running streams are cut off")
+            log.warning("stopping at once, running streams are cut off")
             engine.drain(0)
             break
     draining.join()

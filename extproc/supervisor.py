@@ -6,7 +6,6 @@ traffic and does without gRPC, which is most of what a process of ours weighs.
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import signal
@@ -15,6 +14,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
+import structlog
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
 
 from extproc import __version__
@@ -32,7 +32,7 @@ from extproc.sinks.shared import SharedMetrics, share_values
 from extproc.telemetry.metrics import build_metric_sinks
 from extproc.worker import WorkerSettings
 
-log = logging.getLogger("extproc")
+log = structlog.stdlib.get_logger("extproc")
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
 
@@ -64,17 +64,17 @@ def serve(settings: Settings) -> None:
         signals = exit_stack.enter_context(Signals((signal.SIGTERM, signal.SIGINT)))
         exit_stack.callback(workers.kill)
         listen = ",".join(dict.fromkeys(str(address) for address in addresses))
-        _run(workers, signals, settings, f"ext_proc on {listen}, admin on http://{admin.address}")
+        _run(workers, signals, settings, {"listen": listen, "admin": f"http://{admin.address}"})
 
 
-def _run(workers: Workers, signals: Signals, settings: Settings, where: str) -> None:
+def _run(workers: Workers, signals: Signals, settings: Settings, where: dict[str, str]) -> None:
     count = len(workers.all)
     try:
-        workers.serve(signals, lambda: log.info("ready: %s, version %s, %d workers", where, __version__, count))
+        workers.serve(signals, lambda: log.info("ready", **where, version=__version__, workers=count))
     except SettingsError:
         workers.drain(signals, 0)
         raise
-    log.info("draining: running streams have %g s to finish", settings.drain_seconds)
+    log.info("draining", drain_seconds=settings.drain_seconds)
     flush_seconds = settings.telemetry.queue.flush_seconds if settings.telemetry is not None else 0.0
     workers.drain(signals, settings.drain_seconds, flush_seconds)
     log.info("stopped")

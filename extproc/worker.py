@@ -57,7 +57,7 @@ def main() -> None:
         told = WorkerSettings.from_line(line)
     except (ValueError, LookupError, TypeError):
         sys.exit("extproc: a worker is started by `extproc serve --workers`, and not by hand")
-    write_logs(told.settings.log_level, f"worker {told.index}: ")
+    write_logs(told.settings.log_level, told.settings.log_format, worker=told.index)
     share_values(told.metrics_directory, told.index)
     with Signals((signal.SIGTERM, signal.SIGINT)) as signals:
         leash = Leash(signals, words, reports)

@@ -6,9 +6,12 @@ Owns: its flags, and which process is started for them.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from extproc.config.loading import Loaded
 
 
 def serve(
@@ -43,7 +46,6 @@ def serve(
     Every setting is also an environment variable, EXTPROC_ and its name: EXTPROC_LISTEN, EXTPROC_MAX_BODY_BYTES and so
     on. A flag is stronger than the environment, the environment stronger than the file.
     """
-    import logging
     import os
 
     from extproc.config.loading import load_settings
@@ -58,11 +60,8 @@ def serve(
     }
     loaded = load_settings(flags, os.environ, config or ())
     settings = loaded.settings
-    write_logs(settings.log_level)
-    for note in loaded.notes:
-        logging.getLogger("extproc").info("%s", note)
-    for warning in loaded.warnings:
-        logging.getLogger("extproc").warning("%s", warning)
+    write_logs(settings.log_level, settings.log_format)
+    _log_findings(loaded)
     # gRPC's core has a log of its own, which would say our errors again in its own words.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
@@ -71,3 +70,14 @@ def serve(
     else:
         from extproc.supervisor import serve as run_server
     run_server(settings)
+
+
+def _log_findings(loaded: Loaded) -> None:
+    """Log what there is to know of where the settings are from."""
+    import structlog
+
+    log = structlog.stdlib.get_logger("extproc")
+    for note in loaded.notes:
+        log.info("settings were found", what=note)
+    for warning in loaded.warnings:
+        log.warning("a setting has no effect", what=warning)

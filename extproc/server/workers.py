@@ -8,7 +8,6 @@ know what workers do, nor metrics.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import signal
 import subprocess
@@ -17,11 +16,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+import structlog
+
 from extproc.errors import SettingsError
 from extproc.server.leash import DRAIN, STOP
 from extproc.server.signals import Signals
 
-log = logging.getLogger("extproc")
+log = structlog.stdlib.get_logger("extproc")
 
 _FIRST_DELAY_SECONDS = 0.1
 _MAX_DELAY_SECONDS = 10.0
@@ -187,7 +188,7 @@ class Workers:
         deadline = time.monotonic() + grace_seconds + end_seconds
         while descriptors := self._descriptors():
             if signals.wait(max(0.0, deadline - time.monotonic()), descriptors):
-                log.warning("stopping at once: running streams are cut off")
+                log.warning("stopping at once, running streams are cut off")
                 self._tell(STOP)
                 deadline = min(deadline, time.monotonic() + end_seconds)
             elif time.monotonic() >= deadline:
@@ -217,7 +218,7 @@ class Workers:
                 try:
                     worker.start()
                 except OSError as error:
-                    log.error("worker %d cannot be started: %s", worker.index, error.strerror)  # noqa: TRY400 - no bug
+                    log.error("a worker cannot be started", worker=worker.index, reason=error.strerror)  # noqa: TRY400 - no bug
                     worker.postpone()
         due = [worker.start_at for worker in self.all if worker.pid is None]
         return max(0.0, min(due) - now) if due else None
@@ -230,7 +231,7 @@ class Workers:
             was_ready = worker.is_ready
             still_runs = worker.listen()
             if worker.is_ready and not was_ready and worker.restarts:
-                log.info("worker %d is ready again", worker.index)
+                log.info("a worker is ready again", worker=worker.index)
             if worker.refusal is not None and not self._have_all_been_ready and not self._is_draining:
                 raise SettingsError(worker.refusal)
             if not still_runs:
@@ -242,7 +243,7 @@ class Workers:
             cause = f"{cause}, {worker.refusal}"
         delay = worker.postpone()
         if not self._is_draining:
-            log.warning("worker %d ended with %s; the next one starts in %g s", worker.index, cause, delay)
+            log.warning("a worker ended", worker=worker.index, cause=cause, restart_seconds=delay)
 
 
 def _signal_name(number: int) -> str:

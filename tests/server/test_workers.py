@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -11,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.logged import Logged
 from support.sidecar import is_alive
 from support.waiting import wait_for
 
@@ -123,35 +123,32 @@ def test_ready_is_first_all_of_them_and_then_any(supervised: Supervised) -> None
     assert (workers.is_ready, supervised.ready) == (True, 1)
 
 
-def test_one_that_is_killed_is_replaced_and_the_other_is_left_alone(
-    supervised: Supervised, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_one_that_is_killed_is_replaced_and_the_other_is_left_alone(supervised: Supervised, logged: Logged) -> None:
     """The end is told while the system still has the figures of the process."""
     supervised.assign(SERVE, SERVE)
     supervised.serve(supervised.are_ready)
     first, other = supervised.pids()
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    with caplog.at_level(logging.INFO, logger="extproc"):
-        supervised.serve(lambda: supervised.workers.all[0].restarts == 1 and supervised.are_ready())
+    supervised.serve(lambda: supervised.workers.all[0].restarts == 1 and supervised.are_ready())
     assert supervised.ended == [(0, first, True)]
     assert supervised.pids()[1] == other
     assert supervised.pids()[0] not in (None, first)
     assert supervised.workers.all[1].restarts == 0
-    assert "worker 0 ended with SIGKILL; the next one starts in 0.1 s" in caplog.messages
-    assert "worker 0 is ready again" in caplog.messages
+    ended, ready = logged
+    assert ended["event"] == "a worker ended"
+    assert (ended["worker"], ended["cause"], ended["restart_seconds"]) == (0, "SIGKILL", 0.1)
+    assert (ready["event"], ready["worker"]) == ("a worker is ready again", 0)
 
 
 def test_one_that_crashes_again_and_again_is_waited_for_longer_each_time(
-    supervised: Supervised, caplog: pytest.LogCaptureFixture
+    supervised: Supervised, logged: Logged
 ) -> None:
     """And what it ended with is told."""
     supervised.assign("sys.exit(3)")
     supervised.serve(lambda: supervised.workers.all[0].restarts == 3)
-    told = [message for message in caplog.messages if "ended" in message][:3]
-    assert told == [
-        f"worker 0 ended with exit code 3; the next one starts in {delay} s" for delay in ("0.1", "0.2", "0.4")
-    ]
+    told = [(line["cause"], line["restart_seconds"]) for line in logged if line["event"] == "a worker ended"]
+    assert told[:3] == [("exit code 3", 0.1), ("exit code 3", 0.2), ("exit code 3", 0.4)]
 
 
 def test_one_that_refuses_to_start_ends_it_all(supervised: Supervised) -> None:
@@ -163,7 +160,7 @@ def test_one_that_refuses_to_start_ends_it_all(supervised: Supervised) -> None:
     assert sorted(index for index, _, _ in supervised.ended) == [0, 1]
 
 
-def test_one_that_refuses_later_is_tried_again(supervised: Supervised, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_that_refuses_later_is_tried_again(supervised: Supervised, logged: Logged) -> None:
     """The others serve, and what is in its way may go away."""
     supervised.assign(
         "if (folder / 'no').exists(): say('{\"refusal\": \"it is taken\"}'); sys.exit(2)\n" + SERVE + "; sys.exit(1)"
@@ -173,7 +170,7 @@ def test_one_that_refuses_later_is_tried_again(supervised: Supervised, caplog: p
     pid = supervised.pids()[0]
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    supervised.serve(lambda: "exit code 2, it is taken" in caplog.text)
+    supervised.serve(lambda: "exit code 2, it is taken" in [line.get("cause") for line in logged])
     (supervised.folder / "no").unlink()
     supervised.serve(supervised.are_ready)
 
@@ -185,16 +182,14 @@ def test_one_that_hangs_up_is_replaced(supervised: Supervised) -> None:
     assert not is_alive(supervised.ended[0][1])
 
 
-def test_a_system_without_room_for_a_process_is_asked_again(
-    supervised: Supervised, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_system_without_room_for_a_process_is_asked_again(supervised: Supervised, logged: Logged) -> None:
     """It is no reason to end those that run."""
     there = Assignment((sys.executable, "-c", PRELUDE + SERVE, str(supervised.folder)), b"")
     absent = Assignment((str(supervised.folder / "absent"),), b"")
     supervised.workers = Workers([there, absent], lambda _index, _pid: None)
     supervised.serve(
         lambda: (
-            caplog.text.count("worker 1 cannot be started: No such file or directory") == 2
+            [line["reason"] for line in logged if line.get("worker") == 1] == ["No such file or directory"] * 2
             and supervised.workers.all[0].is_ready
         )
     )
@@ -212,18 +207,18 @@ def test_a_drain_lasts_as_long_as_its_slowest(supervised: Supervised) -> None:
     assert [worker.restarts for worker in supervised.workers.all] == [0, 0]
 
 
-def test_a_signal_hastens_a_drain(supervised: Supervised, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_signal_hastens_a_drain(supervised: Supervised, logged: Logged) -> None:
     """It is passed on as a word."""
     supervised.assign("be_ready(); (folder / 'heard').write_text(hear() + hear())")
     supervised.serve(supervised.are_ready)
     os.kill(os.getpid(), signal.SIGUSR1)
     supervised.workers.drain(supervised.signals, 60)
     assert (supervised.folder / "heard").read_text() == "ds"
-    assert "stopping at once: running streams are cut off" in caplog.messages
+    assert "stopping at once, running streams are cut off" in [line["event"] for line in logged]
 
 
 def test_one_that_does_not_end_is_killed(
-    supervised: Supervised, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    supervised: Supervised, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some time behind the end of the drain."""
     monkeypatch.setattr(workers_module, "_END_SECONDS", 0.1)
@@ -231,12 +226,12 @@ def test_one_that_does_not_end_is_killed(
     supervised.serve(supervised.are_ready)
     supervised.workers.drain(supervised.signals, 0)
     assert supervised.pids() == [None]
-    assert "killing workers that do not end" in caplog.messages
+    assert "killing workers that do not end" in [line["event"] for line in logged]
 
 
 @pytest.mark.parametrize("is_hurried", [False, True], ids=["drained", "stopped at once"])
 def test_one_that_has_something_to_send_may_take_its_time(
-    supervised: Supervised, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, is_hurried: bool
+    supervised: Supervised, logged: Logged, monkeypatch: pytest.MonkeyPatch, is_hurried: bool
 ) -> None:
     """Telemetry is flushed behind the drain, and whoever is killed there loses what waits."""
     monkeypatch.setattr(workers_module, "_END_SECONDS", 0.1)
@@ -246,4 +241,4 @@ def test_one_that_has_something_to_send_may_take_its_time(
         os.kill(os.getpid(), signal.SIGUSR1)
     supervised.workers.drain(supervised.signals, 0, 60)
     assert (supervised.folder / "sent").exists()
-    assert "killing workers that do not end" not in caplog.messages
+    assert "killing workers that do not end" not in [line["event"] for line in logged]
