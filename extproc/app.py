@@ -37,6 +37,7 @@ from extproc.sinks.base import UsageSink
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.settled import SettledRegistry
+from extproc.status import build_status
 from extproc.surveying import build_surveyor
 from extproc.telemetry.metrics import build_metric_sinks
 from extproc.telemetry.series import is_shared
@@ -123,9 +124,17 @@ def serve(settings: Settings) -> None:
     background = (*tracing.exports, *build_pushes(telemetry, registry, counts))
     engine = build_engine(settings.engine, processor, health, build_engine_options(settings))
     view = build_admin_view(settings.telemetry, registry)
-    admin = AdminServer(parse_host_port(settings.admin_listen), view, lambda: health.is_serving, version=__version__)
+    status = build_status(settings, engine=engine.name)
+    admin = AdminServer(
+        parse_host_port(settings.admin_listen),
+        view,
+        lambda: health.is_serving,
+        version=__version__,
+        find_status=lambda: status,
+    )
 
     def tell(listen: HostPort | UnixSocket) -> None:
+        status["listen"] = [str(listen)]  # with its port, which may have been any
         log.info("ready", listen=str(listen), admin=f"http://{admin.address}", version=__version__)
 
     with (

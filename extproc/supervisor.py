@@ -29,6 +29,7 @@ from extproc.server.workers import Assignment, Workers
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, share_values
+from extproc.status import build_status
 from extproc.telemetry.metrics import build_metric_sinks
 from extproc.worker import WorkerSettings
 
@@ -60,6 +61,10 @@ def serve(settings: Settings) -> None:
         workers = Workers(_assign(settings, addresses, directory), on_end)
         processes = WorkerProcesses(workers.all)
         registry = _build_registry(shared, processes)
+        if isinstance(addresses[0], HostPort):
+            settings = settings.model_copy(
+                update={"listen": str(addresses[0])}
+            )  # with its port, which may have been any
         admin = _serve_metrics(settings, registry, directory, workers, exit_stack)
         signals = exit_stack.enter_context(Signals((signal.SIGTERM, signal.SIGINT)))
         exit_stack.callback(workers.kill)
@@ -85,7 +90,13 @@ def _serve_metrics(
 ) -> AdminServer:
     """Serve and push what the workers count; return what serves the admin port."""
     view = build_admin_view(settings.telemetry, registry)
-    admin = AdminServer(parse_host_port(settings.admin_listen), view, lambda: workers.is_ready, version=__version__)
+    admin = AdminServer(
+        parse_host_port(settings.admin_listen),
+        view,
+        lambda: workers.is_ready,
+        version=__version__,
+        find_status=lambda: build_status(settings),
+    )
     exit_stack.callback(admin.close)
     if settings.telemetry is not None:
         exit_stack.enter_context(scraped(settings.telemetry, registry, admin.address))

@@ -71,10 +71,15 @@ ROOMS = {
     "extproc.config.telemetry": {"extproc.config.forms"},
     "extproc.config.forms": {"extproc.errors", "extproc.credentials"},
     "extproc.config.address": {"extproc.errors"},
+    # What the settings need of Envoy: to know it, it has to know what is read of messages.
+    "extproc.config.needs": VOCABULARY
+    | {"extproc.config", "extproc.headers", "extproc.trace_context", "extproc.telemetry.rules"},
+    "extproc.status": VOCABULARY | {"extproc.config", "extproc.codec"},
     "extproc.admin": {"extproc.errors", "extproc.config.address", "extproc.pace"},
     # Prints configuration for Envoy, and looks at that of a running one: from settings, without a sidecar.
     "extproc.envoyconfig": VOCABULARY | {"extproc.envoyconfig", "extproc.config", "extproc.headers"},
-    "extproc.doctor": VOCABULARY | {"extproc.doctor", "extproc.config", "extproc.headers"},
+    "extproc.doctor": VOCABULARY
+    | {"extproc.doctor", "extproc.config", "extproc.headers", "extproc.status", "extproc.providers.vendors"},
     # What the sidecar is made of, but for what carries bytes to it.
     "extproc.replay": EXCHANGE | {"extproc.replay", "extproc.sinks", "extproc.config"},
 }

@@ -26,6 +26,8 @@ from extproc.wire import envoy
 class AioServer:
     """Serves ext_proc and health on one address, in an event loop and a thread of its own."""
 
+    name = "aio"
+
     def __init__(self, processor: Processor, health: Health, options: EngineOptions) -> None:
         self._processor = processor
         self._health = health

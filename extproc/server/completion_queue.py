@@ -66,6 +66,8 @@ def check_contract() -> None:
 class CompletionQueueServer:
     """Serves ext_proc and health on one address."""
 
+    name = "completion_queue"
+
     def __init__(self, processor: Processor, health: Health, options: EngineOptions) -> None:
         """Raises EngineUnusableError where gRPC's private module is not what it was."""
         check_contract()

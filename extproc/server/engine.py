@@ -35,6 +35,11 @@ class EngineUnusableError(SettingsError):
 class Engine(Protocol):
     """Serves ext_proc and health on one address, in a thread of its own."""
 
+    @property
+    def name(self) -> str:
+        """What the setting `engine` calls it."""
+        ...
+
     def start(self, address: str) -> int:
         """Listen on a gRPC address; return the port (1 for a socket that has none).
 
