@@ -18,11 +18,13 @@ from support.messages import exchange, metadata_of, protocol, request_body, requ
 from support.sidecar import Sidecar, run
 from support.waiting import wait_for
 
-from extproc.app import build_detector, build_limits, report_bug, settle_interpreter
 from extproc.config.settings import DetectionRule, Settings
-from extproc.errors import SettingsError
+from extproc.errors import EXIT_CUT, SettingsError
+from extproc.lifecycle import settle_interpreter
+from extproc.metering import report_bug
 from extproc.providers import bedrock_converse
 from extproc.readers import Limits
+from extproc.reading import build_detector, build_limits
 
 
 def is_refused(client: ExtProcClient) -> bool:
@@ -94,11 +96,12 @@ def test_a_signal_lets_running_exchanges_finish(tmp_path: Path) -> None:
 
 
 def test_what_does_not_finish_in_time_is_cut_off(tmp_path: Path) -> None:
-    """The grace is a setting, and the exit code is still 0."""
+    """The grace is a setting; the exit code and a line say that it was not enough."""
     with Sidecar(tmp_path, "--drain-seconds", "0.2") as sidecar, unfinished(sidecar):
         started = time.monotonic()
-        assert sidecar.stop() == 0
+        assert sidecar.stop() == EXIT_CUT
         assert time.monotonic() - started < 10
+        assert [line["exchanges"] for line in sidecar.events("exchanges were cut off")] == [40]
         assert sidecar.events()[-1]["event"] == "stopped"
         assert "Traceback" not in sidecar.log
 
@@ -108,7 +111,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     with Sidecar(tmp_path, "--drain-seconds", "3600") as sidecar, unfinished(sidecar):
         sidecar.process.send_signal(signal.SIGTERM)
         wait_for(lambda: "draining" in sidecar.log)
-        assert sidecar.stop() == 0
+        assert sidecar.stop() == EXIT_CUT
         assert "stopping at once" in sidecar.log
         assert "Traceback" not in sidecar.log
 

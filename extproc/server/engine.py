@@ -35,6 +35,9 @@ class EngineUnusableError(SettingsError):
 class Engine(Protocol):
     """Serves ext_proc and health on one address, in a thread of its own."""
 
+    processor: Processor  # what opens sessions; another one may take its place, for streams that come from then on
+    cut_streams: int  # that a drain has ended in the middle of an exchange
+
     @property
     def name(self) -> str:
         """What the setting `engine` calls it."""

@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry
 from support.client import ExtProcClient, Feed
 from support.logged import Logged
 from support.messages import exchange, metadata_of, protocol, request_body, request_headers, response_headers
+from support.reported import build_processor
 from support.waiting import wait_for
 
-from extproc.app import build_processor
 from extproc.config.settings import Settings
 from extproc.errors import SettingsError
 from extproc.server import completion_queue

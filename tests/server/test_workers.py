@@ -15,9 +15,11 @@ from support.sidecar import is_alive
 from support.waiting import wait_for
 
 from extproc.errors import SettingsError
+from extproc.server import worker_process as process_module
 from extproc.server import workers as workers_module
-from extproc.server.signals import Signals
-from extproc.server.workers import Assignment, Backoff, Workers
+from extproc.server.signals import SignalOrders
+from extproc.server.worker_process import Assignment, Backoff
+from extproc.server.workers import Workers
 
 # What every one of them starts with: it takes its line, and can say that it is ready.
 PRELUDE = """
@@ -34,11 +36,12 @@ SERVE = "be_ready(); hear()"
 class Supervised:
     """Workers, and what happened to them."""
 
-    def __init__(self, folder: Path, signals: Signals) -> None:
+    def __init__(self, folder: Path, signals: SignalOrders) -> None:
         self.folder = folder
         self.signals = signals
         self.ended: list[tuple[int, int, bool]] = []  # worker, process, whether the system still knew of it
-        self.ready = 0
+        self.times_ready = 0
+        self.problems: list[tuple[int, str]] = []
         self.workers = Workers([], self._on_end)
 
     def assign(self, *scripts: str) -> None:
@@ -49,15 +52,24 @@ class Supervised:
     def _on_end(self, index: int, pid: int) -> None:
         self.ended.append((index, pid, Path(f"/proc/{pid}/stat").exists()))
 
-    def _on_ready(self) -> None:
-        self.ready += 1
+    def ready(self) -> None:
+        self.times_ready += 1
+
+    def reload(self) -> None:
+        self.workers.reload([b'{"told": 2}'] * len(self.workers.all))
+
+    def unloaded(self, index: int, problems: str) -> None:
+        self.problems.append((index, problems))
+
+    def tick(self) -> float | None:
+        return None
 
     def serve(self, until: Callable[[], object]) -> None:
         """Keep them running until a condition holds."""
         end = threading.Thread(target=self._end, args=(until,))
         end.start()
         try:
-            self.workers.serve(self.signals, self._on_ready)
+            self.workers.serve(self.signals, self)
         finally:
             end.join()
 
@@ -76,7 +88,7 @@ class Supervised:
 
 @pytest.fixture(name="supervised")
 def _supervised(tmp_path: Path) -> Iterator[Supervised]:
-    with Signals((signal.SIGUSR1,)) as signals:
+    with SignalOrders((signal.SIGUSR1,), (signal.SIGUSR2,)) as signals:
         supervised = Supervised(tmp_path, signals)
         yield supervised
         supervised.workers.kill()
@@ -107,10 +119,10 @@ def test_ready_is_first_all_of_them_and_then_any(supervised: Supervised) -> None
     supervised.assign(SERVE, wait + once + SERVE)
     workers = supervised.workers
     supervised.serve(lambda: workers.all[0].is_ready)
-    assert (workers.is_ready, supervised.ready) == (False, 0)
+    assert (workers.is_ready, supervised.times_ready) == (False, 0)
     (supervised.folder / "go").touch()
     supervised.serve(supervised.are_ready)
-    assert (workers.is_ready, supervised.ready) == (True, 1)
+    assert (workers.is_ready, supervised.times_ready) == (True, 1)
     (supervised.folder / "hold").touch()
     pid = workers.all[1].pid
     assert pid is not None
@@ -120,7 +132,7 @@ def test_ready_is_first_all_of_them_and_then_any(supervised: Supervised) -> None
     assert workers.is_ready
     (supervised.folder / "hold").unlink()
     supervised.serve(supervised.are_ready)
-    assert (workers.is_ready, supervised.ready) == (True, 1)
+    assert (workers.is_ready, supervised.times_ready) == (True, 1)
 
 
 def test_one_that_is_killed_is_replaced_and_the_other_is_left_alone(supervised: Supervised, logged: Logged) -> None:
@@ -155,7 +167,7 @@ def test_one_that_refuses_to_start_ends_it_all(supervised: Supervised) -> None:
     """Its reason is a setting, which the next one would have as well."""
     supervised.assign(SERVE, """say('{"refusal": "listen: it is taken"}'); sys.exit(2)""")
     with pytest.raises(SettingsError, match=r"^listen: it is taken$"):
-        supervised.workers.serve(supervised.signals, lambda: None)
+        supervised.workers.serve(supervised.signals, supervised)
     supervised.workers.drain(supervised.signals, 0)
     assert sorted(index for index, _, _ in supervised.ended) == [0, 1]
 
@@ -193,6 +205,46 @@ def test_a_system_without_room_for_a_process_is_asked_again(supervised: Supervis
             and supervised.workers.all[0].is_ready
         )
     )
+
+
+def test_settings_that_change_reach_workers_and_those_after_them(supervised: Supervised) -> None:
+    """And what one says of them is passed on."""
+    supervised.assign(
+        "(folder / 'told').write_bytes(line); be_ready(); hear()\n"
+        "(folder / 'heard').write_bytes(open(0, 'rb', buffering=0, closefd=False).readline())\n"
+        'say(\'{"unloaded": "x: it is taken"}\'); hear()'
+    )
+    supervised.serve(supervised.are_ready)
+    os.kill(os.getpid(), signal.SIGUSR2)
+    supervised.serve(lambda: supervised.problems)
+    assert (supervised.folder / "heard").read_bytes() == b'{"told": 2}\n'
+    assert supervised.problems == [(0, "x: it is taken")]
+    assert supervised.are_ready()
+    pid = supervised.pids()[0]
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    supervised.serve(lambda: (supervised.folder / "told").read_bytes() == b'{"told": 2}\n')
+
+
+def test_one_that_does_not_listen_is_replaced(
+    supervised: Supervised, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings may be longer than what waits in a pipe."""
+    monkeypatch.setattr(process_module, "_LISTEN_SECONDS", 0.1)
+    supervised.assign("be_ready(); time.sleep(60)")
+    supervised.serve(supervised.are_ready)
+    supervised.workers.reload([b"x" * 2**20])
+    supervised.serve(lambda: supervised.workers.all[0].restarts == 1 and supervised.workers.all[0].pid is not None)
+    assert logged[0]["event"] == "a worker does not listen, and is killed"
+
+
+def test_what_they_cut_off_is_added_up(supervised: Supervised) -> None:
+    """Each says it at its end."""
+    end = "be_ready(); hear(); say('{\"cut_streams\": %d}')"
+    supervised.assign(end % 2, end % 3)
+    supervised.serve(supervised.are_ready)
+    supervised.workers.drain(supervised.signals, 60)
+    assert supervised.workers.cut_streams == 5
 
 
 def test_a_drain_lasts_as_long_as_its_slowest(supervised: Supervised) -> None:
