@@ -29,12 +29,15 @@ from extproc.errors import SettingsError
 from extproc.observability import Tracing, build_admin_view, build_counts, build_pushes, running, scraped
 from extproc.providers.detect import FLAVOURS, Detector, Rule
 from extproc.readers import Limits
+from extproc.server.certificates import CertificateFiles, ServerCertificates
 from extproc.server.engine import Engine, EngineOptions, build_engine
 from extproc.server.health import Health
-from extproc.server.listen import check_listen
+from extproc.server.listen import check_listen, check_plaintext
+from extproc.server.listener import Listener, ListenerOptions
 from extproc.server.session import Processor
 from extproc.server.signals import Signals
 from extproc.sinks.base import UsageSink
+from extproc.sinks.certificates import CertificateMetrics
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.settled import SettledRegistry
@@ -123,7 +126,7 @@ def serve(settings: Settings) -> None:
     processor = build_processor(settings, registry, tracing.sinks)
     registry.settle = processor.teller.drain
     background = (*tracing.exports, *build_pushes(telemetry, registry, counts))
-    engine = build_engine(settings.engine, processor, health, build_engine_options(settings))
+    engine = build_listener(settings, processor, health, build_certificates(settings, registry))
     view = build_admin_view(settings.telemetry, registry)
     admin = AdminServer(parse_host_port(settings.admin_listen), view, lambda: health.is_serving, version=__version__)
 
@@ -137,6 +140,8 @@ def serve(settings: Settings) -> None:
         Signals((signal.SIGTERM, signal.SIGINT)) as signals,
     ):
         listen = parse_address(settings.listen)
+        if not settings.may_be_reached:
+            check_plaintext(listen)
         check_listen(listen)
         serve_until_told(engine, listen, signals, settings.drain_seconds, tell)
 
@@ -176,13 +181,37 @@ def serve_until_told(
     log.info("stopped")
 
 
-def build_engine_options(settings: Settings, *, shares_port: bool = False) -> EngineOptions:
-    """Return how the engine listens."""
-    return EngineOptions(
+def build_certificates(settings: Settings, registry: CollectorRegistry) -> ServerCertificates | None:
+    """Return the certificates of the ext_proc port, with their metrics in `registry`; None where there is no TLS.
+
+    Raises SettingsError where they cannot be used.
+    """
+    if settings.listen_tls is None:
+        return None
+    return ServerCertificates(CertificateFiles(**settings.listen_tls.model_dump()), CertificateMetrics(registry))
+
+
+def build_listener(
+    settings: Settings,
+    processor: Processor,
+    health: Health,
+    certificates: ServerCertificates | None,
+    *,
+    shares_port: bool = False,
+) -> Listener:
+    """Return the engine of the settings, with what is around it."""
+    engine_options = EngineOptions(
         max_message_bytes=settings.max_message_bytes,
         max_concurrent_streams=settings.max_concurrent_streams,
+        credentials=None if certificates is None else certificates.build_credentials(),
         shares_port=shares_port,
     )
+    options = ListenerOptions(
+        certificates=certificates,
+        poll_seconds=settings.config_poll_seconds,
+        socket_mode=None if settings.socket_mode is None else int(settings.socket_mode, 8),
+    )
+    return Listener(build_engine(settings.engine, processor, health, engine_options), health, options)
 
 
 def _drain(engine: Engine, grace_seconds: float, orders: Orders) -> None:

@@ -23,9 +23,10 @@ from extproc.config.address import HostPort, UnixSocket, parse_address, parse_ho
 from extproc.config.settings import Settings
 from extproc.errors import SettingsError
 from extproc.observability import build_admin_view, build_counts, build_pushes, running, scraped
-from extproc.server.listen import check_listen, reserve_port
+from extproc.server.listen import check_listen, check_plaintext, reserve_port
 from extproc.server.signals import Signals
 from extproc.server.workers import Assignment, Workers
+from extproc.sinks.certificates import CertificateMetrics
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, share_values
@@ -99,6 +100,8 @@ def _serve_metrics(
 def _claim_addresses(settings: Settings, exit_stack: ExitStack) -> list[HostPort | UnixSocket]:
     """Return where each worker listens; raise SettingsError if it can't be there."""
     listen = parse_address(settings.listen)
+    if not settings.may_be_reached:
+        check_plaintext(listen)
     if isinstance(listen, HostPort):
         keeper, listen = reserve_port(listen)
         exit_stack.enter_context(keeper)
@@ -132,6 +135,8 @@ def _build_families(settings: Settings) -> CollectorRegistry:
     build_metric_sinks(families, settings.telemetry, max_label_values=settings.max_label_values)
     if settings.telemetry is not None:
         build_counts(settings.telemetry, families)
+    if settings.listen_tls is not None:
+        CertificateMetrics(families)
     return families
 
 

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from extproc.config.address import HostPort, parse_address
 from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
-from extproc.errors import EXIT_USAGE, SettingsError
+from extproc.errors import EXIT_USAGE, ListenerError, SettingsError
 from extproc.logs import write_logs
 from extproc.server.leash import Leash
 from extproc.server.listen import check_listen
@@ -66,14 +66,15 @@ def main() -> None:
         except SettingsError as error:
             leash.report(refusal=str(error))  # it is the supervisor's to say it: once for all
             sys.exit(EXIT_USAGE)
+        except ListenerError as error:
+            sys.exit(f"extproc: worker {told.index}: {error}")  # the next process may have more luck
     if leash.is_cut:
         remove_values(told.metrics_directory, told.index)  # nobody else is left to do it
 
 
 def _serve(told: WorkerSettings, leash: Leash) -> None:
-    from extproc.app import build_engine_options, build_processor, serve_until_told  # noqa: PLC0415 - it loads gRPC
+    from extproc.app import build_certificates, build_listener, build_processor, serve_until_told  # noqa: PLC0415 - it loads gRPC
     from extproc.observability import Tracing, build_counts, running  # noqa: PLC0415 - as below
-    from extproc.server.engine import build_engine  # noqa: PLC0415 - as above, which the supervisor can do without
     from extproc.server.health import Health  # noqa: PLC0415 - as above
 
     settings, listen = told.settings, parse_address(told.listen)
@@ -81,7 +82,8 @@ def _serve(told: WorkerSettings, leash: Leash) -> None:
     tracing = Tracing(telemetry, build_counts(telemetry, registry))
     processor = build_processor(settings, registry, tracing.sinks)
     shares_port = isinstance(listen, HostPort)
-    engine = build_engine(settings.engine, processor, Health(), build_engine_options(settings, shares_port=shares_port))
+    certificates = build_certificates(settings, registry)
+    engine = build_listener(settings, processor, Health(), certificates, shares_port=shares_port)
     if not shares_port:
         check_listen(listen)  # the supervisor keeps a port for us
     with running(tracing.exports, telemetry):

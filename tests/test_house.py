@@ -35,6 +35,7 @@ ROOMS = {
     "extproc.credentials": set(),
     "extproc.errors": set(),
     "extproc.native": set(),
+    "extproc.certificates": set(),
     "extproc.semconv": set(),
     "extproc.surroundings": set(),
     "extproc.trace_context": VOCABULARY,
@@ -53,18 +54,26 @@ ROOMS = {
     "extproc.wire": VOCABULARY | {"extproc.wire"},
     # Sessions name the protocol of a sink; which sinks there are is the composition root's business.
     "extproc.server": EXCHANGE
-    | {"extproc.wire", "extproc.server", "extproc.sinks.base", "extproc.config.address", "extproc.trace_context"},
+    | {
+        "extproc.wire",
+        "extproc.server",
+        "extproc.sinks.base",
+        "extproc.config.address",
+        "extproc.trace_context",
+        "extproc.certificates",
+    },
     # Whoever supervises workers knows processes; and the parts of a supervisor do without gRPC.
     "extproc.server.workers": {"extproc.errors", "extproc.server.leash", "extproc.server.signals"},
     "extproc.server.leash": {"extproc.server.signals"},
     "extproc.server.signals": set(),
     "extproc.server.listen": {"extproc.errors", "extproc.config.address"},
+    "extproc.server.unix_socket": {"extproc.errors", "extproc.config.address", "extproc.server.listen"},
     "extproc.sinks": VOCABULARY | {"extproc.sinks.base", "extproc.sinks.exemplars", "extproc.sinks.labels"},
     "extproc.sinks.shared": set(),
     "extproc.sinks.processes": set(),
     # Traces and metrics for other systems: sinks, and what carries them off. The schema says what is wanted of them.
     "extproc.telemetry": VOCABULARY
-    | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry", "extproc.pace"},
+    | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry", "extproc.pace", "extproc.certificates"},
     "extproc.config": VOCABULARY | {"extproc.config"},
     "extproc.config.telemetry": {"extproc.config.forms"},
     "extproc.config.forms": {"extproc.errors", "extproc.credentials"},

@@ -94,7 +94,6 @@ class CompletionQueueServer:
         self._server.start()
         self._accept()
         self._thread.start()
-        self.health.set_serving(True)
         return port
 
     def drain(self, grace_seconds: float) -> None:

@@ -33,7 +33,10 @@ class EngineUnusableError(SettingsError):
 
 
 class Engine(Protocol):
-    """Serves ext_proc and health on one address, in a thread of its own."""
+    """Serves ext_proc and health on one address, in a thread of its own.
+
+    That it serves is said by who has seen that it does; that it does not any more it says itself.
+    """
 
     def start(self, address: str) -> int:
         """Listen on a gRPC address; return the port (1 for a socket that has none).
