@@ -62,12 +62,15 @@ class Listener:
         self._engine.drain(grace_seconds)
 
     def _listen(self, listen: HostPort | UnixSocket) -> int:
-        if isinstance(listen, HostPort) or listen.is_abstract:
-            return self._engine.start(str(listen))
-        self._socket_file = SocketFile(listen, self._options.socket_mode)
+        if isinstance(listen, UnixSocket) and not listen.is_abstract:
+            self._socket_file = SocketFile(listen, self._options.socket_mode)
+        bound = listen if self._socket_file is None else self._socket_file.bind_address
         try:
-            port = self._engine.start(str(self._socket_file.bind_address))
+            port = self._engine.start(str(bound))
         except SettingsError:
-            raise cannot_listen(str(listen)) from None  # by the name that it has to others
-        self._socket_file.publish()
+            error = cannot_listen(str(listen))  # by the name that it has to others
+            hint = "" if self._options.certificates is None else "; or gRPC has no use for the key of its certificate"
+            raise SettingsError(f"{error}{hint}") from None
+        if self._socket_file is not None:
+            self._socket_file.publish()
         return port
