@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import ssl
 import stat
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 import trustme
+import yaml
 from support.gateway import Gateway
 from support.tls import ServerFiles
 from support.upstream import Reply, Upstream
@@ -57,6 +59,14 @@ def endpoint_of(listen: str) -> dict[str, Any]:
     return {"socket_address": {"address": address.host, "port_value": address.port}}
 
 
+def documented_transport_socket() -> dict[str, Any]:
+    """Return what docs/transport.md has for Envoy's cluster, for a server that is `localhost`."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "transport.md").read_text()
+    (block,) = re.findall(r"```yaml\n( *transport_socket:.*?)```", text, re.DOTALL)
+    socket_: dict[str, Any] = yaml.safe_load(block.replace("extproc.example", "localhost"))["transport_socket"]
+    return socket_
+
+
 class Way:
     """How Envoy reaches the sidecar: the address, and what it presents and trusts."""
 
@@ -69,20 +79,18 @@ class Way:
         client: trustme.LeafCert | None = None,
     ) -> None:
         self._listen = listen
-        self._tls: dict[str, Any] | None = None
-        if trusted is not None:
-            trusted.cert_pem.write_to_path(folder / "trusted.pem")
-            self._tls = {
-                "alpn_protocols": ["h2"],
-                "validation_context": {
-                    "trusted_ca": {"filename": str(folder / "trusted.pem")},
-                    "match_typed_subject_alt_names": [{"san_type": "DNS", "matcher": {"exact": "localhost"}}],
-                },
-            }
-        if client is not None and self._tls is not None:
-            client.private_key_and_cert_chain_pem.write_to_path(folder / "client.pem")
-            file = {"filename": str(folder / "client.pem")}
-            self._tls["tls_certificates"] = [{"certificate_chain": file, "private_key": file}]
+        self._transport_socket = None if trusted is None else documented_transport_socket()
+        if trusted is None or self._transport_socket is None:
+            return
+        trusted.cert_pem.write_to_path(folder / "trusted.pem")
+        context = self._transport_socket["typed_config"]["common_tls_context"]
+        context["validation_context"]["trusted_ca"]["filename"] = str(folder / "trusted.pem")
+        if client is None:
+            del context["tls_certificates"]
+            return
+        client.private_key_and_cert_chain_pem.write_to_path(folder / "client.pem")
+        for file in context["tls_certificates"][0].values():
+            file["filename"] = str(folder / "client.pem")
 
     def configure(self, bootstrap: Bootstrap) -> None:
         """Change Envoy's cluster of the sidecar. Each exchange gets a connection of its own."""
@@ -92,10 +100,8 @@ class Way:
         ]
         options = cluster["typed_extension_protocol_options"][HTTP_OPTIONS]
         options.setdefault("common_http_protocol_options", {})["max_requests_per_connection"] = 1
-        if self._tls is not None:
-            kind = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
-            config = {"@type": kind, "sni": "localhost", "common_tls_context": self._tls}
-            cluster["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": config}
+        if self._transport_socket is not None:
+            cluster["transport_socket"] = self._transport_socket
         bootstrap.use_sidecar = lambda *_: None  # type: ignore[method-assign]  # the stack knows one kind of address
 
 
