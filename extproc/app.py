@@ -16,14 +16,13 @@ from extproc.admin.server import AdminServer
 from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
 from extproc.config.settings import Settings
 from extproc.lifecycle import Patience, patience_of, serve_until_told
+from extproc.listening import Listening
 from extproc.logs import set_level
 from extproc.metering import Metering
 from extproc.observability import Counts, flush_seconds_of
 from extproc.reloading import Reloader, ReloadMetrics, Source
 from extproc.reporting import Reporting
-from extproc.server.engine import EngineOptions, build_engine
-from extproc.server.health import Health
-from extproc.server.listen import check_listen
+from extproc.server.listen import check_listen, check_plaintext
 from extproc.server.signals import SignalOrders
 from extproc.sinks.settled import SettledRegistry
 from extproc.status import build_status
@@ -44,8 +43,10 @@ def serve(settings: Settings, source: Source) -> int:
         orders = ending.enter_context(SignalOrders())
         sidecar.start()
         listen = parse_address(settings.listen)
+        if not settings.may_be_reached:
+            check_plaintext(listen)
         check_listen(listen)
-        cut_streams = serve_until_told(sidecar.engine, sidecar.health, listen, orders, sidecar)
+        cut_streams = serve_until_told(sidecar.listening, listen, orders, sidecar)
     log.info("stopped")
     return cut_streams
 
@@ -57,20 +58,17 @@ class _Sidecar:
         registry = SettledRegistry()
         ProcessCollector(registry=registry)
         GCCollector(registry=registry)
-        self.health = Health()
         counts = Counts(registry)
         self._metering = Metering(settings, registry, counts)
         registry.settle = self._metering.settle
-        self.engine = build_engine(
-            settings.engine, self._metering.processor, self.health, build_engine_options(settings)
-        )
+        self.listening = Listening(settings, self._metering.processor, registry)
         self._reporting = Reporting(settings, registry, counts)
         self._reloader = Reloader(settings, source, ReloadMetrics(registry), self._apply)
         self._listen: list[str] = []
         self._admin = AdminServer(
             parse_host_port(settings.admin_listen),
             self._reporting.admin_view,
-            lambda: self.health.is_serving,
+            lambda: self.listening.health.is_serving,
             version=__version__,
             find_status=self._status,
         )
@@ -111,19 +109,10 @@ class _Sidecar:
             meter = self._metering.prepare(settings)
             undo.pop_all()
         meter()
-        self.engine.processor = self._metering.processor
+        self.listening.engine.processor = self._metering.processor
         report()
         set_level(settings.log_level)
 
     def _status(self) -> dict[str, object]:
-        status = build_status(self._reloader.settings, engine=self.engine.name)
+        status = build_status(self._reloader.settings, engine=self.listening.engine.name)
         return status | {"listen": self._listen or status["listen"], "config": self._reloader.describe()}
-
-
-def build_engine_options(settings: Settings, *, shares_port: bool = False) -> EngineOptions:
-    """Return how the engine listens."""
-    return EngineOptions(
-        max_message_bytes=settings.max_message_bytes,
-        max_concurrent_streams=settings.max_concurrent_streams,
-        shares_port=shares_port,
-    )

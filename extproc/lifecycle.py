@@ -17,8 +17,8 @@ import structlog
 
 from extproc.config.address import HostPort, UnixSocket
 from extproc.config.settings import Settings
-from extproc.server.engine import Engine
-from extproc.server.health import Health
+from extproc.listening import Listening
+from extproc.server.listener import Listener
 from extproc.server.signals import Order
 
 log = structlog.stdlib.get_logger("extproc")
@@ -75,24 +75,24 @@ class Host(Protocol):
         ...
 
 
-def serve_until_told(engine: Engine, health: Health, listen: HostPort | UnixSocket, orders: Orders, host: Host) -> int:
+def serve_until_told(listening: Listening, listen: HostPort | UnixSocket, orders: Orders, host: Host) -> int:
     """Serve on an address until `orders` say otherwise, drain; return how many exchanges had to be cut off.
 
-    Raises SettingsError if the address can't be had.
+    Raises SettingsError if the address can't be had, and ListenerError if what listens does not answer.
     """
-    port = engine.start(str(listen))
+    port = listening.listener.start(str(listen))
     settle_interpreter()
     host.ready(HostPort(listen.host, port) if isinstance(listen, HostPort) else listen)
     while (order := orders.next(host.tick())) is not Order.END:
         if order is Order.RELOAD:
             host.reload()
     patience = host.patience()
-    health.set_serving(False)
+    listening.health.set_serving(False)
     is_hurried = _wait(orders, patience.delay_seconds)
-    _drain(engine, 0.0 if is_hurried else patience.drain_seconds, orders)
-    if engine.cut_streams:
-        log.warning("exchanges were cut off", exchanges=engine.cut_streams)
-    return engine.cut_streams
+    _drain(listening.listener, 0.0 if is_hurried else patience.drain_seconds, orders)
+    if cut_streams := listening.engine.cut_streams:
+        log.warning("exchanges were cut off", exchanges=cut_streams)
+    return cut_streams
 
 
 def settle_interpreter() -> None:
@@ -121,13 +121,13 @@ def _wait(orders: Orders, seconds: float) -> bool:
     return False
 
 
-def _drain(engine: Engine, grace_seconds: float, orders: Orders) -> None:
+def _drain(listener: Listener, grace_seconds: float, orders: Orders) -> None:
     """Drain, and cut it short if that is the next order."""
     log.info("draining", drain_seconds=grace_seconds)
     drained = threading.Event()
 
     def drain() -> None:
-        engine.drain(grace_seconds)
+        listener.drain(grace_seconds)
         drained.set()
         orders.wake()
 
@@ -136,6 +136,6 @@ def _drain(engine: Engine, grace_seconds: float, orders: Orders) -> None:
     while not drained.is_set():
         if orders.next() is Order.END:
             log.warning("stopping at once, running streams are cut off")
-            engine.drain(0)
+            listener.drain(0)
             break
     draining.join()

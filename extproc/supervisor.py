@@ -30,10 +30,11 @@ from extproc.observability import Counts, flush_seconds_of
 from extproc.reading import build_detector
 from extproc.reloading import Reloader, ReloadMetrics, Source
 from extproc.reporting import Reporting
-from extproc.server.listen import check_listen, reserve_port
+from extproc.server.listen import check_listen, check_plaintext, reserve_port
 from extproc.server.signals import SignalOrders
 from extproc.server.worker_process import Assignment
 from extproc.server.workers import Workers
+from extproc.sinks.certificates import CertificateMetrics
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, share_values
@@ -177,6 +178,8 @@ class _Families:
         ServerMetrics(self.registry, version=__version__)
         self._store = MetricStore(self.registry)
         self._counts = Counts(self.registry)
+        if settings.listen_tls is not None:
+            CertificateMetrics(self.registry)
         self.show(settings)
 
     def show(self, settings: Settings) -> None:
@@ -188,6 +191,8 @@ class _Families:
 def _claim_addresses(settings: Settings, ending: ExitStack) -> list[HostPort | UnixSocket]:
     """Return where each worker listens; raise SettingsError if it can't be there."""
     listen = parse_address(settings.listen)
+    if not settings.may_be_reached:
+        check_plaintext(listen)
     if isinstance(listen, HostPort):
         keeper, listen = reserve_port(listen)
         ending.enter_context(keeper)

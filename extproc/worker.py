@@ -13,17 +13,15 @@ import sys
 import structlog
 from prometheus_client import CollectorRegistry
 
-from extproc.app import build_engine_options
 from extproc.assignment import WorkerSettings
 from extproc.config.address import HostPort, UnixSocket, parse_address
 from extproc.config.settings import Settings
-from extproc.errors import EXIT_USAGE, SettingsError
+from extproc.errors import EXIT_USAGE, ListenerError, SettingsError
 from extproc.lifecycle import Patience, patience_of, serve_until_told
+from extproc.listening import Listening
 from extproc.logs import set_level, write_logs
 from extproc.metering import Metering
 from extproc.observability import Counts, flush_seconds_of
-from extproc.server.engine import Engine, build_engine
-from extproc.server.health import Health
 from extproc.server.leash import Leash
 from extproc.server.listen import check_listen
 from extproc.server.signals import Signals
@@ -52,6 +50,8 @@ def main() -> None:
         except SettingsError as error:
             leash.report(refusal=str(error))  # it is the supervisor's to say it: once for all
             sys.exit(EXIT_USAGE)
+        except ListenerError as error:
+            sys.exit(f"extproc: worker {told.index}: {error}")  # the next process may have more luck
     if leash.is_cut:  # nobody else is left to do it
         remove_values(told.metrics_directory, told.settings.workers)  # the supervisor's own
         remove_values(told.metrics_directory, told.index)
@@ -60,14 +60,12 @@ def main() -> None:
 def _serve(told: WorkerSettings, leash: Leash) -> None:
     settings, listen = told.settings, parse_address(told.listen)
     shares_port = isinstance(listen, HostPort)
-    worker = _Worker(settings, leash)
-    options, health = build_engine_options(settings, shares_port=shares_port), Health()
-    worker.engine = build_engine(settings.engine, worker.metering.processor, health, options)
+    worker = _Worker(settings, leash, shares_port=shares_port)
     if not shares_port:
         check_listen(listen)  # the supervisor keeps a port for us
     worker.metering.start()
     try:
-        leash.report(cut_streams=serve_until_told(worker.engine, health, listen, leash, worker))
+        leash.report(cut_streams=serve_until_told(worker.listening, listen, leash, worker))
     finally:
         stop_all(worker.metering.background(), flush_seconds_of(worker.settings))
     log.info("stopped")
@@ -76,11 +74,10 @@ def _serve(told: WorkerSettings, leash: Leash) -> None:
 class _Worker:
     """All parts of a worker."""
 
-    engine: Engine
-
-    def __init__(self, settings: Settings, leash: Leash) -> None:
+    def __init__(self, settings: Settings, leash: Leash, *, shares_port: bool) -> None:
         registry = CollectorRegistry()
         self.metering = Metering(settings, registry, Counts(registry))
+        self.listening = Listening(settings, self.metering.processor, registry, shares_port=shares_port)
         self.settings = settings
         self._leash = leash
 
@@ -97,7 +94,7 @@ class _Worker:
             self._leash.report(unloaded=str(error))
             return
         self.settings = settings
-        self.engine.processor = self.metering.processor
+        self.listening.engine.processor = self.metering.processor
         set_level(settings.log_level)
 
     def tick(self) -> float | None:

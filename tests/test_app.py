@@ -4,6 +4,7 @@ import gc
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ import pytest
 from support.client import ExtProcClient, Feed
 from support.logged import Logged
 from support.messages import exchange, metadata_of, protocol, request_body, request_headers
-from support.sidecar import Sidecar, run
+from support.sidecar import Sidecar, inherited_environ, run
 from support.waiting import wait_for
 
 from extproc.config.settings import DetectionRule, Settings
@@ -147,6 +148,31 @@ def test_a_socket_that_is_served_is_not_taken_over(tmp_path: Path) -> None:
         )
         with ExtProcClient(sidecar.address) as client:
             assert len(client.exchange(exchange())) == 4
+
+
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")])
+def test_plaintext_where_others_reach_it_is_refused(flags: tuple[str, ...]) -> None:
+    """Also by kgateway's name for the address."""
+    said = "other machines can reach 0.0.0.0:0, and there is no TLS: set listen_tls, or listen on a Unix socket or "
+    ended = run("serve", *flags, environ={"LISTEN_ADDR": "0.0.0.0:0"})
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert ended.stderr.startswith(f"extproc: LISTEN_ADDR: {said}")
+
+
+def test_a_listener_that_does_not_answer_is_a_failure(tmp_path: Path) -> None:
+    """It is not ready, and ends by itself, with nothing left of its socket."""
+    script = (
+        "import functools, sys; from extproc import cli; from extproc.server import health, listener\n"
+        "health.Health.check = lambda *_: None\n"  # a status of gRPC in the place of an answer
+        "check = listener.wait_until_answered\n"
+        "listener.wait_until_answered = functools.partial(check, timeout_seconds=0.1); cli.main()"
+    )
+    listen = f"unix:{tmp_path}/x.sock"
+    command = [sys.executable, "-c", script, "serve", "--listen", listen, "--admin-listen", "127.0.0.1:0"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=inherited_environ())
+    reason = f"extproc: the listener on {listen} does not answer its own health check: it refuses the call\n"
+    assert (ended.returncode, ended.stderr) == (1, reason)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_admin_port_that_is_taken_is_said_so(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ ROOMS = {
     "extproc.credentials": set(),
     "extproc.errors": set(),
     "extproc.native": set(),
+    "extproc.certificates": set(),
     "extproc.semconv": set(),
     "extproc.surroundings": set(),
     "extproc.trace_context": VOCABULARY,
@@ -53,7 +54,14 @@ ROOMS = {
     "extproc.wire": VOCABULARY | {"extproc.wire"},
     # Sessions name the protocol of a sink; which sinks there are is the composition root's business.
     "extproc.server": EXCHANGE
-    | {"extproc.wire", "extproc.server", "extproc.sinks.base", "extproc.config.address", "extproc.trace_context"},
+    | {
+        "extproc.wire",
+        "extproc.server",
+        "extproc.sinks.base",
+        "extproc.config.address",
+        "extproc.trace_context",
+        "extproc.certificates",
+    },
     # Whoever supervises workers knows processes; and the parts of a supervisor do without gRPC.
     "extproc.server.workers": {
         "extproc.errors",
@@ -65,6 +73,7 @@ ROOMS = {
     "extproc.server.leash": {"extproc.server.signals"},
     "extproc.server.signals": set(),
     "extproc.server.listen": {"extproc.errors", "extproc.config.address"},
+    "extproc.server.unix_socket": {"extproc.errors", "extproc.config.address", "extproc.server.listen"},
     "extproc.sinks": VOCABULARY | {"extproc.sinks.base", "extproc.sinks.exemplars", "extproc.sinks.labels"},
     "extproc.sinks.tokens": VOCABULARY
     | {"extproc.sinks.exemplars", "extproc.sinks.labels", "extproc.sinks.prometheus"},
@@ -72,7 +81,7 @@ ROOMS = {
     "extproc.sinks.processes": set(),
     # Traces and metrics for other systems: sinks, and what carries them off. The schema says what is wanted of them.
     "extproc.telemetry": VOCABULARY
-    | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry", "extproc.pace"},
+    | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry", "extproc.pace", "extproc.certificates"},
     "extproc.config": VOCABULARY | {"extproc.config"},
     "extproc.config.telemetry": {"extproc.config.forms"},
     "extproc.config.forms": {"extproc.errors", "extproc.credentials"},
@@ -131,6 +140,7 @@ TESTED_ELSEWHERE = {
     "extproc.lifecycle": "tests/test_app.py",
     "extproc.reading": "tests/test_app.py",
     "extproc.reporting": "tests/test_observability.py",
+    "extproc.listening": "tests/e2e/test_transport.py",
     "extproc.native": "tests/wire/test_ai.py",
     "extproc.request_reader": "tests/test_readers.py",
     "extproc.response_reader": "tests/test_readers.py",

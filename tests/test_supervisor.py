@@ -155,7 +155,8 @@ def test_a_shared_port_stays_ours_while_no_worker_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "localhost"])  # noqa: S104 - that is the point
 def test_other_hosts_can_be_shared_as_well(tmp_path: Path, host: str) -> None:
     """gRPC listens on more than one address for these."""
-    with Sidecar(tmp_path, "--listen", f"{host}:0", *TWO) as sidecar:
+    environ = {"EXTPROC_ALLOW_PLAINTEXT": "true"}
+    with Sidecar(tmp_path, "--listen", f"{host}:0", *TWO, environ=environ) as sidecar:
         meter(f"127.0.0.1:{sidecar.address.rpartition(':')[2]}")
 
 

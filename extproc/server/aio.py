@@ -77,7 +77,6 @@ class AioServer:
         except RuntimeError:
             self._started.set_exception(cannot_listen(address))
             return
-        self._health.set_serving(True)
         self._started.set_result(port)
         await self._is_over.wait()
 

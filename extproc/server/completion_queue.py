@@ -97,7 +97,6 @@ class CompletionQueueServer:
         self._server.start()
         self._accept()
         self._thread.start()
-        self.health.set_serving(True)
         return port
 
     def drain(self, grace_seconds: float) -> None:

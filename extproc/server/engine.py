@@ -33,7 +33,10 @@ class EngineUnusableError(SettingsError):
 
 
 class Engine(Protocol):
-    """Serves ext_proc and health on one address, in a thread of its own."""
+    """Serves ext_proc and health on one address, in a thread of its own.
+
+    That it serves is said by who has seen that it does; that it does not any more it says itself.
+    """
 
     processor: Processor  # what opens sessions; another one may take its place, for streams that come from then on
     cut_streams: int  # that a drain has ended in the middle of an exchange

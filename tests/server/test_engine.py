@@ -39,6 +39,7 @@ class Running:
         self.processor = build_processor(Settings(), self.registry)
         self.server = build_engine(choice, self.processor, self.health, options)
         port = self.server.start(address)
+        self.health.set_serving(True)
         self.address = address if address.startswith("unix") else f"127.0.0.1:{port}"
 
     def drain(self, grace_seconds: float) -> threading.Thread:

@@ -18,6 +18,7 @@ from support.logged import Logged
 from support.waiting import wait_for
 
 from extproc.errors import ExtractionError, Reason, Stage
+from extproc.sinks.certificates import CertificateMetrics
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, remove_values, share_values
 from extproc.sinks.tokens import TokenMetrics
@@ -93,6 +94,23 @@ def _shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shared:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")  # is put back behind the test
     monkeypatch.setattr(metrics, "_use_created", False)
     return Shared(tmp_path)
+
+
+def test_of_when_certificates_expire_the_first_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sum of times is none; and a worker that has ended serves no certificate."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    template = CollectorRegistry()
+    CertificateMetrics(template)
+    shared = SharedMetrics(tmp_path, template)
+    for index, expires_at_seconds in enumerate((300.0, 200.0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(values, "ValueClass", values.MultiProcessValue(lambda index=index: index))  # type: ignore[no-untyped-call]
+            CertificateMetrics(CollectorRegistry()).certificate_served(expires_at_seconds)
+    registry = CollectorRegistry()
+    registry.register(shared)
+    assert registry.get_sample_value("extproc_tls_certificate_expiry_timestamp_seconds") == 200
+    shared.worker_ended(1)
+    assert registry.get_sample_value("extproc_tls_certificate_expiry_timestamp_seconds") == 300
 
 
 def test_the_text_is_that_of_one_process(shared: Shared) -> None:
