@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import fields
+from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -34,9 +35,11 @@ from extproc.server.listen import check_listen
 from extproc.server.session import Processor
 from extproc.server.signals import Signals
 from extproc.sinks.base import UsageSink
+from extproc.sinks.line_output import LineOutput
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.settled import SettledRegistry
+from extproc.sinks.usage_log import UsageLog, UsageLogLines
 from extproc.surveying import build_surveyor
 from extproc.telemetry.metrics import build_metric_sinks
 from extproc.telemetry.store import is_shared
@@ -65,9 +68,20 @@ def build_processor(settings: Settings, registry: CollectorRegistry, sinks: Sequ
         observer=server_metrics,
         report_bug=report_bug,
         surveyor=None if settings.telemetry is None else build_surveyor(settings.telemetry),
-        # Values that another process reads are moved at once: nobody here would know when they are read.
-        batch_size=1 if is_shared() else _BATCH_SIZE,
+        names_requests=settings.usage_log is not None,
+        # Values that another process reads are moved at once: nobody here would know when they are read. So are those
+        # that are written down.
+        batch_size=1 if is_shared() or settings.usage_log is not None else _BATCH_SIZE,
     )
+
+
+def build_usage_log(settings: Settings, registry: CollectorRegistry, stdout: int = 1) -> tuple[UsageLog, ...]:
+    """Return the usage log, if there is one; `stdout` is a descriptor. Raises SettingsError if it can't be had."""
+    if settings.usage_log is None:
+        return ()
+    labels = () if settings.telemetry is None else settings.telemetry.custom_labels
+    output = LineOutput(stdout if settings.usage_log == "stdout" else Path(settings.usage_log))
+    return (UsageLog(output, UsageLogLines(registry), [label.name for label in labels]),)
 
 
 def build_limits(settings: Settings) -> Limits:
@@ -118,9 +132,10 @@ def serve(settings: Settings) -> None:
     telemetry = settings.telemetry or Telemetry()
     counts = build_counts(telemetry, registry)
     tracing = Tracing(telemetry, counts)
-    processor = build_processor(settings, registry, tracing.sinks)
+    usage_log = build_usage_log(settings, registry)
+    processor = build_processor(settings, registry, (*tracing.sinks, *usage_log))
     registry.settle = processor.teller.drain
-    background = (*tracing.exports, *build_pushes(telemetry, registry, counts))
+    background = (*tracing.exports, *build_pushes(telemetry, registry, counts), *usage_log)
     engine = build_engine(settings.engine, processor, health, build_engine_options(settings))
     view = build_admin_view(settings.telemetry, registry)
     admin = AdminServer(parse_host_port(settings.admin_listen), view, lambda: health.is_serving, version=__version__)

@@ -29,6 +29,7 @@ from extproc.server.workers import Assignment, Workers
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, share_values
+from extproc.sinks.usage_log import UsageLogLines
 from extproc.telemetry.metrics import build_metric_sinks
 from extproc.worker import WorkerSettings
 
@@ -57,7 +58,8 @@ def serve(settings: Settings) -> None:
             processes.ended(index, pid)
             shared.worker_ended(index)
 
-        workers = Workers(_assign(settings, addresses, directory), on_end)
+        stdout = _keep_stdout(settings, exit_stack)
+        workers = Workers(_assign(settings, addresses, directory, stdout), on_end)
         processes = WorkerProcesses(workers.all)
         registry = _build_registry(shared, processes)
         admin = _serve_metrics(settings, registry, directory, workers, exit_stack)
@@ -132,6 +134,8 @@ def _build_families(settings: Settings) -> CollectorRegistry:
     build_metric_sinks(families, settings.telemetry, max_label_values=settings.max_label_values)
     if settings.telemetry is not None:
         build_counts(settings.telemetry, families)
+    if settings.usage_log is not None:
+        UsageLogLines(families)
     return families
 
 
@@ -145,12 +149,24 @@ def _build_registry(shared: SharedMetrics, processes: WorkerProcesses) -> Collec
     return registry
 
 
-def _assign(settings: Settings, addresses: list[HostPort | UnixSocket], directory: Path) -> list[Assignment]:
+def _keep_stdout(settings: Settings, exit_stack: ExitStack) -> tuple[int, ...]:
+    """Return our standard output to be handed down, where workers write their part of the usage log to it."""
+    if settings.usage_log != "stdout":
+        return ()
+    stdout = os.dup(sys.stdout.fileno())  # a worker's own is for what it tells us
+    exit_stack.callback(os.close, stdout)
+    return (stdout,)
+
+
+def _assign(
+    settings: Settings, addresses: list[HostPort | UnixSocket], directory: Path, stdout: tuple[int, ...]
+) -> list[Assignment]:
     """Return what each worker is started with. The index on the command line is for whoever lists processes."""
     return [
         Assignment(
             (sys.executable, "-P", "-m", "extproc.worker", str(index)),
-            WorkerSettings(settings, index, str(address), directory).to_line(),
+            WorkerSettings(settings, index, str(address), directory, *stdout).to_line(),
+            stdout,
         )
         for index, address in enumerate(addresses)
     ]

@@ -34,10 +34,16 @@ class WorkerSettings:
     index: int
     listen: str
     metrics_directory: Path
+    stdout: int = 1  # the supervisor's, as a descriptor that was handed down
 
     def to_line(self) -> bytes:
         """Return it as one line, without its end."""
-        own = {"index": self.index, "listen": self.listen, "metrics_directory": str(self.metrics_directory)}
+        own = {
+            "index": self.index,
+            "listen": self.listen,
+            "metrics_directory": str(self.metrics_directory),
+            "stdout": self.stdout,
+        }
         return json.dumps(own | {"settings": self.settings.model_dump(mode="json")}).encode()
 
     @classmethod
@@ -45,7 +51,7 @@ class WorkerSettings:
         """Return what `to_line` wrote. Raises ValueError, LookupError or TypeError for anything else."""
         told = json.loads(line)
         settings = Settings.model_validate(told["settings"])
-        return cls(settings, told["index"], told["listen"], Path(told["metrics_directory"]))
+        return cls(settings, told["index"], told["listen"], Path(told["metrics_directory"]), told["stdout"])
 
 
 def main() -> None:
@@ -71,7 +77,12 @@ def main() -> None:
 
 
 def _serve(told: WorkerSettings, leash: Leash) -> None:
-    from extproc.app import build_engine_options, build_processor, serve_until_told  # noqa: PLC0415 - it loads gRPC
+    from extproc.app import (  # noqa: PLC0415 - it loads gRPC
+        build_engine_options,
+        build_processor,
+        build_usage_log,
+        serve_until_told,
+    )
     from extproc.observability import Tracing, build_counts, running  # noqa: PLC0415 - as below
     from extproc.server.engine import build_engine  # noqa: PLC0415 - as above, which the supervisor can do without
     from extproc.server.health import Health  # noqa: PLC0415 - as above
@@ -79,12 +90,13 @@ def _serve(told: WorkerSettings, leash: Leash) -> None:
     settings, listen = told.settings, parse_address(told.listen)
     telemetry, registry = settings.telemetry or Telemetry(), CollectorRegistry()
     tracing = Tracing(telemetry, build_counts(telemetry, registry))
-    processor = build_processor(settings, registry, tracing.sinks)
+    usage_log = build_usage_log(settings, registry, told.stdout)
+    processor = build_processor(settings, registry, (*tracing.sinks, *usage_log))
     shares_port = isinstance(listen, HostPort)
     engine = build_engine(settings.engine, processor, Health(), build_engine_options(settings, shares_port=shares_port))
     if not shares_port:
         check_listen(listen)  # the supervisor keeps a port for us
-    with running(tracing.exports, telemetry):
+    with running((*tracing.exports, *usage_log), telemetry):
         serve_until_told(engine, listen, leash, settings.drain_seconds, lambda _: leash.report(is_ready=True))
 
 

@@ -60,6 +60,8 @@ ROOMS = {
     "extproc.server.signals": set(),
     "extproc.server.listen": {"extproc.errors", "extproc.config.address"},
     "extproc.sinks": VOCABULARY | {"extproc.sinks.base", "extproc.sinks.exemplars", "extproc.sinks.labels"},
+    "extproc.sinks.usage_log": VOCABULARY | {"extproc.sinks.metadata", "extproc.sinks.line_output", "extproc.pace"},
+    "extproc.sinks.line_output": {"extproc.errors"},
     "extproc.sinks.shared": set(),
     "extproc.sinks.processes": set(),
     # Traces and metrics for other systems: sinks, and what carries them off. The schema says what is wanted of them.

@@ -16,7 +16,7 @@ from extproc import semconv
 from extproc.details import Details
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.exchange import Exchange
-from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
+from extproc.headers import REQUEST_HEADERS, REQUEST_ID_HEADER, RESPONSE_HEADERS, request_id_of
 from extproc.providers.base import clean_name
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
@@ -70,6 +70,7 @@ class Processor:
     observer: ServerObserver
     report_bug: Callable[[BaseException], None]  # hears of exceptions nobody foresaw
     surveyor: Surveyor | None = None  # what telemetry wants to know of the exchange around a call
+    names_requests: bool = False  # whether records have the id of their request
     batch_size: int = 1  # how many surveyed exchanges the sinks are told of together
     teller: Teller = field(init=False)
     news: MetadataNews = field(init=False)
@@ -80,7 +81,8 @@ class Processor:
         surveyed = self.surveyor.request_headers if self.surveyor is not None else frozenset()
         object.__setattr__(self, "news", MetadataNews(self.build_metadata))
         object.__setattr__(self, "teller", Teller(self.sinks, self.observer, self.report_bug, self.batch_size))
-        object.__setattr__(self, "request_headers", REQUEST_HEADERS | surveyed)
+        named = frozenset({REQUEST_ID_HEADER}) if self.names_requests else frozenset[str]()
+        object.__setattr__(self, "request_headers", REQUEST_HEADERS | surveyed | named)
 
     def open_session(self, initial_metadata: Iterable[tuple[str, str | bytes]], now: float) -> Session:
         """Return the session of a gRPC stream that Envoy opened with this initial metadata."""
@@ -203,6 +205,8 @@ class Session:
             headers = request.request_headers
             wanted = read_headers(headers.headers, self._processor.request_headers)
             exchange.request_headers(wanted, end_of_stream=headers.end_of_stream, now=now)
+            if self._processor.names_requests:
+                exchange.request_id = request_id_of(wanted)
             return wanted
         elif phase is Phase.RESPONSE_HEADERS:
             headers = request.response_headers
@@ -257,7 +261,7 @@ class Session:
         if self._survey is not None:
             self._survey.end(now)
             self._processor.teller.put(self._exchange, self._survey)
-        elif record.streaming:
+        elif record.streaming or self._exchange.request_id is not None:
             self._processor.teller.tell(self._exchange.detailed(Details.TIMES))
         else:
             self._processor.teller.tell(record)
