@@ -31,10 +31,12 @@ from extproc.providers.detect import FLAVOURS, Detector, Rule
 from extproc.readers import Limits
 from extproc.server.engine import Engine, EngineOptions, build_engine
 from extproc.server.health import Health
+from extproc.server.hindrances import MENDS, Hindrances, Wanted
 from extproc.server.listen import check_listen
 from extproc.server.session import Processor
 from extproc.server.signals import Signals
 from extproc.sinks.base import UsageSink
+from extproc.sinks.envoy_problems import EnvoyProblems
 from extproc.sinks.line_output import LineOutput
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics
@@ -67,6 +69,7 @@ def build_processor(settings: Settings, registry: CollectorRegistry, sinks: Sequ
         sinks=(*metrics, server_metrics, *sinks),
         observer=server_metrics,
         report_bug=report_bug,
+        hindrances=build_hindrances(settings, EnvoyProblems(registry)),
         surveyor=None if settings.telemetry is None else build_surveyor(settings.telemetry),
         names_requests=settings.usage_log is not None,
         # Values that another process reads are moved at once: nobody here would know when they are read. So are those
@@ -82,6 +85,17 @@ def build_usage_log(settings: Settings, registry: CollectorRegistry, stdout: int
     labels = () if settings.telemetry is None else settings.telemetry.custom_labels
     output = LineOutput(stdout if settings.usage_log == "stdout" else Path(settings.usage_log))
     return (UsageLog(output, UsageLogLines(registry), [label.name for label in labels]),)
+
+
+def build_hindrances(settings: Settings, problems: EnvoyProblems) -> Hindrances:
+    """Return what looks for configurations of Envoy's that these settings can't work with."""
+    telemetry = settings.telemetry or Telemetry()
+    wanted = Wanted(
+        frozenset(label.metadataNamespace for label in telemetry.custom_labels if label.metadataKey is not None),
+        attributes=telemetry.exporters.send_traces,
+        request_id=settings.usage_log is not None,
+    )
+    return Hindrances(wanted, lambda hindrance, missing: problems.tell(hindrance, missing, MENDS))
 
 
 def build_limits(settings: Settings) -> Limits:

@@ -26,6 +26,7 @@ from extproc.observability import build_admin_view, build_counts, build_pushes, 
 from extproc.server.listen import check_listen, reserve_port
 from extproc.server.signals import Signals
 from extproc.server.workers import Assignment, Workers
+from extproc.sinks.envoy_problems import EnvoyProblems
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, share_values
@@ -131,6 +132,7 @@ def _build_families(settings: Settings) -> CollectorRegistry:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
     families = CollectorRegistry()
     ServerMetrics(families, version=__version__)
+    EnvoyProblems(families)
     build_metric_sinks(families, settings.telemetry, max_label_values=settings.max_label_values)
     if settings.telemetry is not None:
         build_counts(settings.telemetry, families)

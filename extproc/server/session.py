@@ -20,6 +20,7 @@ from extproc.headers import REQUEST_HEADERS, REQUEST_ID_HEADER, RESPONSE_HEADERS
 from extproc.providers.base import clean_name
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
+from extproc.server.hindrances import Hindrances, Sighting
 from extproc.server.news import MetadataNews, Published
 from extproc.server.surroundings import Survey, Surveyor
 from extproc.server.telling import SinkObserver, Teller
@@ -70,6 +71,7 @@ class Processor:
     observer: ServerObserver
     report_bug: Callable[[BaseException], None]  # hears of exceptions nobody foresaw
     surveyor: Surveyor | None = None  # what telemetry wants to know of the exchange around a call
+    hindrances: Hindrances | None = None  # what Envoy's configuration makes impossible
     names_requests: bool = False  # whether records have the id of their request
     batch_size: int = 1  # how many surveyed exchanges the sinks are told of together
     teller: Teller = field(init=False)
@@ -104,12 +106,13 @@ class Session:
     """
 
     __slots__ = ("_exchange", "_is_broken", "_knows_request", "_knows_usage", "_messages", "_modes", "_passes_over",
-                 "_processor", "_published", "_revision", "_settled", "_survey", "detached")  # fmt: skip
+                 "_processor", "_published", "_revision", "_settled", "_sighting", "_survey", "detached")  # fmt: skip
 
     def __init__(self, processor: Processor, exchange: Exchange, survey: Survey | None) -> None:
         self._processor = processor
         self._exchange = exchange
         self._survey = survey
+        self._sighting: Sighting | None = None
         self._modes = NO_MODES
         self._messages: dict[str, int] = {}
         self._passes_over: Callable[[bytes, float], bool] | None = None
@@ -138,6 +141,9 @@ class Session:
             return None
         if not self._messages:
             self._modes = read_modes(request)
+            hindrances = self._processor.hindrances
+            if hindrances is not None and id(self._modes) not in hindrances.decided:
+                self._sighting = hindrances.begin(self._modes, phase, request)
         self._messages[phase] = self._messages.get(phase, 0) + 1
         additions = b"" if self._is_broken else self._process(phase, request, now)
         if request.observability_mode:
@@ -162,6 +168,8 @@ class Session:
         """Take a message into account; return what there is to add to its reply."""
         additions = b""
         try:
+            if self._sighting is not None:
+                self._sighting.take(request)
             has_metadata = request.HasField("metadata_context")
             if has_metadata:
                 self._take_native(request.metadata_context)
@@ -258,6 +266,8 @@ class Session:
         if record is None or self._settled:
             return
         self._settled = True
+        if self._sighting is not None and self._processor.hindrances is not None:
+            self._processor.hindrances.end(self._sighting, record)
         if self._survey is not None:
             self._survey.end(now)
             self._processor.teller.put(self._exchange, self._survey)

@@ -32,6 +32,9 @@ Series: TypeAlias = tuple[str, Labels]  # name and labels of a sample
 # What the names of files begin with that hold gauges.
 _GAUGES = "gauge_"
 
+# And those of which the highest value is that of all, none of them below 0.
+_HIGHEST = "gauge_livemax_"
+
 # More series than a scrape should ever have. What is beyond is parsed again each time.
 _MAX_KNOWN_KEYS = 100_000
 
@@ -87,17 +90,19 @@ class SharedMetrics:
                     path.unlink(missing_ok=True)
 
     def _add_up(self) -> dict[str, dict[Series, float]]:
-        """Return the values of each family, summed over the workers."""
+        """Return the values of each family: the sum over the workers, or the highest of some gauges."""
         with self._lock:
             for path in sorted(self._directory.glob("*.db")):
                 self._read(path)
-            parts = [*self._seen.values(), *self._kept]
+            parts = [(path.name, part) for path, part in self._seen.items()] + [("", part) for part in self._kept]
         totals: dict[str, dict[Series, float]] = {}
-        for part in parts:
+        for name_of_file, part in parts:
+            takes_highest = name_of_file.startswith(_HIGHEST)
             for key, value in part.items():
                 family, name, labels = _parse_key(key)
                 series = totals.setdefault(family, {})
-                series[name, labels] = series.get((name, labels), 0.0) + value
+                before = series.get((name, labels), 0.0)
+                series[name, labels] = max(before, value) if takes_highest else before + value
         return totals
 
     def _read(self, path: Path) -> bool:
