@@ -60,13 +60,14 @@ def main() -> None:
 def _serve(told: WorkerSettings, leash: Leash) -> None:
     settings, listen = told.settings, parse_address(told.listen)
     shares_port = isinstance(listen, HostPort)
-    worker = _Worker(settings, leash, shares_port=shares_port)
+    worker = _Worker(settings, leash, shares_port=shares_port, stdout=told.stdout)
     if not shares_port:
         check_listen(listen)  # the supervisor keeps a port for us
     worker.metering.start()
     try:
         leash.report(cut_streams=serve_until_told(worker.listening, listen, leash, worker))
     finally:
+        worker.metering.settle()
         stop_all(worker.metering.background(), flush_seconds_of(worker.settings))
     log.info("stopped")
 
@@ -74,9 +75,9 @@ def _serve(told: WorkerSettings, leash: Leash) -> None:
 class _Worker:
     """All parts of a worker."""
 
-    def __init__(self, settings: Settings, leash: Leash, *, shares_port: bool) -> None:
+    def __init__(self, settings: Settings, leash: Leash, *, shares_port: bool, stdout: int) -> None:
         registry = CollectorRegistry()
-        self.metering = Metering(settings, registry, Counts(registry))
+        self.metering = Metering(settings, registry, Counts(registry), stdout=stdout)
         self.listening = Listening(settings, self.metering.processor, registry, shares_port=shares_port)
         self.settings = settings
         self._leash = leash

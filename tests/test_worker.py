@@ -16,7 +16,7 @@ def test_what_a_worker_is_told_fits_a_line_and_is_read_back() -> None:
     rule = DetectionRule(authority="a\nb", path="/ü/*", provider="ours")
     telemetry = Telemetry.model_validate({"layers": {"global": {"report_headers": True}}})
     settings = Settings(detection_rules=(rule,), metadata_namespaces=("x",), drain_seconds=0.5, telemetry=telemetry)
-    told = WorkerSettings(settings, 3, "unix:/run/x-3.sock", Path("/dev/shm/m"))  # noqa: S108 - nothing is made there
+    told = WorkerSettings(settings, 3, "unix:/run/x-3.sock", Path("/dev/shm/m"), 7)  # noqa: S108 - nothing is made there
     line = told.to_line()
     assert b"\n" not in line
     assert WorkerSettings.from_line(line) == told

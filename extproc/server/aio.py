@@ -19,7 +19,8 @@ import grpc.aio
 from extproc.server import health as health_service
 from extproc.server.engine import SETTLE_SECONDS, EngineOptions, cannot_listen, how_streams_end
 from extproc.server.health import Health
-from extproc.server.session import Processor, Session
+from extproc.server.processor import Processor
+from extproc.server.session import Session
 from extproc.wire import envoy
 
 

@@ -23,7 +23,8 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs stop 
 from extproc.server import health as health_service
 from extproc.server.engine import SETTLE_SECONDS, EngineOptions, EngineUnusableError, cannot_listen, how_streams_end
 from extproc.server.health import Health
-from extproc.server.session import Processor, Session
+from extproc.server.processor import Processor
+from extproc.server.session import Session
 from extproc.wire import envoy
 
 # The versions of grpcio with which the tests of this file were run, first and first not.
