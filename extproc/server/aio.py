@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from extproc.errors import SettingsError
 from extproc.server import health as health_service
 from extproc.server.engine import SETTLE_SECONDS, EngineOptions, cannot_listen, how_streams_end
 from extproc.server.health import Health
@@ -47,7 +48,11 @@ class AioServer:
         """
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run(address)), name="ext_proc", daemon=True)
         self._thread.start()
-        return self._started.result()
+        try:
+            return self._started.result()
+        except SettingsError:
+            self._thread = None  # there is nothing to drain
+            raise
 
     def drain(self, grace_seconds: float) -> None:
         """Refuse new streams, let running ones finish for so long, then end those that have not."""
