@@ -147,7 +147,12 @@ class AioServer:
 
     async def _watch(self, request: bytes, _context: grpc.aio.ServicerContext[bytes, bytes]) -> AsyncIterator[bytes]:
         changed = asyncio.Event()
-        unwatch = self._health.watch(changed.set)
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                self._loop.call_soon_threadsafe(changed.set)
+
+        unwatch = self._health.watch(wake)
         try:
             last: bytes | None = None
             while True:
