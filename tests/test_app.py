@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import signal
 import socket
 import stat
@@ -15,15 +14,18 @@ from pathlib import Path
 import grpc
 import pytest
 from support.client import ExtProcClient, Feed
+from support.logged import Logged
 from support.messages import exchange, metadata_of, protocol, request_body, request_headers
 from support.sidecar import Sidecar, inherited_environ, run
 from support.waiting import wait_for
 
-from extproc.app import build_detector, build_limits, report_bug, settle_interpreter
 from extproc.config.settings import DetectionRule, Settings
-from extproc.errors import SettingsError
+from extproc.errors import EXIT_CUT, SettingsError
+from extproc.lifecycle import settle_interpreter
+from extproc.metering import report_bug
 from extproc.providers import bedrock_converse
 from extproc.readers import Limits
+from extproc.reading import build_detector, build_limits
 
 
 def is_refused(client: ExtProcClient) -> bool:
@@ -72,7 +74,7 @@ def test_a_signal_ends_it_in_order(tmp_path: Path, number: int) -> None:
     with Sidecar(tmp_path) as sidecar:
         assert sidecar.stop(number) == 0
         assert "draining" in sidecar.log
-        assert sidecar.log.rstrip().endswith("stopped")
+        assert sidecar.events()[-1]["event"] == "stopped"
         assert not (tmp_path / "x.sock").exists()
 
 
@@ -95,12 +97,13 @@ def test_a_signal_lets_running_exchanges_finish(tmp_path: Path) -> None:
 
 
 def test_what_does_not_finish_in_time_is_cut_off(tmp_path: Path) -> None:
-    """The grace is a setting, and the exit code is still 0."""
+    """The grace is a setting; the exit code and a line say that it was not enough."""
     with Sidecar(tmp_path, "--drain-seconds", "0.2") as sidecar, unfinished(sidecar):
         started = time.monotonic()
-        assert sidecar.stop() == 0
+        assert sidecar.stop() == EXIT_CUT
         assert time.monotonic() - started < 10
-        assert sidecar.log.rstrip().endswith("stopped")
+        assert [line["exchanges"] for line in sidecar.events("exchanges were cut off")] == [40]
+        assert sidecar.events()[-1]["event"] == "stopped"
         assert "Traceback" not in sidecar.log
 
 
@@ -109,7 +112,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     with Sidecar(tmp_path, "--drain-seconds", "3600") as sidecar, unfinished(sidecar):
         sidecar.process.send_signal(signal.SIGTERM)
         wait_for(lambda: "draining" in sidecar.log)
-        assert sidecar.stop() == 0
+        assert sidecar.stop() == EXIT_CUT
         assert "stopping at once" in sidecar.log
         assert "Traceback" not in sidecar.log
 
@@ -122,7 +125,7 @@ def test_a_signal_that_was_ignored_before_stays_ignored(tmp_path: Path) -> None:
     with Sidecar(tmp_path, launcher=[sys.executable, "-c", ignoring]) as sidecar:
         sidecar.process.send_signal(signal.SIGINT)
         assert sidecar.stop() == 0
-        assert sidecar.log.count("draining") == 1
+        assert len(sidecar.events("draining")) == 1
         assert "at once" not in sidecar.log
 
 
@@ -180,14 +183,15 @@ def test_an_admin_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (2, f"extproc: cannot listen on {address}: Address already in use\n")
 
 
-def test_a_bug_is_reported_by_its_place_and_never_by_its_text(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_reported_by_its_place_and_never_by_its_text(logged: Logged) -> None:
     """The text of an exception may repeat what a client sent."""
-    with caplog.at_level(logging.ERROR, logger="extproc"):
-        with pytest.raises(KeyError) as raised:
-            raise KeyError("sk-secret")
-        report_bug(raised.value)
-    assert "bug: KeyError at test_app.py:" in caplog.text
-    assert "sk-secret" not in caplog.text
+    with pytest.raises(KeyError) as raised:
+        raise KeyError("sk-secret")
+    report_bug(raised.value)
+    (line,) = logged
+    assert (line["log_level"], line["event"], line["exception"]) == ("error", "bug", "KeyError")
+    assert line["at"].startswith("test_app.py:")
+    assert "sk-secret" not in str(line)
 
 
 def test_rules_of_the_settings_reach_the_detection() -> None:

@@ -27,8 +27,11 @@ from extproc.wire import envoy
 class AioServer:
     """Serves ext_proc and health on one address, in an event loop and a thread of its own."""
 
+    name = "aio"
+
     def __init__(self, processor: Processor, health: Health, options: EngineOptions) -> None:
-        self._processor = processor
+        self.processor = processor
+        self.cut_streams = 0
         self._health = health
         self._options = options
         self._drain_deadline: float | None = None
@@ -113,7 +116,7 @@ class AioServer:
         )
 
     async def _process(self, _requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
-        session = self._processor.open_session(context.invocation_metadata() or (), time.monotonic())
+        session = self.processor.open_session(context.invocation_metadata() or (), time.monotonic())
         if (task := asyncio.current_task()) is not None:
             self._streams.add(task)
             task.add_done_callback(self._streams.discard)
@@ -126,7 +129,7 @@ class AioServer:
 
     def _close(self, session: Session) -> None:
         now = time.monotonic()
-        session.closed(how_streams_end(self._drain_deadline, now), now)
+        self.cut_streams += session.closed(how_streams_end(self._drain_deadline, now), now)
 
     async def _carry(self, session: Session, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         while True:

@@ -66,12 +66,15 @@ def check_contract() -> None:
 class CompletionQueueServer:
     """Serves ext_proc and health on one address."""
 
+    name = "completion_queue"
+
     def __init__(self, processor: Processor, health: Health, options: EngineOptions) -> None:
         """Raises EngineUnusableError where gRPC's private module is not what it was."""
         check_contract()
         self.processor = processor
         self.health = health
         self.drain_deadline: float | None = None
+        self.cut_streams = 0
         self._credentials = options.credentials
         self._is_shut_down = self._is_stopped = False  # there are no calls any more; no server
         self._lock = threading.Lock()
@@ -199,7 +202,7 @@ class _Stream:
 
     def _close(self) -> None:
         now = time.monotonic()
-        self._session.closed(how_streams_end(self._server.drain_deadline, now), now)
+        self._server.cut_streams += self._session.closed(how_streams_end(self._server.drain_deadline, now), now)
 
 
 class _HealthCheck:

@@ -11,7 +11,6 @@ families without a value (docs/adr/0009). Must not know which metrics there are.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,11 +19,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
+import structlog
 from prometheus_client import CollectorRegistry, Metric, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.samples import Sample
 
-log = logging.getLogger("extproc")
+log = structlog.stdlib.get_logger("extproc")
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 Series: TypeAlias = tuple[str, Labels]  # name and labels of a sample
@@ -84,7 +84,7 @@ class SharedMetrics:
                     self._seen.pop(path, None)
                     path.unlink(missing_ok=True)
                 elif not self._read(path):
-                    log.warning("worker %d left counts that cannot be read; what was seen of them stays", index)
+                    log.warning("a worker left counts that cannot be read, what was seen of them stays", worker=index)
                     self._kept.append(self._seen.pop(path, {}))
                     path.unlink(missing_ok=True)
 

@@ -18,25 +18,23 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry
 from support.client import ExtProcClient
 from support.messages import exchange
+from support.reported import build_processor
 from support.tls import ServerFiles, secure_channel
 
-from extproc.app import build_certificates, build_listener, build_processor
 from extproc.config.settings import Settings
 from extproc.errors import ListenerError, SettingsError
+from extproc.listening import Listening
 from extproc.server import listener
 from extproc.server.engine import EngineChoice
-from extproc.server.health import Health
-from extproc.server.listener import Listener
 
 
 class Running:
     """A listener that has been built, and where it is to listen."""
 
     def __init__(self, settings: Settings) -> None:
-        self.registry, self.health = CollectorRegistry(), Health()
-        processor = build_processor(settings, self.registry)
-        certificates = build_certificates(settings, self.registry)
-        self.listener: Listener = build_listener(settings, processor, self.health, certificates)
+        self.registry = CollectorRegistry()
+        listening = Listening(settings, build_processor(settings, self.registry), self.registry)
+        self.listener, self.health = listening.listener, listening.health
         self.address = settings.listen
 
     def start(self) -> None:
