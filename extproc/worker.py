@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from extproc.assignment import WorkerSettings
 from extproc.config.address import HostPort, UnixSocket, parse_address
 from extproc.config.settings import Settings
-from extproc.errors import EXIT_USAGE, ListenerError, SettingsError
+from extproc.errors import EXIT_FAILURE, EXIT_USAGE, ListenerError, SettingsError
 from extproc.lifecycle import Patience, patience_of, serve_until_told
 from extproc.listening import Listening
 from extproc.logs import set_level, write_logs
@@ -51,7 +51,8 @@ def main() -> None:
             leash.report(refusal=str(error))  # it is the supervisor's to say it: once for all
             sys.exit(EXIT_USAGE)
         except ListenerError as error:
-            sys.exit(f"extproc: worker {told.index}: {error}")  # the next process may have more luck
+            log.error("not ready", reason=str(error))  # noqa: TRY400 - no bug
+            sys.exit(EXIT_FAILURE)  # the next process may have more luck
     if leash.is_cut:  # nobody else is left to do it
         remove_values(told.metrics_directory, told.settings.workers)  # the supervisor's own
         remove_values(told.metrics_directory, told.index)

@@ -265,7 +265,8 @@ class _HealthWatch:
             self._is_sending = bool(operations) and _start(self._call, operations, self._on_sent)
 
     def _on_sent(self, _event: Any) -> None:
-        self._is_sending = False
+        with self._lock:  # or whoever started to send, in another thread, says so only behind this
+            self._is_sending = False
         self._tell()
 
     def _on_close(self, _event: Any) -> None:
