@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from extproc.doctor.attached import Attached, llm_host
-from extproc.doctor.documents import dig, message, obj
+from extproc.doctor.documents import dig, message
 from extproc.doctor.envoy import EXT_PROC, Chain, Envoy
 from extproc.doctor.findings import Finding, error, note, warning
 
@@ -128,16 +128,14 @@ def check_route_overrides(envoy: Envoy, _attached: Sequence[Attached]) -> Iterat
     """Find overrides for filters that there are not: Envoy passes over them without a word."""
     for chain in envoy.chains:
         names = [each.name for each in chain.filters]
-        for route in chain.routes:
-            for level in route.per_filter:
-                for name in level:
-                    kind = message(dig(level, name))[0]
-                    nested = message(obj(level, name, "config"))[0]
-                    if "ExtProcPerRoute" in (kind, nested) and name not in names:
-                        own = next((each.name for each in chain.filters if each.kind == EXT_PROC), "")
-                        yield warning(
-                            "override-of-no-filter",
-                            route.where,
-                            f"What is set for {name} has no effect: no filter has that name.",
-                            f"typed_per_filter_config:\n  {own or '<name>'}:    # the filter's `name` in http_filters",
-                        )
+        own = next((each.name for each in chain.filters if each.kind == EXT_PROC), None)
+        for route in chain.routes if own is not None else ():
+            for name, config in ((name, level[name]) for level in route.per_filter for name in level):
+                kinds = (message(config)[0], message(dig(config, "config"))[0])
+                if "ExtProcPerRoute" in kinds and name not in names:
+                    yield warning(
+                        "override-of-no-filter",
+                        route.where,
+                        f"What is set for {name} has no effect: no filter has that name.",
+                        f"typed_per_filter_config:\n  {own}:    # the filter's `name` in http_filters",
+                    )
