@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from extproc.doctor.documents import Object, dig, is_true, message, obj, objects, text, texts
 from extproc.doctor.envoy import EXT_PROC, Chain, Cluster, Envoy, Filter, Route
@@ -109,13 +110,13 @@ def _attach(chain: Chain, index: int, attached: Filter) -> Attached:
     effective: dict[str, Effective] = {}
     disabled = []
     routes = [route for route in chain.routes if route.leads_on]
+    own = _essence(attached.config)
     for route in routes:
         config = effective_config(attached, route)
         if config is None:
             disabled.append(route)
             continue
-        is_own = _essence(config) == _essence(attached.config)
-        where = f"{chain.where} / filter {attached.name}" if is_own else route.where
+        where = f"{chain.where} / filter {attached.name}" if _essence(config) == own else route.where
         effective.setdefault(where, Effective(where, config))
     if not routes and not attached.is_disabled:
         effective[""] = Effective(f"{chain.where} / filter {attached.name}", attached.config)
@@ -171,6 +172,7 @@ def _addresses(cluster: Cluster) -> list[str]:
     return [*(text(each, "endpoint", "hostname") for each in endpoints), text(context, "sni")]
 
 
+@lru_cache(maxsize=4096)  # many routes lead to few hosts
 def _is_llm(authority: str) -> bool:
     host = authority.lower().rpartition(":")[0] or authority.lower()
     return any(vendor.paths == "*" and vendor.answers(host, authority.lower(), "/") for vendor in VENDORS)

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from extproc.doctor.attached import Attached, llm_host
-from extproc.doctor.documents import dig, message
+from extproc.doctor.documents import dig, message, objects
 from extproc.doctor.envoy import EXT_PROC, Chain, Envoy
 from extproc.doctor.findings import Finding, error, note, warning
 
@@ -61,11 +61,14 @@ def check_filter_present(envoy: Envoy, attached: Sequence[Attached]) -> Iterator
 
 
 def _is_upstream(chain: Chain, envoy: Envoy) -> bool:
+    """Say whether a cluster that the chain leads to has an ext_proc filter of its own."""
     clusters = (envoy.clusters.get(name) for route in chain.routes for name in route.clusters)
-    filters = (
-        each for cluster in clusters if cluster is not None for each in cluster.options.get("http_filters", []) or []
+    return any(
+        message(dig(each, "typed_config"))[0] == EXT_PROC
+        for cluster in clusters
+        if cluster is not None
+        for each in objects(cluster.options, "http_filters")
     )
-    return any(message(dig(each, "typed_config"))[0] == EXT_PROC for each in filters)
 
 
 def check_filter_order(_envoy: Envoy, attached: Sequence[Attached]) -> Iterator[Finding]:

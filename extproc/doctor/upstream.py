@@ -134,7 +134,7 @@ def _check_addresses(where: str, cluster: Cluster, expected: Expected, envoy: En
     mend = f"load_assignment:\n  endpoints:\n  - lb_endpoints:\n{listed}"
     if not reached:
         # A port may be mapped on the way: where calls come through, nothing is wrong.
-        if not _stat(envoy, cluster, "upstream_rq_completed"):
+        if not _stat(envoy, cluster, "upstream_rq_2xx"):
             yield warning(
                 "address-differs",
                 where,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import copy
+import http.client
 import json
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support.gateway import Gateway
 from support.sidecar import Sidecar, run
-from support.waiting import wait_for
 
 from extproc.config.address import HostPort
 from extproc.demo.bootstrap import Bootstrap
@@ -83,12 +83,10 @@ def bootstrap(providers: MockProviders, file: str = "envoy.yaml") -> Bootstrap:
     return made
 
 
-def send(envoy: Stack, path: str = "/openai/v1/chat/completions") -> None:
+def send(envoy: Stack) -> None:
     """Send a request, and wait until all of it is over."""
-    import http.client
-
     with closing(http.client.HTTPConnection(envoy.gateway.host, envoy.gateway.port, timeout=30)) as connection:
-        connection.request("POST", path, CHAT, {"content-type": "application/json"})
+        connection.request("POST", "/openai/v1/chat/completions", CHAT, {"content-type": "application/json"})
         connection.getresponse().read()
 
 
@@ -168,7 +166,6 @@ def disabled_filter(b: Bootstrap) -> None:
 def misnamed_override(b: Bootstrap) -> None:
     configs = route(b)["typed_per_filter_config"]
     configs["ext_proc"] = configs.pop(EXT_PROC)
-    b._document["bootstrap_extensions"] = []
 
 
 def twice(b: Bootstrap) -> None:
@@ -244,12 +241,12 @@ def compressor(library: str, *, first: bool) -> Callable[[Bootstrap], None]:
     return change
 
 
-def cluster(change: Callable[[dict[str, Any]], object]) -> Callable[[Bootstrap], None]:
-    return lambda b: change(b._cluster("extproc")) and None
+def cluster(change: Callable[[dict[str, Any]], object]) -> Callable[[Bootstrap], object]:
+    return lambda b: change(b._cluster("extproc"))
 
 
-def native(change: Callable[[dict[str, Any]], object]) -> Callable[[Bootstrap], None]:
-    return lambda b: change(b.http_filter("envoy.filters.http.ai_protocol_manager")) and None
+def native(change: Callable[[dict[str, Any]], object]) -> Callable[[Bootstrap], object]:
+    return lambda b: change(b.http_filter("envoy.filters.http.ai_protocol_manager"))
 
 
 def manager_first(b: Bootstrap) -> None:
@@ -261,10 +258,6 @@ def manager_first(b: Bootstrap) -> None:
 def tls(b: Bootstrap) -> None:
     context = {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"}
     b._cluster("extproc")["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": context}
-
-
-def by_rds(b: Bootstrap) -> None:
-    """Have routes come from a control plane, which is a file here."""
 
 
 CASES: dict[str, tuple[str, Callable[[Bootstrap], object], dict[str, str], int]] = {
@@ -431,3 +424,238 @@ def test_what_is_wrong_is_found_and_nothing_else(
     change(configured)
     with Front(configured, Path(sidecar.address.removeprefix("unix:"))) as envoy:
         assert diagnose(envoy, sidecar.admin, capsys)[:2] == (code, expected)
+
+
+@pytest.mark.parametrize("file", ["envoy.yaml", ZERO_BODY, TRACING])
+def test_nothing_is_wrong_with_the_files_of_this_project(
+    file: str, sidecar: Sidecar, providers: MockProviders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before and after there is traffic."""
+    with Front(bootstrap(providers, file), Path(sidecar.address.removeprefix("unix:"))) as envoy:
+        assert diagnose(envoy, sidecar.admin, capsys)[:2] == (0, {})
+        send(envoy)
+        assert diagnose(envoy, sidecar.admin, capsys)[:2] == (0, {})
+
+
+def a_namespace(b: Bootstrap) -> None:
+    namespaces = {"untyped": ["envoy.filters.http.jwt_authn"]}
+    b.ext_proc["metadata_options"]["forwarding_namespaces"] = namespaces
+
+
+def a_header(b: Bootstrap) -> None:
+    b.ext_proc["forward_rules"]["allowed_headers"]["patterns"].append({"prefix": "x-ten"})
+
+
+def mutation(b: Bootstrap) -> None:
+    del b.ext_proc["mutation_rules"]
+
+
+def no_attributes(b: Bootstrap) -> None:
+    del b.ext_proc["request_attributes"]
+
+
+ALL = (a_namespace, a_header, mutation)
+LABELLED: dict[str, tuple[tuple[Callable[[Bootstrap], None], ...], dict[str, str], int]] = {
+    "nothing": (
+        (),
+        {
+            "namespaces-not-forwarded": "error",
+            "label-headers-not-forwarded": "error",
+            "mutation-refused": "warning",
+        },
+        4,
+    ),
+    "all but a header": ((a_namespace, mutation), {"label-headers-not-forwarded": "error"}, 4),
+    "all but a namespace": ((a_header, mutation), {"namespaces-not-forwarded": "error"}, 4),
+    "all but mutation": ((a_header, a_namespace), {"mutation-refused": "warning"}, 3),
+    "all but attributes": ((*ALL, no_attributes), {"attributes-not-sent": "note"}, 0),
+    "all": (ALL, {}, 0),
+}
+
+
+@pytest.mark.parametrize(("changes", "expected", "code"), LABELLED.values(), ids=LABELLED)
+def test_what_telemetry_needs_is_missed(
+    changes: tuple[Callable[[Bootstrap], None], ...],
+    expected: dict[str, str],
+    code: int,
+    labelled: Sidecar,
+    providers: MockProviders,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The running sidecar says what that is."""
+    configured = bootstrap(providers, TRACING)
+    for change in changes:
+        change(configured)
+    with Front(configured, Path(labelled.address.removeprefix("unix:"))) as envoy:
+        assert diagnose(envoy, labelled.admin, capsys)[:2] == (code, expected)
+
+
+def test_streams_that_fail_are_seen(
+    sidecar: Sidecar, providers: MockProviders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In Envoy's counters, wherever the cause is."""
+    with Front(bootstrap(providers), Path("/nowhere.sock")) as envoy:
+        send(envoy)
+        code, codes, document = diagnose(envoy, sidecar.admin, capsys)
+    assert (code, codes) == (
+        4,
+        {"streams-failing": "error", "cluster-unreachable": "error", "address-differs": "warning"},
+    )
+    assert "1 of 1 streams" in json.dumps(document)
+
+
+def test_messages_without_a_reply_are_seen(
+    tmp_path: Path, providers: MockProviders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A sidecar that hangs looks well once it goes on."""
+    with Sidecar(tmp_path) as slow:
+        configured = bootstrap(providers)
+        configured.ext_proc["message_timeout"] = "1s"
+        with Front(configured, Path(slow.address.removeprefix("unix:"))) as envoy:
+            slow.process.send_signal(signal.SIGSTOP)
+            send(envoy)
+            slow.process.send_signal(signal.SIGCONT)
+            code, codes, _ = diagnose(envoy, slow.admin, capsys)
+    assert code == 4
+    assert codes.pop("messages-timing-out") == "error"
+    assert codes.keys() <= {"streams-without-message", "streams-failing"}
+
+
+def test_a_full_circuit_breaker_is_seen(
+    sidecar: Sidecar, providers: MockProviders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is why exchanges under load are missing."""
+    configured = bootstrap(providers)
+    configured._cluster("extproc")["circuit_breakers"]["thresholds"] = [{"max_requests": 0}]
+    with Front(configured, Path(sidecar.address.removeprefix("unix:"))) as envoy:
+        send(envoy)
+        code, codes, _ = diagnose(envoy, sidecar.admin, capsys)
+    assert (code, codes) == (4, {"streams-failing": "error", "circuit-breaker-overflow": "error"})
+
+
+def test_requests_that_the_sidecar_never_sees_are_seen(
+    sidecar: Sidecar, providers: MockProviders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Most of all this is what "it does nothing" looks like."""
+    configured = bootstrap(providers)
+    disabled_on_route(configured)
+    with Front(configured, Path(sidecar.address.removeprefix("unix:"))) as envoy:
+        send(envoy)
+        assert diagnose(envoy, sidecar.admin, capsys)[:2] == (
+            4,
+            {"filter-disabled": "error", "no-streams": "warning"},
+        )
+
+
+def test_workers_that_are_never_called_are_seen(
+    tmp_path: Path, providers: MockProviders, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each has a socket of its own."""
+    with Sidecar(tmp_path, "--workers", "2") as several:
+        paths = [Path(address.removeprefix("unix:")) for address in several.addresses]
+        with Front(bootstrap(providers), paths[0]) as envoy:
+            assert diagnose(envoy, several.admin, capsys)[:2] == (3, {"workers-not-listed": "warning"})
+        with Front(bootstrap(providers), *paths) as envoy:
+            assert diagnose(envoy, several.admin, capsys)[:2] == (0, {})
+
+
+def resource(folder: Path, name: str, kind: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Return a config source that holds a resource; a file stands for a control plane."""
+    path = folder / f"{name}.json"
+    path.write_text(
+        json.dumps({"version_info": "1", "resources": [{"@type": f"type.googleapis.com/{kind}"} | content]})
+    )
+    return {"path_config_source": {"path": str(path)}, "resource_api_version": "V3"}
+
+
+class Dynamic(Bootstrap):
+    """A bootstrap whose listener, routes, filter and cluster come from a control plane."""
+
+    folder: Path
+
+    def to_json(self) -> str:
+        manager = self._connection_manager
+        name = f"envoy.config.{'route'}.v3.RouteConfiguration"
+        routes = resource(self.folder, "routes", name, manager.pop("route_config"))
+        manager["rds"] = {"route_config_name": "gateway", "config_source": routes}
+        each = own(self)
+        extension = {"name": EXT_PROC, "typed_config": each.pop("typed_config")}
+        each["config_discovery"] = {
+            "config_source": resource(self.folder, "filter", "envoy.config.core.v3.TypedExtensionConfig", extension),
+            "type_urls": [extension["typed_config"]["@type"]],
+        }
+        clusters = self._document["static_resources"].pop("clusters")
+        cluster_path = self.folder / "clusters.json"
+        kind = {"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster"}
+        cluster_path.write_text(json.dumps({"version_info": "1", "resources": [kind | each for each in clusters]}))
+        [listener] = self._document["static_resources"].pop("listeners")
+        self._document["node"] = {"id": "a", "cluster": "b"}
+        self._document["dynamic_resources"] = {
+            "lds_config": resource(self.folder, "listener", "envoy.config.listener.v3.Listener", listener),
+            "cds_config": {"path_config_source": {"path": str(cluster_path)}, "resource_api_version": "V3"},
+        }
+        return super().to_json()
+
+
+def test_what_a_control_plane_has_sent_is_seen_as_well(
+    sidecar: Sidecar, providers: MockProviders, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Listeners, routes, filters and clusters, each from a discovery service of its own."""
+    for change, expected in (
+        (lambda _: None, {}),
+        (without("message_timeout"), {"message-timeout-short": "warning"}),
+        (disabled_on_route, {"filter-disabled": "error"}),
+        (cluster(lambda c: c.pop("circuit_breakers")), {"circuit-breaker-low": "warning"}),
+    ):
+        configured = Dynamic()
+        configured.folder = tmp_path
+        for name, address in providers.addresses.items():
+            configured.use_mock(name, address)
+        change(configured)
+        with Front(configured, Path(sidecar.address.removeprefix("unix:"))) as envoy:
+            dump = fetch(f"http://{envoy.envoy_admin}/config_dump")
+            assert "EcdsConfigDump" in dump
+            assert "dynamic_route_configs" in dump
+            assert diagnose(envoy, sidecar.admin, capsys)[1] == expected
+
+
+def test_the_command_says_what_to_do(sidecar: Sidecar, providers: MockProviders) -> None:
+    """To a person, in a terminal of 80 columns, with the exit code of the gravest."""
+    configured = bootstrap(providers)
+    without("message_timeout")(configured)
+    receiving("ai.gatway")(configured)
+    with Front(configured, Path(sidecar.address.removeprefix("unix:"))) as envoy:
+        flags = ("--envoy-admin", f"http://{envoy.envoy_admin}", "--sidecar", f"http://{sidecar.admin}")
+        ended = run("doctor", *flags)
+        assert (ended.returncode, ended.stderr) == (4, "")
+        assert (
+            "ERROR namespaces-not-received\n  at listener gateway / filter envoy.filters.http.ext_proc\n"
+            in ended.stdout
+        )
+        assert "    message_timeout: 2s\n" in ended.stdout
+        assert ended.stdout.endswith("1 error, 1 warning, 0 notes\n")
+        assert run("doctor", *flags, "--ignore", "namespaces-not-received").returncode == 3
+
+
+def test_who_is_not_there_is_named(sidecar: Sidecar, providers: MockProviders) -> None:
+    """Envoy's configuration is what most is found in; without it nothing can be said to be well."""
+    nobody = "127.0.0.1:1"
+    ended = run("doctor", "--envoy-admin", nobody, "--sidecar", sidecar.admin)
+    assert ended.returncode == 1
+    assert "ERROR envoy-unreachable" in ended.stdout
+    with Front(bootstrap(providers), Path(sidecar.address.removeprefix("unix:"))) as envoy:
+        ended = run("doctor", "--envoy-admin", str(envoy.envoy_admin), "--sidecar", nobody)
+    assert ended.returncode == 4
+    assert "ERROR sidecar-unreachable" in ended.stdout
+
+
+def test_settings_that_are_not_in_use_yet_can_be_checked(
+    sidecar: Sidecar, providers: MockProviders, tmp_path: Path
+) -> None:
+    """Before a reload, say."""
+    config = tmp_path / "extproc.yaml"
+    config.write_text("metadata_namespaces: [mine]\n")
+    with Front(bootstrap(providers), Path(sidecar.address.removeprefix("unix:"))) as envoy:
+        flags = ("--envoy-admin", str(envoy.envoy_admin), "--sidecar", sidecar.admin, "--json", "--config", str(config))
+        found = json.loads(run("doctor", *flags).stdout)["findings"]
+    assert {"namespaces-not-received", "metadata-namespace-misspelt"} <= {each["code"] for each in found}
