@@ -97,6 +97,7 @@ def main() -> None:
     try:
         with Signals((signal.SIGTERM, signal.SIGINT)) as signals:
             engine.start(options.listen)
+            health.set_serving(True)
             while not signals.wait():
                 pass
             engine.drain(0)

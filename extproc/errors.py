@@ -72,6 +72,10 @@ class StackError(ExtprocError):
     """A process of the embedded stack that did not start, or ended by itself. The message is one line for a person."""
 
 
+class ListenerError(ExtprocError):
+    """A listener that does not do what it is there for. The message is one line for a person."""
+
+
 class SettingsError(ExtprocError, ValueError):
     """A setting that cannot work. The message is one line: what is wrong, and what is allowed.
 

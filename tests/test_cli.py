@@ -73,8 +73,9 @@ def test_what_does_not_apply_is_warned_of_once(tmp_path: Path) -> None:
     file = tmp_path / "krakend.json"
     file.write_text('{"port": 8080, "extra_config": {"telemetry/opentelemetry": {"exporters": {}}}}')
     with Sidecar(tmp_path, "--config", str(file), environ={"EXTPROC_LISTN": "x"}) as sidecar:
-        warnings = [line.partition(" WARNING ")[2] for line in sidecar.log.splitlines() if " WARNING " in line]
-    assert warnings == [
+        lines = [line for line in sidecar.events() if line["level"] == "warning"]
+    assert {line["event"] for line in lines} == {"a setting has no effect"}
+    assert [line["what"] for line in lines] == [
         "EXTPROC_LISTN: no such setting",
         f"port in {file}: not used here: routes, ports and the like are Envoy's",
     ]

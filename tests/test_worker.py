@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from extproc.assignment import WorkerSettings
 from extproc.config.settings import DetectionRule, Settings
 from extproc.config.telemetry import Telemetry
-from extproc.worker import WorkerSettings
 
 
 def test_what_a_worker_is_told_fits_a_line_and_is_read_back() -> None:

@@ -29,7 +29,8 @@ class AioServer:
     name = "aio"
 
     def __init__(self, processor: Processor, health: Health, options: EngineOptions) -> None:
-        self._processor = processor
+        self.processor = processor
+        self.cut_streams = 0
         self._health = health
         self._options = options
         self._drain_deadline: float | None = None
@@ -76,7 +77,6 @@ class AioServer:
         except RuntimeError:
             self._started.set_exception(cannot_listen(address))
             return
-        self._health.set_serving(True)
         self._started.set_result(port)
         await self._is_over.wait()
 
@@ -111,7 +111,7 @@ class AioServer:
         )
 
     async def _process(self, _requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
-        session = self._processor.open_session(context.invocation_metadata() or (), time.monotonic())
+        session = self.processor.open_session(context.invocation_metadata() or (), time.monotonic())
         if (task := asyncio.current_task()) is not None:
             self._streams.add(task)
             task.add_done_callback(self._streams.discard)
@@ -124,7 +124,7 @@ class AioServer:
 
     def _close(self, session: Session) -> None:
         now = time.monotonic()
-        session.closed(how_streams_end(self._drain_deadline, now), now)
+        self.cut_streams += session.closed(how_streams_end(self._drain_deadline, now), now)
 
     async def _carry(self, session: Session, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         while True:

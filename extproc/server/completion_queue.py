@@ -74,6 +74,7 @@ class CompletionQueueServer:
         self.processor = processor
         self.health = health
         self.drain_deadline: float | None = None
+        self.cut_streams = 0
         self._credentials = options.credentials
         self._is_shut_down = self._is_stopped = False  # there are no calls any more; no server
         self._lock = threading.Lock()
@@ -96,7 +97,6 @@ class CompletionQueueServer:
         self._server.start()
         self._accept()
         self._thread.start()
-        self.health.set_serving(True)
         return port
 
     def drain(self, grace_seconds: float) -> None:
@@ -202,7 +202,7 @@ class _Stream:
 
     def _close(self) -> None:
         now = time.monotonic()
-        self._session.closed(how_streams_end(self._server.drain_deadline, now), now)
+        self._server.cut_streams += self._session.closed(how_streams_end(self._server.drain_deadline, now), now)
 
 
 class _HealthCheck:

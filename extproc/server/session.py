@@ -7,10 +7,11 @@ must not know which engine, which sinks, or where the clock is.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from extproc import semconv
 from extproc.details import Details
@@ -21,8 +22,9 @@ from extproc.providers.base import clean_name
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.server.news import MetadataNews, Published
+from extproc.server.observer import ServerObserver
 from extproc.server.surroundings import Survey, Surveyor
-from extproc.server.telling import SinkObserver, Teller
+from extproc.server.telling import Teller
 from extproc.sinks.base import UsageSink
 from extproc.usage import Completion, UsageRecord
 from extproc.wire.ai import read_request_info, read_token_usage
@@ -47,16 +49,11 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 T = TypeVar("T")
 
 
-class ServerObserver(SinkObserver, Protocol):
-    """Hears how the server fares. Must not raise."""
+@dataclass(slots=True)
+class Streams:
+    """How many streams of a processor are open."""
 
-    def stream_opened(self) -> None:
-        """A gRPC stream was opened."""
-        ...
-
-    def stream_closed(self, messages: Mapping[str, int]) -> None:
-        """A gRPC stream ended after so many messages of each phase; none, if Envoy gave it up before one was read."""
-        ...
+    open: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +68,8 @@ class Processor:
     report_bug: Callable[[BaseException], None]  # hears of exceptions nobody foresaw
     surveyor: Surveyor | None = None  # what telemetry wants to know of the exchange around a call
     batch_size: int = 1  # how many surveyed exchanges the sinks are told of together
+    lock: threading.Lock = field(default_factory=threading.Lock)  # held while sinks are told
+    streams: Streams = field(default_factory=Streams)
     teller: Teller = field(init=False)
     news: MetadataNews = field(init=False)
     request_headers: frozenset[str] = field(init=False)  # that are read, whoever wants them
@@ -79,7 +78,8 @@ class Processor:
         """Prepare what is derived."""
         surveyed = self.surveyor.request_headers if self.surveyor is not None else frozenset()
         object.__setattr__(self, "news", MetadataNews(self.build_metadata))
-        object.__setattr__(self, "teller", Teller(self.sinks, self.observer, self.report_bug, self.batch_size))
+        teller = Teller(self.sinks, self.observer, self.report_bug, self.batch_size, self.lock)
+        object.__setattr__(self, "teller", teller)
         object.__setattr__(self, "request_headers", REQUEST_HEADERS | surveyed)
 
     def open_session(self, initial_metadata: Iterable[tuple[str, str | bytes]], now: float) -> Session:
@@ -91,6 +91,7 @@ class Processor:
                 break
         exchange = Exchange(self.limits, self.detector, provider=provider, now=now)
         self.observer.stream_opened()
+        self.streams.open += 1
         return Session(self, exchange, None if self.surveyor is None else self.surveyor.begin(initial_metadata))
 
 
@@ -143,18 +144,25 @@ class Session:
         reply = self._echo(phase, request) if phase in self._modes.echoed else CONTINUE[phase]
         return reply + additions
 
-    def closed(self, completion: Completion, now: float) -> None:
-        """Settle what is not settled; `completion` says why, where the exchange has not ended by itself."""
+    def closed(self, completion: Completion, now: float) -> bool:
+        """Settle what is not settled; `completion` says why, where the exchange has not ended by itself.
+
+        Return whether that was to cut it off.
+        """
+        is_under_way = bool(self._messages) and not self._settled
+        is_cut = is_under_way and completion is Completion.TRUNCATED
         if self._is_broken:
             # What was known before the bug still counts; what came behind it was not watched.
             completion = Completion.TRUNCATED
-        if self._messages and not self._settled:
+        if is_under_way:
             try:
                 self._exchange.close(completion, now)
                 self._settle(now)
             except Exception as error:  # noqa: BLE001 - as above
                 self._break(error)
         self._processor.observer.stream_closed(self._messages)
+        self._processor.streams.open -= 1
+        return is_cut
 
     def _process(self, phase: Phase, request: ProcessingRequest, now: float) -> bytes:
         """Take a message into account; return what there is to add to its reply."""

@@ -11,7 +11,6 @@ families without a value (docs/adr/0009). Must not know which metrics there are.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,17 +19,20 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
+import structlog
 from prometheus_client import CollectorRegistry, Metric, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.samples import Sample
 
-log = logging.getLogger("extproc")
+log = structlog.stdlib.get_logger("extproc")
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 Series: TypeAlias = tuple[str, Labels]  # name and labels of a sample
 
 # What the names of files begin with that hold gauges.
 _GAUGES = "gauge_"
+# And those that hold gauges of which the least is told, in the place of the sum.
+_LEAST = "gauge_livemin_"
 
 # More series than a scrape should ever have. What is beyond is parsed again each time.
 _MAX_KNOWN_KEYS = 100_000
@@ -82,22 +84,23 @@ class SharedMetrics:
                     self._seen.pop(path, None)
                     path.unlink(missing_ok=True)
                 elif not self._read(path):
-                    log.warning("worker %d left counts that cannot be read; what was seen of them stays", index)
+                    log.warning("a worker left counts that cannot be read, what was seen of them stays", worker=index)
                     self._kept.append(self._seen.pop(path, {}))
                     path.unlink(missing_ok=True)
 
     def _add_up(self) -> dict[str, dict[Series, float]]:
-        """Return the values of each family, summed over the workers."""
+        """Return the values of each family over all workers."""
         with self._lock:
             for path in sorted(self._directory.glob("*.db")):
                 self._read(path)
-            parts = [*self._seen.values(), *self._kept]
+            parts = [*self._seen.items(), *((Path(), kept) for kept in self._kept)]
         totals: dict[str, dict[Series, float]] = {}
-        for part in parts:
+        for path, part in parts:
+            is_least = path.name.startswith(_LEAST)
             for key, value in part.items():
                 family, name, labels = _parse_key(key)
-                series = totals.setdefault(family, {})
-                series[name, labels] = series.get((name, labels), 0.0) + value
+                series, sample = totals.setdefault(family, {}), (name, labels)
+                series[sample] = min(series.get(sample, value), value) if is_least else series.get(sample, 0.0) + value
         return totals
 
     def _read(self, path: Path) -> bool:

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
+from support.reported import build_processor
 
-from extproc.app import build_processor
 from extproc.config.needs import Needs, find_needs
 from extproc.config.settings import Settings
 from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS

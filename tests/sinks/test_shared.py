@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import struct
 import subprocess
 import sys
@@ -15,11 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, generate_latest, metrics, values
 from prometheus_client.mmap_dict import MmapedDict
+from support.logged import Logged
 from support.waiting import wait_for
 
 from extproc.errors import ExtractionError, Reason, Stage
-from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
+from extproc.sinks.certificates import CertificateMetrics
+from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, remove_values, share_values
+from extproc.sinks.tokens import TokenMetrics
 from extproc.usage import Completion, TokenUsage, UsageRecord
 
 LABELS = {"llm": "openai", "model": "m"}
@@ -92,6 +94,23 @@ def _shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shared:
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", "")  # is put back behind the test
     monkeypatch.setattr(metrics, "_use_created", False)
     return Shared(tmp_path)
+
+
+def test_of_when_certificates_expire_the_first_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sum of times is none; and a worker that has ended serves no certificate."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    template = CollectorRegistry()
+    CertificateMetrics(template)
+    shared = SharedMetrics(tmp_path, template)
+    for index, expires_at_seconds in enumerate((300.0, 200.0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(values, "ValueClass", values.MultiProcessValue(lambda index=index: index))  # type: ignore[no-untyped-call]
+            CertificateMetrics(CollectorRegistry()).certificate_served(expires_at_seconds)
+    registry = CollectorRegistry()
+    registry.register(shared)
+    assert registry.get_sample_value("extproc_tls_certificate_expiry_timestamp_seconds") == 200
+    shared.worker_ended(1)
+    assert registry.get_sample_value("extproc_tls_certificate_expiry_timestamp_seconds") == 300
 
 
 def test_the_text_is_that_of_one_process(shared: Shared) -> None:
@@ -181,7 +200,7 @@ SPOILS = [empty, lead_beyond, lead_backwards, be_text, other_json, start_again, 
 
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_a_file_that_cannot_be_read_costs_nothing_that_was_seen(
-    shared: Shared, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+    shared: Shared, spoil: Callable[[Path], None], logged: Logged
 ) -> None:
     """The other workers are seen as ever, and the next process of this one counts on top of what was there."""
     shared.start(0).exchange()
@@ -191,9 +210,10 @@ def test_a_file_that_cannot_be_read_costs_nothing_that_was_seen(
     other.exchange()
     assert shared.value(TOTAL, **LABELS) == 14
     shared.metrics.worker_ended(0)
-    assert "worker 0 left counts that cannot be read; what was seen of them stays" in caplog.messages
-    with caplog.at_level(logging.INFO):
-        shared.start(0).exchange()
+    (line,) = logged
+    assert line["event"] == "a worker left counts that cannot be read, what was seen of them stays"
+    assert line["worker"] == 0
+    shared.start(0).exchange()
     assert shared.value(TOTAL, **LABELS) == 21
     assert shared.value("ai_request_duration_seconds_count", **LABELS) == 3
 
@@ -248,7 +268,7 @@ while True:
 """
 
 
-def test_a_process_may_be_killed_at_any_instruction(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_process_may_be_killed_at_any_instruction(tmp_path: Path, logged: Logged) -> None:
     """Its files can be read, the next process can open them, and nothing that was counted is gone."""
     families = CollectorRegistry()
     Counter("counted", "What was counted", ["process", "number"], registry=families)
@@ -271,7 +291,7 @@ def test_a_process_may_be_killed_at_any_instruction(tmp_path: Path, caplog: pyte
         has_counted(0)
     del counts[0]
     assert counts == sorted(counts)
-    assert caplog.messages == []
+    assert logged == []
     assert (tmp_path / "counter_0.db").stat().st_size > 2**16
 
 
