@@ -30,6 +30,7 @@ def build_status(settings: Settings, *, engine: str | None = None) -> dict[str, 
         "mtls": tls is not None and tls.client_ca_file is not None,
         "metadata_namespaces": list(settings.metadata_namespaces),
         "needs": _describe(find_needs(settings)),
+        "max_whole_response_bytes": settings.max_whole_response_bytes,
         "content_codings": list(CONTENT_CODINGS),
     }
 
@@ -49,6 +50,7 @@ def _describe(needs: Needs) -> dict[str, Any]:
         "forwarding_namespaces": {"untyped": list(needs.forwarding_namespaces), "typed": []},
         "request_headers": list(needs.request_headers),
         "response_headers": list(needs.response_headers),
+        "label_headers": list(needs.label_headers),
         "all_headers": needs.all_headers,
         "request_attributes": list(needs.request_attributes),
         "response_attributes": list(needs.response_attributes),

@@ -18,7 +18,7 @@ from extproc import __version__
         (["serve", "--log-level", "loud"], "--log-level: input should be 'debug', 'info', 'warning' or 'error'"),
         (["serve", "--config", "/no/such/file"], "--config: cannot read /no/such/file: No such file or directory"),
         (["serve", "--nope"], "No such option: --nope"),
-        (["nope"], "No such command 'nope'. There are serve, demo, run, replay."),
+        (["nope"], "No such command 'nope'. There are serve, demo, run, replay, doctor."),
         (["demo", "--port", "65536"], "Invalid value for '--port'"),
         (["run"], "Missing option '--upstream'"),
         (["run", "--upstream", "ftp://x"], "--upstream: 'ftp://x' is no http or https URL; use URL or NAME=URL"),

@@ -113,6 +113,7 @@ IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os
 TESTED_ELSEWHERE = {
     "extproc.__main__": "tests/test_cli.py",
     "extproc.commands.demo": "tests/test_cli.py",
+    "extproc.commands.doctor": "tests/e2e/test_doctor.py",
     "extproc.commands.options": "tests/test_cli.py",
     "extproc.commands.replay": "tests/test_cli.py",
     "extproc.commands.run": "tests/test_cli.py",
@@ -138,6 +139,10 @@ TESTED_ELSEWHERE = {
     "extproc.demo.run": "tests/e2e/test_run.py",
     "extproc.demo.show": "tests/e2e/test_demo.py",
     "extproc.demo.stack": "tests/e2e/test_faults.py",
+    "extproc.doctor.modes": "tests/e2e/test_doctor.py",
+    "extproc.doctor.run": "tests/e2e/test_doctor.py",
+    "extproc.doctor.traffic": "tests/e2e/test_doctor.py",
+    "extproc.doctor.zero_body": "tests/e2e/test_doctor.py",
     "extproc.errors": "tests/test_exchange.py",
     "extproc.lifecycle": "tests/test_app.py",
     "extproc.reading": "tests/test_app.py",

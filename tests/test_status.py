@@ -23,6 +23,7 @@ def test_what_is_needed_of_envoy_is_told() -> None:
         "forwarding_namespaces": {"untyped": ["envoy.filters.http.jwt_authn"], "typed": []},
         "request_headers": list(needs.request_headers),
         "response_headers": list(needs.response_headers),
+        "label_headers": [],
         "all_headers": False,
         "request_attributes": ["xds.route_name"],
         "response_attributes": ["upstream.address", "upstream.tls_version"],

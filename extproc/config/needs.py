@@ -38,13 +38,15 @@ class Needs:
 
     `receiving_namespaces` are for `metadata_options.receiving_namespaces.untyped`, `forwarding_namespaces` for
     `metadata_options.forwarding_namespaces.untyped`. `request_headers` and `response_headers` are those that are read;
-    with `all_headers` telemetry reports whatever there is. `mutated_headers` are request headers that are written.
+    `label_headers` those of the former that custom labels come from; with `all_headers` telemetry reports whatever
+    there is. `mutated_headers` are request headers that are written.
     """
 
     receiving_namespaces: tuple[str, ...]
     forwarding_namespaces: tuple[str, ...]
     request_headers: tuple[str, ...]
     response_headers: tuple[str, ...]
+    label_headers: tuple[str, ...]
     all_headers: bool
     request_attributes: tuple[str, ...]
     response_attributes: tuple[str, ...]
@@ -64,6 +66,7 @@ def find_needs(settings: Settings) -> Needs:
         forwarding_namespaces=() if telemetry is None else _label_namespaces(telemetry),
         request_headers=tuple(sorted(REQUEST_HEADERS if telemetry is None else _request_headers(telemetry))),
         response_headers=tuple(sorted(RESPONSE_HEADERS)),
+        label_headers=() if telemetry is None else _label_headers(telemetry),
         all_headers=telemetry is not None and _reports_headers(telemetry),
         request_attributes=() if telemetry is None else _REQUEST_ATTRIBUTES,
         response_attributes=_CONNECTION_ATTRIBUTES if telemetry is not None and _tells_connection(telemetry) else (),
@@ -78,11 +81,14 @@ def _label_namespaces(telemetry: Telemetry) -> tuple[str, ...]:
 
 
 def _request_headers(telemetry: Telemetry) -> frozenset[str]:
-    labelled = frozenset(label.header for label in telemetry.custom_labels if label.header is not None)
     has_trace = telemetry.exporters.send_traces or telemetry.exemplars
     follows = has_trace and not telemetry.layers.global_.disable_propagation
     traced = (PROPAGATORS[name] for name in telemetry.propagators if follows)
-    return REQUEST_HEADERS | _PSEUDO_HEADERS | labelled | frozenset[str]().union(*traced)
+    return REQUEST_HEADERS | _PSEUDO_HEADERS | set(_label_headers(telemetry)) | frozenset[str]().union(*traced)
+
+
+def _label_headers(telemetry: Telemetry) -> tuple[str, ...]:
+    return tuple(sorted({label.header for label in telemetry.custom_labels if label.header is not None}))
 
 
 def _reports_headers(telemetry: Telemetry) -> bool:

@@ -1,6 +1,7 @@
 """What can be found, as values.
 
-Owns: the shape of a finding, how grave one can be, and what a command ends with for it. Must not know what is looked at.
+Owns: the shape of a finding, how grave one can be, and what a command ends with for it. Must not know what is looked
+at.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ _ORDER = list(Severity)
 class Finding:
     """One thing that is not as it should be.
 
-    `code` stays the same over releases, `where` are places, `meaning` is one sentence on what it is for the user, `mend`
-    YAML or a command.
+    `code` stays the same over releases, `where` are places, `meaning` is one sentence on what it is for the user,
+    `mend` YAML or a command.
     """
 
     code: str
@@ -66,7 +67,7 @@ def note(code: str, where: str, meaning: str, mend: str) -> Finding:
 
 
 def gather(findings: Iterable[Finding], ignored: Iterable[str] = ()) -> list[Finding]:
-    """Return findings with the gravest first, and what is the same in several places once. `ignored` codes are left out."""
+    """Return findings with the gravest first, and what is the same in several places once, without `ignored` codes."""
     places: dict[Finding, dict[str, None]] = {}
     left_out = frozenset(ignored)
     for finding in findings:

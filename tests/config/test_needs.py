@@ -25,6 +25,7 @@ def test_without_telemetry_little_is_needed() -> None:
         forwarding_namespaces=(),
         request_headers=tuple(sorted(REQUEST_HEADERS)),
         response_headers=tuple(sorted(RESPONSE_HEADERS)),
+        label_headers=(),
         all_headers=False,
         request_attributes=(),
         response_attributes=(),
@@ -46,6 +47,7 @@ def test_labels_need_the_namespaces_and_headers_they_are_read_from() -> None:
         }
     )
     assert needs.forwarding_namespaces == ("envoy.filters.http.jwt_authn", "envoy.filters.http.ext_authz")
+    assert needs.label_headers == ("x-tenant",)
     assert "x-tenant" in needs.request_headers
 
 
