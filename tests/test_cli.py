@@ -58,13 +58,13 @@ def test_all_mistakes_in_all_files_get_a_line_each(tmp_path: Path, command: str)
     ended = run(command, *path, *flags, environ={"EXTPROC_WORKERS": "0"})
     assert (ended.returncode, ended.stdout) == (2, "")
     lines = ended.stderr.replace(f"{tmp_path}/", "").splitlines()
-    port = 'extra_config."telemetry/opentelemetry".exporters.prometheus[0].port in krakend.json'
+    port = 'krakend.json:1: extra_config."telemetry/opentelemetry".exporters.prometheus[0].port'
     assert [line.partition("; ")[0] for line in lines] == [
+        "extproc: ours.yaml:1: telemetry.trace_sample_rate: input should be less than or equal to 1, not 2",
+        "extproc: ours.yaml:1: telemetry.exporters.otlp[0].prot: no such setting",
+        f"extproc: {port}: input should be less than or equal to 65535, not 70000",
         "extproc: --config: cannot read none: No such file or directory",
         "extproc: EXTPROC_WORKERS: input should be greater than or equal to 1, not '0'",
-        "extproc: telemetry.trace_sample_rate in ours.yaml: input should be less than or equal to 1, not 2",
-        f"extproc: {port}: input should be less than or equal to 65535, not 70000",
-        "extproc: telemetry.exporters.otlp[0].prot in ours.yaml: no such setting",
     ]
 
 
@@ -75,8 +75,8 @@ def test_what_does_not_apply_is_warned_of_once(tmp_path: Path) -> None:
     with Sidecar(tmp_path, "--config", str(file), environ={"EXTPROC_LISTN": "x"}) as sidecar:
         warnings = [line.partition(" WARNING ")[2] for line in sidecar.log.splitlines() if " WARNING " in line]
     assert warnings == [
+        f"{file}:1: port: not used here: routes, ports and the like are Envoy's",
         "EXTPROC_LISTN: no such setting",
-        f"port in {file}: not used here: routes, ports and the like are Envoy's",
     ]
 
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from extproc.config.lines import Loc
 from extproc.config.problems import nearest
-from extproc.config.sources import Loc, Tree
+from extproc.config.sources import Remark, Tree
 from extproc.config.telemetry import PrometheusExporter, Queue
 
 _ROOT: Loc = ("telemetry",)
@@ -22,11 +23,10 @@ _TRUE = {"true", "t", "yes", "y", "on", "1"}  # as the schema reads them
 _WILDCARDS = {"0.0.0.0": ".", "::": ":"}  # noqa: S104 - each stands for all addresses that have such a sign
 
 
-def check(tree: Tree) -> list[str]:
-    """Return one line for each thing that cannot work together."""
-    return [
-        f"{tree.where((*_ROOT, *loc))}: {text}" for loc, text in _check(tree, _mapping(tree.values.get("telemetry")))
-    ]
+def check(tree: Tree) -> list[Remark]:
+    """Return a remark for each thing that cannot work together."""
+    found = _check(tree, _mapping(tree.values.get("telemetry")))
+    return [Remark(tree.where((*_ROOT, *loc)), text) for loc, text in found]
 
 
 def _check(tree: Tree, telemetry: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
@@ -60,7 +60,7 @@ def _check_names(tree: Tree, exporters: dict[str, Any]) -> Iterator[tuple[Loc, s
             if not isinstance(name, str):
                 continue
             if name in taken:
-                yield loc, f"{name!r} is the name of another: {tree.where((*_ROOT, *taken[name]))}"
+                yield loc, f"{name!r} is the name of another: {tree.where((*_ROOT, *taken[name])).name}"
             taken.setdefault(name, loc)
 
 
@@ -72,7 +72,7 @@ def _check_ports(tree: Tree, exporters: dict[str, Any]) -> Iterator[tuple[Loc, s
         loc = ("exporters", "prometheus", index)
         for other, other_port, other_loc in taken:
             if port == other_port and _overlap(address, other):
-                yield (*loc, "port"), f"{address} port {port} is taken: {tree.where((*_ROOT, *other_loc))}"
+                yield (*loc, "port"), f"{address} port {port} is taken: {tree.where((*_ROOT, *other_loc)).name}"
         taken.append((address, port, loc))
 
 
@@ -152,7 +152,7 @@ def _check_labels(tree: Tree, telemetry: dict[str, Any]) -> Iterator[tuple[Loc, 
         name = label.get("name")
         if isinstance(name, str):
             if name in taken:
-                yield (*loc, "name"), f"{name!r} is the name of another: {tree.where((*_ROOT, *taken[name]))}"
+                yield (*loc, "name"), f"{name!r} is the name of another: {tree.where((*_ROOT, *taken[name])).name}"
             taken.setdefault(name, loc)
         given = [key for key in ("metadataKey", "header", "value") if label.get(key) is not None]
         if len(given) != 1:

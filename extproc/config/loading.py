@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from extproc.config.documents import MOUNTED, mounted_files, read_file
-from extproc.config.problems import lines_of
+from extproc.config.lines import Loc
+from extproc.config.problems import remarks_of
 from extproc.config.settings import (
     ENV_PREFIX,
     KGATEWAY_ENV,
@@ -25,7 +26,7 @@ from extproc.config.settings import (
     Settings,
     unknown_variables,
 )
-from extproc.config.sources import Document, Loc, Origin, Tree
+from extproc.config.sources import Document, Origin, Remark, Tree, in_order
 from extproc.config.telemetry import Telemetry
 from extproc.errors import SettingsError
 
@@ -36,17 +37,25 @@ _JSON_KINDS: dict[Any, str] = {
     ListenTls | None: "a mapping in JSON is expected",
 }
 
+_SDK_DISABLED = "OTEL_SDK_DISABLED"
+
 # What the environment adds to what files have, in the place of replacing it.
 _ADDED = (("exporters", "prometheus"), ("exporters", "otlp"), ("custom_labels",))
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, and what there is to log of where they are from: lines for warnings, and lines to know."""
+    """Settings, where their values are from, what of that does not apply, and what there is to know."""
 
     settings: Settings
-    warnings: tuple[str, ...] = ()
+    tree: Tree
+    remarks: tuple[Remark, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The remarks as lines."""
+        return tuple(map(str, self.remarks))
 
 
 class _Loading:
@@ -54,23 +63,20 @@ class _Loading:
 
     def __init__(self) -> None:
         self.tree = Tree()
-        self.problems: list[str] = []
-        self.warnings: list[str] = []
+        self.problems: list[Remark] = []
+        self.warnings: list[Remark] = []
 
     def read_files(self, files: Sequence[tuple[Path, str]]) -> None:
         documents: list[Document] = []
-        for file, prefix in files:
-            try:
-                documents.extend(read_file(file, prefix))
-            except SettingsError as error:
-                self.problems.append(str(error))
+        for file, flag in files:
+            documents.extend(read_file(file, flag))
         for document in documents:
-            self.tree.merge(document, document.defaults)
+            self.tree.merge(document.of_defaults())
         for document in documents:
             self.merge(document)
 
     def merge(self, document: Document) -> None:
-        self.tree.merge(document, document.values)
+        self.tree.merge(document)
         self.warnings += document.warnings
         self.problems += document.problems
 
@@ -82,6 +88,7 @@ class _Loading:
         if isinstance(before, dict) or (before is None and (added or own.values.get("telemetry") is not None)):
             self.merge(others)
         self.merge(own)
+        self.warnings += [Remark(Origin(name), "no such setting") for name in unknown_variables(environ)]
         for loc, items in added.items():
             self.tree.append(("telemetry", *loc), items, others)
 
@@ -95,13 +102,13 @@ class _Loading:
         try:
             settings = Settings.model_validate(self.tree.values)
         except ValidationError as error:
-            self.problems += lines_of(error, Settings, self.tree)
+            self.problems += remarks_of(error, Settings, self.tree)
         if self.tree.values.get("telemetry") is not None:
             from extproc.config.consistency import check  # noqa: PLC0415 - who has no telemetry need not load it
 
             self.problems += check(self.tree)
         if settings is None or self.problems:
-            raise SettingsError("\n".join(dict.fromkeys(self.problems)))
+            raise SettingsError("\n".join(map(str, in_order(self.problems))))
         return settings
 
     def _own_variables(self, environ: Mapping[str, str]) -> Document:
@@ -115,7 +122,7 @@ class _Loading:
                 document.values[name] = _from_text(Settings.model_fields[name].annotation, environ[variable])
                 document.origins[name,] = Origin(variable)
             except SettingsError as error:
-                self.problems.append(f"{variable}: {error}")
+                self.problems.append(Remark(Origin(variable), str(error)))
         return document
 
 
@@ -129,16 +136,17 @@ def load_settings(
     """
     loading = _Loading()
     found = mounted_files(mounted)
-    loading.read_files([(file, "") for file in found] + [(file, "--config: ") for file in config_files])
+    loading.read_files([(file, "") for file in found] + [(file, "--config") for file in config_files])
     loading.read_environment(environ)
     loading.read_flags(flags)
     settings = loading.finish()
-    warnings = [f"{variable}: no such setting" for variable in unknown_variables(environ)] + loading.warnings
-    if settings.telemetry is not None and environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    if settings.telemetry is not None and environ.get(_SDK_DISABLED, "").strip().lower() == "true":
         settings = settings.model_copy(update={"telemetry": None})
-        warnings.append("OTEL_SDK_DISABLED: telemetry is configured, and is off")
+        off = Remark(Origin(_SDK_DISABLED), "telemetry is configured, and is off")
+        origins: dict[Loc, Origin] = {("telemetry",): off.origin}
+        loading.merge(Document(off.origin, {"telemetry": None}, origins=origins, warnings=[off]))
     notes = [f"telemetry: settings of kgateway's are in {file}" for file in found]
-    return Loaded(settings, tuple(dict.fromkeys(warnings)), tuple(notes))
+    return Loaded(settings, loading.tree, tuple(in_order(loading.warnings)), tuple(notes))
 
 
 def _telemetry_variables(environ: Mapping[str, str]) -> Document:

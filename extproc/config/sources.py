@@ -1,41 +1,94 @@
 """Values from several sources, put together, and where each of them was set.
 
-Owns: the order of merging (mappings deeply, anything else as a whole, the later wins) and the words for a place: as its
-own document or variable has it. Knows nothing of what values mean.
+Owns: the order of merging (mappings deeply, anything else as a whole, the later wins) and the words for a place: file,
+line and path as its own document has them, or a variable, or a flag. Knows nothing of what values mean.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-Loc: TypeAlias = tuple[str | int, ...]
+from extproc.config.lines import Lines, Loc
 
 _PLAIN_KEY = re.compile(r"[\w$-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where something was set: a path in a document and its file, or a variable."""
+    """Where something was set: a path in a document and its file, or a variable or flag.
+
+    `lines` are those of the document, in which `loc` is the place. With `is_key` the line is the key's and not the
+    value's. `is_default` is said of what nobody has set in a document, but what it means where that is so.
+    """
 
     path: str
-    source: str = ""  # " in FILE"; nothing for a variable or a flag
+    file: str = ""
+    lines: Lines | None = field(default=None, compare=False, repr=False)
+    loc: Loc = ()
+    is_key: bool = False
+    is_default: bool = False
 
     def inside(self, loc: Loc) -> Origin:
         """Return the origin of what stands at `loc` below this one."""
+        if not loc:
+            return self
         path = self.path
         for key in loc:
             if isinstance(key, int):
                 path += f"[{key}]"
             else:
                 path += ("." if path else "") + (key if _PLAIN_KEY.fullmatch(key) else f'"{key}"')
-        return Origin(path, self.source)
+        return replace(self, path=path, loc=self.loc + loc, is_key=False)
+
+    @property
+    def at_key(self) -> Origin:
+        """The same with the line of its key."""
+        return replace(self, is_key=True)
+
+    @property
+    def line(self) -> int | None:
+        """The line in the file, if it is known."""
+        if self.lines is None:
+            return None
+        return self.lines.of_key(self.loc) if self.is_key else self.lines.of_value(self.loc)
+
+    @property
+    def place(self) -> str:
+        """FILE:LINE, or the variable or flag."""
+        line = self.line
+        return self.file + (f":{line}" if line else "") if self.file else self.path
+
+    @property
+    def name(self) -> str:
+        """The place in the middle of a sentence."""
+        return f"{self.path} ({self.place})" if self.file and self.path else self.place
 
     def __str__(self) -> str:
-        return self.path + self.source if self.path else self.source.removeprefix(" in ")
+        return f"{self.place}: {self.path}" if self.file and self.path else self.place
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """What there is to say of a place: what is wrong there, or what does not apply."""
+
+    origin: Origin
+    text: str
+
+    def __str__(self) -> str:
+        place = str(self.origin)
+        return f"{place}: {self.text}" if place else self.text
+
+
+def in_order(remarks: Iterable[Remark]) -> list[Remark]:
+    """Return remarks by file, in the order in which files come up, and line; behind them those of no file."""
+    remarks = list({str(remark): remark for remark in remarks}.values())
+    files = list(dict.fromkeys(remark.origin.file for remark in remarks if remark.origin.file))
+    places = {file: number for number, file in enumerate(files)} | {"": len(files)}
+    return sorted(remarks, key=lambda remark: (places[remark.origin.file], remark.origin.line or 0))
 
 
 @dataclass(slots=True)
@@ -43,19 +96,23 @@ class Document:
     """What one source says, in our own schema.
 
     `defaults` stand below what any source says. `origins` name places that the source has elsewhere, or under another
-    name, than our schema; the rest follows from the nearest above. `warnings` and `problems` are whole lines.
+    name, than our schema; the rest follows from the nearest above.
     """
 
     origin: Origin
     values: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
     origins: dict[Loc, Origin] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    warnings: list[Remark] = field(default_factory=list)
+    problems: list[Remark] = field(default_factory=list)
 
     def where(self, loc: Loc) -> Origin:
         """Return where what is at `loc` in our schema was set."""
         return _nearest({(): self.origin} | self.origins, loc)
+
+    def of_defaults(self) -> Document:
+        """Return a document of the defaults alone."""
+        return Document(replace(self.origin, is_default=True), self.defaults)
 
 
 class Tree:
@@ -69,10 +126,10 @@ class Tree:
         """Return where what is at `loc` was set."""
         return _nearest(self._origins, loc)
 
-    def merge(self, document: Document, values: Mapping[str, Any]) -> None:
-        """Put the values, or the defaults, of a document over what is there."""
+    def merge(self, document: Document) -> None:
+        """Put the values of a document over what is there."""
         replaced: list[Loc] = []
-        self._merge(self.values, values, (), document, replaced)
+        self._merge(self.values, document.values, (), document, replaced)
         for loc, origin in document.origins.items():
             if any(loc[: len(each)] == each for each in replaced):
                 self._origins[loc] = origin
