@@ -97,7 +97,7 @@ class _Loading:
         origins: dict[Loc, Origin] = {(name,): Origin(f"--{name.replace('_', '-')}") for name in given}
         self.merge(Document(Origin(""), given, origins=origins))
 
-    def finish(self) -> Settings:
+    def finish(self, *, reads_certificates: bool) -> Settings:
         settings = None
         try:
             settings = Settings.model_validate(self.tree.values)
@@ -106,7 +106,7 @@ class _Loading:
         if self.tree.values.get("telemetry") is not None:
             from extproc.config.consistency import check  # noqa: PLC0415 - who has no telemetry need not load it
 
-            self.problems += check(self.tree)
+            self.problems += check(self.tree, reads_certificates=reads_certificates)
         if settings is None or self.problems:
             raise SettingsError("\n".join(map(str, in_order(self.problems))))
         return settings
@@ -127,19 +127,23 @@ class _Loading:
 
 
 def load_settings(
-    flags: Mapping[str, Any], environ: Mapping[str, str], config_files: Sequence[Path] = (), mounted: Path = MOUNTED
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    config_files: Sequence[Path] = (),
+    mounted: Path | None = MOUNTED,
 ) -> Loaded:
     """Return the settings from flags (None: not given), environment and files, of which the later win.
 
-    `mounted` is the folder in which kgateway mounts what it has for telemetry; it is read before all other files.
+    `mounted` is the folder in which kgateway mounts what it has for telemetry; it is read before all other files. None
+    says that the settings are for another machine: neither that folder nor files of certificates are looked for here.
     Raises SettingsError, with one line for each thing that can't work.
     """
     loading = _Loading()
-    found = mounted_files(mounted)
+    found = mounted_files(mounted) if mounted else []
     loading.read_files([(file, "") for file in found] + [(file, "--config") for file in config_files])
     loading.read_environment(environ)
     loading.read_flags(flags)
-    settings = loading.finish()
+    settings = loading.finish(reads_certificates=mounted is not None)
     if settings.telemetry is not None and environ.get(_SDK_DISABLED, "").strip().lower() == "true":
         settings = settings.model_copy(update={"telemetry": None})
         off = Remark(Origin(_SDK_DISABLED), "telemetry is configured, and is off")

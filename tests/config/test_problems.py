@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from extproc.config.problems import remarks_of, nearest, shown, unknown_key
+from extproc.config.problems import nearest, remarks_of, shown, unknown_key
 from extproc.config.sources import Document, Origin, Tree
 
 
