@@ -25,9 +25,8 @@ from extproc.admin.server import AdminServer
 from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
 from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
-from extproc.errors import SettingsError
 from extproc.observability import Tracing, build_admin_view, build_counts, build_pushes, running, scraped
-from extproc.providers.detect import FLAVOURS, Detector, Rule
+from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
 from extproc.server.engine import Engine, EngineOptions, build_engine
 from extproc.server.health import Health
@@ -77,13 +76,7 @@ def build_limits(settings: Settings) -> Limits:
 
 
 def build_detector(settings: Settings) -> Detector:
-    """Return what tells providers and flavours, with the deployment's own rules; raise SettingsError for a bad one."""
-    for index, rule in enumerate(settings.detection_rules):
-        if rule.flavour is not None and rule.flavour not in FLAVOURS:
-            known = ", ".join(FLAVOURS)
-            raise SettingsError(
-                f"detection_rules[{index}].flavour: no such flavour {rule.flavour!r}; there are {known}"
-            )
+    """Return what tells providers and flavours, with the deployment's own rules."""
     return Detector(
         [
             Rule(rule.authority, rule.path, rule.provider, rule.flavour, is_llm=rule.llm)

@@ -68,6 +68,8 @@ ROOMS = {
     "extproc.telemetry": VOCABULARY
     | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry", "extproc.pace"},
     "extproc.config": VOCABULARY | {"extproc.config"},
+    # Which flavours a rule may name.
+    "extproc.config.settings": VOCABULARY | {"extproc.config", "extproc.providers.detect"},
     "extproc.config.telemetry": TELEMETRY_SCHEMA,
     "extproc.config.exporters": TELEMETRY_SCHEMA,
     "extproc.config.layers": TELEMETRY_SCHEMA,

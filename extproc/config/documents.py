@@ -15,7 +15,6 @@ from extproc.config.lines import Duplicate, Lines, Mark
 from extproc.config.parsing import NotReadableError, Parsed, parse
 from extproc.config.problems import shown
 from extproc.config.sources import Document, Origin, Remark
-from extproc.errors import SettingsError
 
 # Far more than settings need; what is larger was not meant, and could only take long to read.
 MAX_FILE_BYTES = 4 * 2**20
@@ -32,16 +31,10 @@ _KRAKEND_COMMENTS = ("@", "$", "_", "#")
 _KGATEWAY_KEYS = {"kind", "customLabels", "stats", "tracing", "grpc", "endpoint", "sampler"}
 
 
-def read_file(path: Path, flag: str = "--config") -> list[Document]:
-    """Return the documents in a file, each in our schema, with what is wrong with them.
-
-    A file that cannot be read is a problem of the `flag` that names it.
-    """
+def read_file(path: Path) -> list[Document]:
+    """Return the documents in a file, each in our schema, with what is wrong with them."""
     try:
         parsed = parse(_read(path), expects_json=path.suffix == ".json")
-    except SettingsError as error:
-        origin = Origin(flag)
-        return [Document(origin, problems=[Remark(origin, str(error))])]
     except NotReadableError as error:
         origin = Origin("", str(path), _line(error.line))
         return [Document(origin, problems=[Remark(origin, str(error))])]
@@ -58,16 +51,16 @@ def _line(line: int | None) -> Lines | None:
 
 
 def _read(path: Path) -> str:
-    """Return the text of a file, with one kind of line breaks. Raises SettingsError."""
+    """Return the text of a file, with one kind of line breaks. Raises NotReadableError."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
-            raise SettingsError(f"{path} is no file of settings: it has more than {MAX_FILE_BYTES} bytes")
+            raise NotReadableError(f"this is no file of settings: it has more than {MAX_FILE_BYTES} bytes", None)
         text = content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise SettingsError(f"cannot read {path}: {reason}") from None
+        raise NotReadableError(f"cannot read it: {reason}", None) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -7,7 +7,7 @@ once. What other systems' documents and variables mean is known to files of thei
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,10 +66,10 @@ class _Loading:
         self.problems: list[Remark] = []
         self.warnings: list[Remark] = []
 
-    def read_files(self, files: Sequence[tuple[Path, str]]) -> None:
+    def read_files(self, files: Iterable[Path]) -> None:
         documents: list[Document] = []
-        for file, flag in files:
-            documents.extend(read_file(file, flag))
+        for file in files:
+            documents.extend(read_file(file))
         for document in documents:
             self.tree.merge(document.of_defaults())
         for document in documents:
@@ -140,7 +140,7 @@ def load_settings(
     """
     loading = _Loading()
     found = mounted_files(mounted) if mounted else []
-    loading.read_files([(file, "") for file in found] + [(file, "--config") for file in config_files])
+    loading.read_files([*found, *config_files])
     loading.read_environment(environ)
     loading.read_flags(flags)
     settings = loading.finish(reads_certificates=mounted is not None)

@@ -25,9 +25,32 @@ class _Generator(GenerateJsonSchema):
         return False
 
 
+def _drop_defaults(part: dict[str, Any], parts: dict[str, Any]) -> None:
+    """Leave out the default of a mapping where it says what those of its members say, which editors would write out."""
+    for member in part["properties"].values():
+        reference = member.get("$ref")
+        if reference is not None and member.get("default") == _default(parts[_name(reference)], parts):
+            del member["default"]
+
+
+def _default(part: dict[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: member["default"] if "default" in member else _default(parts[_name(member["$ref"])], parts)
+        for key, member in part["properties"].items()
+        if "default" in member or "$ref" in member
+    }
+
+
+def _name(reference: str) -> str:
+    return reference.removeprefix("#/$defs/")
+
+
 def build_schema() -> dict[str, Any]:
     """Return the schema."""
     schema = Settings.model_json_schema(schema_generator=_Generator)
+    parts = schema["$defs"]
+    for part in (schema, *parts.values()):
+        _drop_defaults(part, parts)
     about = {
         "type": "string",
         "description": "Where this schema is, for editors of JSON files.",

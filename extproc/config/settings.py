@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from extproc.config.address import parse_address, parse_host_port
+from extproc.config.problems import nearest
 from extproc.config.telemetry import Telemetry
 from extproc.errors import SettingsError
 from extproc.semconv import DEFAULT_NAMESPACES, RATELIMIT_NAMESPACE
@@ -65,6 +66,20 @@ def _checked_usage_log(text: str) -> str:
     return text
 
 
+def _checked_flavour(name: str) -> str:
+    from extproc.providers.detect import FLAVOURS  # noqa: PLC0415 - who has no such rule need not load it here
+
+    if name not in FLAVOURS:
+        raise SettingsError(f"{name!r} is no flavour; {nearest(name, FLAVOURS)}")
+    return name
+
+
+def _with_flavours(schema: dict[str, Any]) -> None:
+    from extproc.providers.detect import FLAVOURS  # noqa: PLC0415 - as above
+
+    schema["enum"] = list(FLAVOURS)
+
+
 def _checked_address(text: str) -> str:
     return str(parse_address(text))
 
@@ -81,7 +96,9 @@ class DetectionRule(BaseModel):
     authority: str = Field(default="*", min_length=1, description="A glob of authorities: hosts, or host:port.")
     path: str = Field(default="*", min_length=1, description="A glob of paths, without their query.")
     provider: str | None = Field(default=None, min_length=1, description="Who answers there.")
-    flavour: str | None = Field(default=None, description="Which API is spoken there.")
+    flavour: Annotated[str, AfterValidator(_checked_flavour), Field(json_schema_extra=_with_flavours)] | None = Field(
+        default=None, description="Which API is spoken there: docs/providers.md has their names."
+    )
     llm: bool = Field(default=True, description="Whether it is an LLM at all; false lets these exchanges go at once.")
 
     @model_validator(mode="after")

@@ -53,8 +53,8 @@ def overriding(**choices: list[str]) -> dict[str, Any]:
          [f"0:1: {OTLP}[0].metrics.encoding: encoding json is for HTTP: set use_http: true"]),
         (otlp(host="x", tls={"key_file": "/no/key"}, traces={"tls": {"cert_file": "a\0b"}}),
          [f"0:1: {OTLP}[0].tls.key_file: a key_file goes with a cert_file",
-          f"0:1: {OTLP}[0].tls.key_file: cannot read '/no/key': No such file or directory",
           f"0:1: {OTLP}[0].traces.tls.cert_file: a cert_file goes with a key_file",
+          f"0:1: {OTLP}[0].tls.key_file: cannot read '/no/key': No such file or directory",
           f"0:1: {OTLP}[0].traces.tls.cert_file: cannot read 'a\\x00b': it holds a NUL"]),
         (overriding(metric_exporters=["locl", "tempo"], trace_exporters=["local"]),
          [("0:1: telemetry.overrides[1].exporters_override.metric_exporters[0]: "

@@ -42,8 +42,8 @@ def problems_of(path: Path) -> list[str]:
         (b"a: 1\n---\nx", "F:3: a mapping of settings to values is expected, not 'x'"),
         (b"a: 1\n---\n}", "F:3: not YAML: "),
         (b"a: 1\r\nb: 2\r\rc: }", "F:4: not YAML: "),
-        (b"\xff\xfe", "--config: cannot read F: not UTF-8"),
-        (b"#" * (MAX_FILE_BYTES + 1), f"--config: F is no file of settings: it has more than {MAX_FILE_BYTES} bytes"),
+        (b"\xff\xfe", "F: cannot read it: not UTF-8"),
+        (b"#" * (MAX_FILE_BYTES + 1), f"F: this is no file of settings: it has more than {MAX_FILE_BYTES} bytes"),
     ],
 )
 def test_a_file_that_is_no_settings_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
@@ -56,9 +56,9 @@ def test_a_file_that_is_no_settings_is_refused(tmp_path: Path, content: bytes, s
 
 def test_what_never_ends_is_no_file_of_settings() -> None:
     """It is read to the bound, and no further."""
-    (document,) = read_file(Path("/dev/zero"), "")
+    (document,) = read_file(Path("/dev/zero"))
     (problem,) = document.problems
-    assert str(problem).startswith("/dev/zero is no file of settings")
+    assert str(problem).startswith("/dev/zero: this is no file of settings")
 
 
 @pytest.mark.parametrize(

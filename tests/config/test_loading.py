@@ -11,6 +11,7 @@ from support.configuration import load, load_telemetry, problems_of
 from extproc.config.loading import load_settings
 from extproc.config.settings import DetectionRule, Settings
 from extproc.errors import SettingsError
+from extproc.providers.detect import FLAVOURS
 
 
 def settings_of(flags: dict[str, Any], environ: dict[str, str], *files: Path) -> Settings:
@@ -94,11 +95,11 @@ def test_a_file_that_is_no_settings_is_refused(tmp_path: Path, content: bytes, s
 
 
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
-    """With the flag that names it, and the system's own word for it."""
+    """With its name, and the system's own word for it."""
     file = tmp_path / "settings.yaml"
     file.write_bytes(b"\xff\xfe\x00")
-    assert problems(file) == [f"--config: cannot read {file}: not UTF-8"]
-    assert problems(tmp_path / "no.yaml") == [f"--config: cannot read {tmp_path}/no.yaml: No such file or directory"]
+    assert problems(file) == [f"{file}: cannot read it: not UTF-8"]
+    assert problems(tmp_path / "no.yaml") == [f"{tmp_path}/no.yaml: cannot read it: No such file or directory"]
 
 
 @pytest.mark.parametrize("text", [",", "a,a", "a,envoy.ratelimit", " , b"])
@@ -141,6 +142,13 @@ def test_rules_of_detection_are_a_list_of_globs(tmp_path: Path) -> None:
             (
                 "EXTPROC_DETECTION_RULES[1].provdier: no such setting; did you mean provider? "
                 "There are authority, path, provider, flavour, llm"
+            ),
+        ),
+        (
+            '[{"flavour": "openai_chatt"}]',
+            (
+                "EXTPROC_DETECTION_RULES[0].flavour: 'openai_chatt' is no flavour; did you mean openai_chat? "
+                f"There are {', '.join(FLAVOURS)}"
             ),
         ),
         ('[{"provider": ""}]', "EXTPROC_DETECTION_RULES[0].provider: string should have at least 1 character, not ''"),
