@@ -61,14 +61,18 @@ class Loaded:
 class _Loading:
     """The sources under way to settings, and what has been found wrong with them."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: Sequence[Path]) -> None:
         self.tree = Tree()
+        self.files = files
         self.problems: list[Remark] = []
         self.warnings: list[Remark] = []
 
-    def read_files(self, files: Iterable[Path]) -> None:
+    def in_order(self, remarks: Iterable[Remark]) -> list[Remark]:
+        return in_order(remarks, map(str, self.files))
+
+    def read_files(self) -> None:
         documents: list[Document] = []
-        for file in files:
+        for file in self.files:
             documents.extend(read_file(file))
         for document in documents:
             self.tree.merge(document.of_defaults())
@@ -108,7 +112,7 @@ class _Loading:
 
             self.problems += check(self.tree, reads_certificates=reads_certificates)
         if settings is None or self.problems:
-            raise SettingsError("\n".join(map(str, in_order(self.problems))))
+            raise SettingsError("\n".join(map(str, self.in_order(self.problems))))
         return settings
 
     def _own_variables(self, environ: Mapping[str, str]) -> Document:
@@ -138,9 +142,9 @@ def load_settings(
     says that the settings are for another machine: neither that folder nor files of certificates are looked for here.
     Raises SettingsError, with one line for each thing that can't work.
     """
-    loading = _Loading()
     found = mounted_files(mounted) if mounted else []
-    loading.read_files([*found, *config_files])
+    loading = _Loading([*found, *config_files])
+    loading.read_files()
     loading.read_environment(environ)
     loading.read_flags(flags)
     settings = loading.finish(reads_certificates=mounted is not None)
@@ -150,7 +154,7 @@ def load_settings(
         origins: dict[Loc, Origin] = {("telemetry",): off.origin}
         loading.merge(Document(off.origin, {"telemetry": None}, origins=origins, warnings=[off]))
     notes = [f"telemetry: settings of kgateway's are in {file}" for file in found]
-    return Loaded(settings, loading.tree, tuple(in_order(loading.warnings)), tuple(notes))
+    return Loaded(settings, loading.tree, tuple(loading.in_order(loading.warnings)), tuple(notes))
 
 
 def _telemetry_variables(environ: Mapping[str, str]) -> Document:

@@ -83,12 +83,11 @@ class Remark:
         return f"{place}: {self.text}" if place else self.text
 
 
-def in_order(remarks: Iterable[Remark]) -> list[Remark]:
-    """Return remarks by file, in the order in which files come up, and line; behind them those of no file."""
-    remarks = list({str(remark): remark for remark in remarks}.values())
-    files = list(dict.fromkeys(remark.origin.file for remark in remarks if remark.origin.file))
-    places = {file: number for number, file in enumerate(files)} | {"": len(files)}
-    return sorted(remarks, key=lambda remark: (places[remark.origin.file], remark.origin.line or 0))
+def in_order(remarks: Iterable[Remark], files: Iterable[str]) -> list[Remark]:
+    """Return remarks by file, in the order of `files`, and line, each once; behind them those of no file."""
+    places = {file: number for number, file in enumerate(dict.fromkeys(files))}
+    once = {str(remark): remark for remark in remarks}.values()
+    return sorted(once, key=lambda each: (places.get(each.origin.file, len(places)), each.origin.line or 0))
 
 
 @dataclass(slots=True)

@@ -118,11 +118,11 @@ def test_remarks_stand_in_the_order_of_a_reader() -> None:
     other = Origin("", "A", LINES)
     remarks = [
         Remark(Origin("V"), "v"),
-        Remark(FILE.inside(("b",)), "2"),
         Remark(other, "3"),
+        Remark(FILE.inside(("b",)), "2"),
         Remark(FILE.inside(("a",)), "1"),
         Remark(FILE.inside(("b",)), "2"),
         Remark(Origin(""), "without a place"),
     ]
     lines = ["F:3: a: 1", "F:7: b: 2", "A:1: 3", "V: v", "without a place"]
-    assert list(map(str, in_order(remarks))) == lines
+    assert list(map(str, in_order(remarks, ["F", "unused", "A", "F"]))) == lines
