@@ -14,7 +14,11 @@ from pydantic import BaseModel, ValidationError
 
 from extproc.config.lines import Loc
 from extproc.config.sources import Origin, Remark, Tree
+from extproc.credentials import holds_secret, is_secret_name
 from extproc.errors import SettingsError
+
+# Looking for what was meant takes its time; a file with more is no file of settings.
+MAX_REMARKS = 1000
 
 _MAX_SHOWN_CHARACTERS = 100
 
@@ -31,8 +35,12 @@ _CONTAINERS = {
 
 
 def remarks_of(error: ValidationError, model: type[BaseModel], tree: Tree) -> list[Remark]:
-    """Return one remark for each problem that pydantic found."""
-    return [Remark(*_place_and_text(problem, model, tree)) for problem in error.errors()]
+    """Return one remark for each problem that pydantic found, up to more than anybody reads."""
+    problems = error.errors()
+    remarks = [Remark(*_place_and_text(problem, model, tree)) for problem in problems[:MAX_REMARKS]]
+    if len(problems) > MAX_REMARKS:
+        remarks.append(Remark(Origin(""), f"and {len(problems) - MAX_REMARKS} more"))
+    return remarks
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -58,6 +66,8 @@ def shown(value: Any) -> str:
         return "a list"
     if isinstance(value, str) and "://" in value and "@" in value:
         return "a URL with a user"  # and a password, as a rule
+    if isinstance(value, str) and holds_secret(value):
+        return "what may be a credential"
     text = repr(value)
     return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}..."
 
@@ -73,7 +83,11 @@ def _place_and_text(problem: Any, model: type[BaseModel], tree: Tree) -> tuple[O
     if problem["type"] == "missing":
         return where, "it is missing"
     message = _CONTAINERS.get(problem["type"]) or problem["msg"][:1].lower() + problem["msg"][1:]
-    return where, message if "headers" in loc else f"{message}, not {shown(value)}"
+    return where, message if _may_be_secret(loc) else f"{message}, not {shown(value)}"
+
+
+def _may_be_secret(loc: Loc) -> bool:
+    return "headers" in loc or ("resource_attributes" in loc and is_secret_name(str(loc[-1]).lower()))
 
 
 def _unknown(model: type[BaseModel], loc: Loc) -> str:

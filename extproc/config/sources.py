@@ -159,8 +159,9 @@ class Tree:
             if isinstance(before, dict) and isinstance(value, dict):
                 self._merge(before, value, loc, document, replaced)
                 continue
-            for each in [each for each in self._origins if each[: len(loc)] == loc]:
-                del self._origins[each]
+            if key in target:
+                for each in [each for each in self._origins if each[: len(loc)] == loc]:
+                    del self._origins[each]
             self._origins[loc] = document.where(loc)
             target[key] = deepcopy(value)
             replaced.append(loc)

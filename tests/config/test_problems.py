@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from extproc.config.problems import nearest, remarks_of, shown, unknown_key
+from extproc.config.problems import MAX_REMARKS, nearest, remarks_of, shown, unknown_key
 from extproc.config.sources import Document, Origin, Tree
 
 
@@ -64,6 +64,7 @@ def test_words_are_compared_with_those_there_are() -> None:
     ("value", "text"),
     [
         ("http://a:b@c", "a URL with a user"),
+        ("Bearer abc", "what may be a credential"),
         ({"a": 1}, "a mapping"),
         ([1], "a list"),
         ("x", "'x'"),
@@ -73,3 +74,12 @@ def test_words_are_compared_with_those_there_are() -> None:
 def test_a_value_is_shown_if_it_is_short(value: object, text: str) -> None:
     """A line stays a line."""
     assert shown(value) == text
+
+
+def test_more_problems_than_anybody_reads_are_counted() -> None:
+    """What was meant by a hundred thousand keys would take minutes to find."""
+    values = {f"key{number}": 1 for number in range(MAX_REMARKS + 5)}
+    with pytest.raises(ValidationError) as raised:
+        Outer.model_validate(values)
+    remarks = remarks_of(raised.value, Outer, Tree())
+    assert (len(remarks), str(remarks[-1])) == (MAX_REMARKS + 1, "and 5 more")

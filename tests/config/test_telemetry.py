@@ -126,6 +126,8 @@ def otlp(**settings: Any) -> dict[str, Any]:
          ("0:1: exporters.otlp[0].headers: the name of a header has letters, digits and !#$%&'*+-.^_`|~, "
          "and one here has others")),
         (otlp(headers={"k": 5}), "0:1: exporters.otlp[0].headers.k: input should be a valid string"),
+        ({"resource_attributes": {"api_key": 12345}},
+         "0:1: resource_attributes.api_key: input should be a valid string"),
         (otlp(headers="k=secret"), "0:1: exporters.otlp[0].headers: a mapping is expected"),
         (otlp(timeout_seconds=0), "0:1: exporters.otlp[0].timeout_seconds: input should be greater than 0, not 0"),
         ({"exporters": {"otlp": {"headers": {"k": "secret"}}}},
