@@ -154,7 +154,9 @@ class UsageLog:
             log.warning("lines of the usage log were dropped, it does not keep up", lines=dropped)
 
     def _encode(self, pace: Pace) -> None:
-        """Make the next lines, with rests between them: who carries messages goes first."""
+        """Make the next lines, with rests between them: who carries messages goes first, as long as there is room."""
+        if len(self._waiting) > self._max_waiting // 4:
+            pace = AT_ONCE
         for _ in pace.over(range(min(len(self._waiting), _BATCH_LINES))):
             with self._lock:
                 if not self._is_closed:
