@@ -6,6 +6,7 @@ Each command imports what it needs when it runs, so that `serve` starts without 
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -14,10 +15,12 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from extproc import __version__
+from extproc.commands.completion import COMPLETE_VARIABLE, answer_shells, completion
 from extproc.commands.demo import demo
 from extproc.commands.replay import replay
 from extproc.commands.run import run
 from extproc.commands.serve import serve
+from extproc.commands.version import version
 from extproc.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, ExtprocError, SettingsError
 
 app = typer.Typer(
@@ -45,21 +48,28 @@ def _root(
     pass
 
 
-for _command in (serve, demo, run, replay):
+for _command in (serve, demo, run, replay, version, completion):
     app.command()(_command)
 
 
 def main() -> None:
     """Run the command line; exit with its code."""
+    if COMPLETE_VARIABLE in os.environ:
+        answer_shells()
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="extproc", standalone_mode=False)
     except TyperException as error:
-        _fail(error.format_message() + _hint(error), EXIT_USAGE)
+        _fail(_in_one_line(error.format_message()) + _hint(error), EXIT_USAGE)
     except ExtprocError as error:
         _fail(str(error), EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILURE)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _in_one_line(message: str) -> str:
+    """Return a message as a sentence: typer lists what is allowed line by line."""
+    return " ".join(message.split()).rstrip(".") + "."
 
 
 def _hint(error: TyperException) -> str:
