@@ -41,7 +41,7 @@ from extproc.sinks.line_output import LineOutput
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.settled import SettledRegistry
-from extproc.sinks.usage_log import UsageLog, UsageLogLines
+from extproc.sinks.usage_log import DebugLines, UsageLog, UsageLogLines
 from extproc.surveying import build_surveyor
 from extproc.telemetry.metrics import build_metric_sinks
 from extproc.telemetry.store import is_shared
@@ -66,7 +66,8 @@ def build_processor(settings: Settings, registry: CollectorRegistry, sinks: Sequ
         limits=build_limits(settings),
         detector=build_detector(settings),
         build_metadata=DynamicMetadata(settings.metadata_namespaces).build,
-        sinks=(*metrics, server_metrics, *sinks),
+        # Who does not want them does without the question, too.
+        sinks=(*metrics, server_metrics, *sinks, *((DebugLines(),) if settings.log_level == "debug" else ())),
         observer=server_metrics,
         report_bug=report_bug,
         hindrances=build_hindrances(settings, EnvoyProblems(registry)),

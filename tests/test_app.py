@@ -154,6 +154,15 @@ def test_an_admin_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (2, f"extproc: cannot listen on {address}: Address already in use\n")
 
 
+@pytest.mark.parametrize(("level", "lines"), [("debug", 1), ("info", 0)])
+def test_an_exchange_is_logged_at_debug_and_nowhere_above(tmp_path: Path, level: str, lines: int) -> None:
+    """A busy gateway would write nothing else."""
+    with Sidecar(tmp_path, "--log-level", level) as sidecar, ExtProcClient(sidecar.address) as client:
+        client.exchange(exchange())
+        assert sidecar.stop() == 0
+        assert [line["total_tokens"] for line in sidecar.events("exchange")] == [7] * lines
+
+
 def test_a_bug_is_reported_by_its_place_and_never_by_its_text(logged: Logged) -> None:
     """The text of an exception may repeat what a client sent."""
     with pytest.raises(KeyError) as raised:
