@@ -37,7 +37,7 @@ from extproc.server.session import Processor
 from extproc.server.signals import Signals
 from extproc.sinks.base import UsageSink
 from extproc.sinks.envoy_problems import EnvoyProblems
-from extproc.sinks.line_output import LineOutput
+from extproc.sinks.line_output import LineOutput, find_stdout
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.settled import SettledRegistry
@@ -79,12 +79,18 @@ def build_processor(settings: Settings, registry: CollectorRegistry, sinks: Sequ
     )
 
 
-def build_usage_log(settings: Settings, registry: CollectorRegistry, stdout: int = 1) -> tuple[UsageLog, ...]:
-    """Return the usage log, if there is one; `stdout` is a descriptor. Raises SettingsError if it can't be had."""
+def build_usage_log(settings: Settings, registry: CollectorRegistry, stdout: int | None = None) -> tuple[UsageLog, ...]:
+    """Return the usage log, if there is one. Raises SettingsError if it can't be had.
+
+    `stdout` is what stands for our own standard output, as a descriptor.
+    """
     if settings.usage_log is None:
         return ()
     labels = () if settings.telemetry is None else settings.telemetry.custom_labels
-    output = LineOutput(stdout if settings.usage_log == "stdout" else Path(settings.usage_log))
+    if settings.usage_log == "stdout":
+        output = LineOutput(find_stdout() if stdout is None else stdout)
+    else:
+        output = LineOutput(Path(settings.usage_log))
     return (UsageLog(output, UsageLogLines(registry), [label.name for label in labels]),)
 
 

@@ -27,6 +27,7 @@ from extproc.server.listen import check_listen, reserve_port
 from extproc.server.signals import Signals
 from extproc.server.workers import Assignment, Workers
 from extproc.sinks.envoy_problems import EnvoyProblems
+from extproc.sinks.line_output import find_stdout
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, share_values
@@ -155,7 +156,7 @@ def _keep_stdout(settings: Settings, exit_stack: ExitStack) -> tuple[int, ...]:
     """Return our standard output to be handed down, where workers write their part of the usage log to it."""
     if settings.usage_log != "stdout":
         return ()
-    stdout = os.dup(sys.stdout.fileno())  # a worker's own is for what it tells us
+    stdout = os.dup(find_stdout())  # a worker's own is for what it tells us
     exit_stack.callback(os.close, stdout)
     return (stdout,)
 
