@@ -21,7 +21,7 @@ class WorkerSettings:
     index: int
     listen: str
     metrics_directory: Path
-    stdout: int = 1  # the supervisor's, as a descriptor that was handed down
+    stdout: int | None = None  # the supervisor's, as a descriptor that was handed down
 
     def to_line(self) -> bytes:
         """Return it as one line, without its end."""

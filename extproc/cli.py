@@ -6,24 +6,40 @@ Each command imports what it needs when it runs, so that `serve` starts without 
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from extproc import __version__
+from extproc.commands.completion import COMPLETE_VARIABLE, answer_shells, completion
 from extproc.commands.config import config
 from extproc.commands.demo import demo
 from extproc.commands.doctor import doctor
 from extproc.commands.replay import replay
 from extproc.commands.run import run
 from extproc.commands.serve import serve
+from extproc.commands.version import version
 from extproc.errors import EXIT_FAILURE, EXIT_INTERRUPTED, EXIT_USAGE, ExtprocError, SettingsError
+
+# As help and mistakes name them: what one begins with comes first.
+_ORDER = ("serve", "demo", "run", "replay", "config", "envoy-config", "doctor", "version", "completion")
+
+
+class _Commands(TyperGroup):
+    """The commands, in their order."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return their names."""
+        return sorted(super().list_commands(ctx), key=_ORDER.index)
+
 
 app = typer.Typer(
     name="extproc",
+    cls=_Commands,
     help="The external processor that makes Envoy an AI gateway: exact token counts as metadata and metrics.",
     add_completion=False,
     rich_markup_mode=None,
@@ -47,22 +63,29 @@ def _root(
     pass
 
 
-for _command in (serve, demo, run, replay, doctor):
-    app.command()(_command)
 app.add_typer(config, name="config")
+for _command in (serve, demo, run, replay, doctor, version, completion):
+    app.command()(_command)
 
 
 def main() -> None:
     """Run the command line; exit with its code."""
+    if COMPLETE_VARIABLE in os.environ:
+        answer_shells()
     try:
         code = app(args=sys.argv[1:] or ["--help"], prog_name="extproc", standalone_mode=False)
     except TyperException as error:
-        _fail(error.format_message() + _hint(error), EXIT_USAGE)
+        _fail(_in_one_line(error.format_message()) + _hint(error), EXIT_USAGE)
     except ExtprocError as error:
         _fail(str(error), EXIT_USAGE if isinstance(error, SettingsError) else EXIT_FAILURE)
     except (typer.Abort, KeyboardInterrupt):
         sys.exit(EXIT_INTERRUPTED)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _in_one_line(message: str) -> str:
+    """Return a message as a sentence: typer lists what is allowed line by line."""
+    return " ".join(message.split()).rstrip(".") + "."
 
 
 def _hint(error: TyperException) -> str:
@@ -71,7 +94,7 @@ def _hint(error: TyperException) -> str:
     if context is None:
         return ""
     if isinstance(context.command, TyperGroup) and context.invoked_subcommand is None:
-        return f" There are {', '.join(context.command.commands)}."
+        return f" There are {', '.join(context.command.list_commands(context))}."
     return f" See {context.command_path} --help."
 
 

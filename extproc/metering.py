@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -28,10 +28,10 @@ from extproc.server.hindrances import MENDS, Hindrances, Wanted
 from extproc.server.processor import Processor
 from extproc.sinks.base import UsageSink
 from extproc.sinks.envoy_problems import EnvoyProblems
-from extproc.sinks.line_output import LineOutput
+from extproc.sinks.line_output import LineOutput, find_stdout
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics
-from extproc.sinks.usage_log import UsageLog, UsageLogLines
+from extproc.sinks.usage_log import DebugLines, UsageLog, UsageLogLines
 from extproc.surveying import build_surveyor
 from extproc.telemetry.background import Background, stop_all
 from extproc.telemetry.metrics import MetricStore
@@ -45,8 +45,6 @@ _BATCH_SIZE = 16
 # How often it is looked whether the last stream of earlier settings has ended.
 _RETIRE_SECONDS = 1.0
 
-_STDOUT = 1
-
 
 @dataclass(frozen=True, slots=True)
 class _Generation:
@@ -54,6 +52,7 @@ class _Generation:
 
     settings: Settings
     processor: Processor
+    sinks: Sequence[UsageSink]
     background: tuple[Background, ...]
 
 
@@ -61,9 +60,12 @@ class Metering:
     """The processor of now, and those before it that still have streams."""
 
     def __init__(
-        self, settings: Settings, registry: CollectorRegistry, counts: Counts, *, stdout: int = _STDOUT
+        self, settings: Settings, registry: CollectorRegistry, counts: Counts, *, stdout: int | None = None
     ) -> None:
-        """`stdout` is where a usage log on standard output goes. Raises SettingsError for settings that can't work."""
+        """`stdout` is what stands for our own standard output, as a descriptor.
+
+        Raises SettingsError for settings that can't work.
+        """
         self._registry = registry
         self._counts = counts
         self._stdout = stdout
@@ -130,18 +132,18 @@ class Metering:
             return self._build(settings)
         # Nothing changes of what is counted and told: the same sinks go on.
         hindrances = before.processor.hindrances
-        processor = self._build_processor(settings, before.processor.sinks, hindrances)
-        return _Generation(settings, processor, before.background)
+        processor = self._build_processor(settings, before.sinks, hindrances)
+        return _Generation(settings, processor, before.sinks, before.background)
 
     def _build(self, settings: Settings) -> _Generation:
         hindrances = build_hindrances(settings, self._problems)
-        processor = self._build_processor(settings, (), hindrances)  # refused, if it is, before anything has begun
         telemetry = settings.telemetry or Telemetry()
         tracing = Tracing(telemetry, self._counts.of(telemetry))
         usage_log = self._build_usage_log(settings)
         metrics = self._store.build_sinks(settings.telemetry, max_label_values=settings.max_label_values)
         sinks = (*metrics, self._server, *tracing.sinks, *usage_log)
-        return _Generation(settings, replace(processor, sinks=sinks), (*tracing.exports, *usage_log))
+        processor = self._build_processor(settings, sinks, hindrances)
+        return _Generation(settings, processor, sinks, (*tracing.exports, *usage_log))
 
     def _build_processor(
         self, settings: Settings, sinks: Sequence[UsageSink], hindrances: Hindrances | None
@@ -151,7 +153,8 @@ class Metering:
             limits=build_limits(settings),
             detector=build_detector(settings),
             build_metadata=DynamicMetadata(settings.metadata_namespaces).build,
-            sinks=sinks,
+            # Who does not want them does without the question, too.
+            sinks=(*sinks, DebugLines()) if settings.log_level == "debug" else sinks,
             observer=self._server,
             report_bug=report_bug,
             hindrances=hindrances,
@@ -170,7 +173,10 @@ class Metering:
         if self._lines is None:
             self._lines = UsageLogLines(self._registry)
         labels = () if settings.telemetry is None else settings.telemetry.custom_labels
-        output = LineOutput(self._stdout if settings.usage_log == "stdout" else Path(settings.usage_log))
+        if settings.usage_log == "stdout":
+            output = LineOutput(find_stdout() if self._stdout is None else self._stdout)
+        else:
+            output = LineOutput(Path(settings.usage_log))
         return (UsageLog(output, self._lines, [label.name for label in labels]),)
 
 

@@ -35,6 +35,7 @@ from extproc.server.worker_process import Assignment
 from extproc.server.workers import Workers
 from extproc.sinks.certificates import CertificateMetrics
 from extproc.sinks.envoy_problems import EnvoyProblems
+from extproc.sinks.line_output import find_stdout
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, share_values
@@ -63,7 +64,7 @@ def serve(settings: Settings, source: Source) -> int:
     with ExitStack() as ending:
         addresses = _claim_addresses(settings, ending)
         directory = Path(ending.enter_context(_build_metrics_directory(settings)))
-        supervisor = _Supervisor(settings, source, addresses, directory, _keep_stdout(ending))
+        supervisor = _Supervisor(settings, source, addresses, directory, _keep_stdout(settings, ending))
         ending.callback(supervisor.stop)
         supervisor.start()
         orders = ending.enter_context(SignalOrders())
@@ -230,11 +231,13 @@ def _build_metrics_directory(settings: Settings) -> tempfile.TemporaryDirectory[
         raise SettingsError(f"workers: {reason}: set TMPDIR to one that can be written to") from None
 
 
-def _keep_stdout(ending: ExitStack) -> tuple[int, ...]:
+def _keep_stdout(settings: Settings, ending: ExitStack) -> tuple[int, ...]:
     """Return our standard output to be handed down, if there is one: a worker's own is for what it tells us."""
     try:
-        stdout = os.dup(sys.stdout.fileno())
-    except (OSError, AttributeError):  # whoever started us has closed it
+        stdout = os.dup(find_stdout())
+    except SettingsError:
+        if settings.usage_log == "stdout":
+            raise
         return ()
     ending.callback(os.close, stdout)
     return (stdout,)

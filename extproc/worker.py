@@ -76,7 +76,7 @@ def _serve(told: WorkerSettings, leash: Leash) -> None:
 class _Worker:
     """All parts of a worker."""
 
-    def __init__(self, settings: Settings, leash: Leash, *, shares_port: bool, stdout: int) -> None:
+    def __init__(self, settings: Settings, leash: Leash, *, shares_port: bool, stdout: int | None) -> None:
         registry = CollectorRegistry()
         self.metering = Metering(settings, registry, Counts(registry), stdout=stdout)
         self.listening = Listening(settings, self.metering.processor, registry, shares_port=shares_port)

@@ -16,7 +16,7 @@ import pytest
 from support.client import ExtProcClient, Feed
 from support.logged import Logged
 from support.messages import exchange, metadata_of, protocol, request_body, request_headers
-from support.sidecar import Sidecar, inherited_environ, run
+from support.sidecar import Sidecar, command, inherited_environ, run
 from support.waiting import wait_for
 
 from extproc.config.settings import DetectionRule, Settings
@@ -181,6 +181,70 @@ def test_an_admin_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         ended = run("serve", "--listen", f"unix:{tmp_path}/x.sock", "--admin-listen", address)
     assert (ended.returncode, ended.stderr) == (2, f"extproc: cannot listen on {address}: Address already in use\n")
+
+
+# It makes standard output a pipe that is open and that nobody reads; with "closed", it closes it.
+STUCK = """
+import os, sys
+reader, writer = os.pipe()
+os.dup2(writer, 1) if sys.argv[1] == "stuck" else os.close(1)
+os.set_inheritable(reader, True)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+def test_a_usage_log_that_nobody_reads_costs_the_traffic_nothing(tmp_path: Path) -> None:
+    """Nor does it hold up the stop for longer than the flush of telemetry; what was lost is told."""
+    config = tmp_path / "settings.yaml"
+    config.write_text("{usage_log: stdout, telemetry: {queue: {flush_seconds: 0.5}}}")
+    launcher = [sys.executable, "-c", STUCK, "stuck"]
+    with Sidecar(tmp_path, "--config", str(config), launcher=launcher) as sidecar:
+        with ExtProcClient(sidecar.address) as client:
+            for _ in range(400):
+                assert len(client.exchange(exchange())) == 4
+        started = time.monotonic()
+        assert sidecar.stop() == 0
+        assert time.monotonic() - started < 10
+        (line,) = sidecar.events("lines of the usage log were dropped at the stop")
+        assert 0 < line["lines"] < 400
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_usage_log_without_standard_output_is_refused(tmp_path: Path, workers: str) -> None:
+    """Its number may be that of a socket by then."""
+    environ = inherited_environ(EXTPROC_USAGE_LOG="stdout")
+    flags = ("--listen", f"unix:{tmp_path}/x.sock", "--admin-listen", "127.0.0.1:0", "--workers", workers)
+    ended = subprocess.run(
+        [sys.executable, "-c", STUCK, "closed", *command("serve", *flags)],
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env=environ,
+        timeout=60,
+    )
+    said = "extproc: usage_log: standard output is closed: use an absolute path\n"
+    assert (ended.returncode, ended.stderr) == (2, said)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_usage_log_that_cannot_be_opened_is_refused(tmp_path: Path, workers: str) -> None:
+    """At the start, in one line and with exit code 2."""
+    path = tmp_path / "no" / "usage"
+    flags = ("--listen", f"unix:{tmp_path}/x.sock", "--admin-listen", "127.0.0.1:0", "--workers", workers)
+    ended = run("serve", *flags, environ={"EXTPROC_USAGE_LOG": str(path)})
+    assert (ended.returncode, ended.stderr.splitlines()[-1]) == (
+        2,
+        f"extproc: usage_log: cannot write {path}: No such file or directory",
+    )
+
+
+@pytest.mark.parametrize(("level", "lines"), [("debug", 1), ("info", 0)])
+def test_an_exchange_is_logged_at_debug_and_nowhere_above(tmp_path: Path, level: str, lines: int) -> None:
+    """A busy gateway would write nothing else."""
+    with Sidecar(tmp_path, "--log-level", level) as sidecar, ExtProcClient(sidecar.address) as client:
+        client.exchange(exchange())
+        assert sidecar.stop() == 0
+        assert [line["total_tokens"] for line in sidecar.events("exchange")] == [7] * lines
 
 
 def test_a_bug_is_reported_by_its_place_and_never_by_its_text(logged: Logged) -> None:

@@ -18,12 +18,13 @@ from extproc import __version__
         (["serve", "--log-level", "loud"], "--log-level: input should be 'debug', 'info', 'warning' or 'error'"),
         (["serve", "--config", "/no/such/file"], "/no/such/file: cannot read it: No such file or directory"),
         (["serve", "--nope"], "No such option: --nope"),
-        (["nope"], "No such command 'nope'. There are serve, demo, run, replay, doctor, config."),
+        (["nope"], "No such command 'nope'. There are serve, demo, run, replay, config, doctor, version, completion."),
         (["config"], "Missing command. There are check, schema, show."),
         (["config", "check"], "Missing argument 'FILE'. See extproc config check --help."),
         (["demo", "--port", "65536"], "Invalid value for '--port'"),
         (["run"], "Missing option '--upstream'"),
         (["run", "--upstream", "ftp://x"], "--upstream: 'ftp://x' is no http or https URL; use URL or NAME=URL"),
+        (["completion", "tcsh"], "Invalid value for 'shell': Value error, 'tcsh' is not one of 'bash', 'zsh',"),
         (["replay"], "Missing argument 'PATH'"),
         (["replay", "/no/such/path"], "cannot read /no/such/path: No such file or directory; it has to be a HAR"),
         (["replay", __file__], f"{__file__} is not JSON; it has to be a HAR file, or a folder of captured"),
@@ -97,6 +98,8 @@ def test_what_does_not_apply_is_warned_of_once(tmp_path: Path) -> None:
         ["config", "check", "-h"],
         ["config", "schema", "-h"],
         ["config", "show", "-h"],
+        ["version", "-h"],
+        ["completion", "-h"],
     ],
 )
 def test_help_reads_well_in_80_columns(arguments: list[str]) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
 import pytest
 import yaml
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry
+from support.records import JSON, TRACE, around
 from support.reported import build_processor
 from support.sidecar import run
 
@@ -15,9 +18,12 @@ from extproc import semconv
 from extproc.config.address import UnixSocket, parse_address
 from extproc.config.settings import Settings
 from extproc.demo.requests import demo_requests
+from extproc.errors import Hindrance
 from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from extproc.providers.base import MAX_NAME_CHARACTERS
+from extproc.sinks.metadata import build_fields
 from extproc.sinks.processes import WorkerProcesses
+from extproc.sinks.usage_log import encode_line
 from extproc.usage import Completion, NativeCheck, UsageSource
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -139,3 +145,21 @@ def test_the_settings_of_envoy_that_decide_are_in_the_file(title: str, file: str
     for path in paths:
         assert f"{path.partition(':')[0].rpartition('.')[2]}:" in config, path
         assert all(word in config for word in path.partition("[")[2].rstrip("]").split(", ")), path
+
+
+def test_every_problem_of_envoys_is_there() -> None:
+    """As the metric's label has it."""
+    assert [name for row in rows(section("Logs")) for name in quoted(row[0])] == list(Hindrance)
+
+
+def test_every_key_of_the_usage_log_is_there() -> None:
+    """Beside those of the metadata; and the example is a line as it is written."""
+    text = section("Usage log")
+    record = replace(around(JSON, trace=TRACE, labels=("a",)), request_id="r-1")
+    line = json.loads(encode_line(0.0, record, ("team",)))
+    known = {*build_fields(record), semconv.KEY_HITS_ADDEND}
+    assert {name for row in rows(text) for name in quoted(row[0])} == line.keys() - known
+    (example,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    assert json.loads(example).keys() <= line.keys() | {semconv.KEY_FINISH_REASON}
+    completions = next(row[1] for row in rows(text) if quoted(row[0]) == ["completion"])
+    assert quoted(completions) == list(Completion)

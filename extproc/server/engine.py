@@ -101,6 +101,21 @@ def build_engine(choice: EngineChoice, processor: Processor, health: Health, opt
     return AioServer(processor, health, options)
 
 
+def predict_engine(choice: EngineChoice) -> tuple[str, str | None]:
+    """Return which engine a choice would get in this process, and why it is not the fast one."""
+    if choice == "aio":
+        return "aio", "it is the one that was chosen"
+    try:
+        from extproc.server.completion_queue import check_contract  # noqa: PLC0415 - it may not be there
+
+        check_contract()
+    except ImportError as error:
+        return "aio", f"grpcio {grpc.__version__} has no {error.name}"
+    except EngineUnusableError as error:
+        return "aio", str(error)
+    return "completion_queue", None
+
+
 def _build_completion_queue(processor: Processor, health: Health, options: EngineOptions) -> Engine:
     try:
         from extproc.server.completion_queue import CompletionQueueServer  # noqa: PLC0415 - it may not be there

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -94,6 +95,13 @@ class LineOutput:
                 return index
             sent -= len(line)
         return len(lines)
+
+
+def find_stdout() -> int:
+    """Return the descriptor of standard output. Raises SettingsError where there is none."""
+    if sys.stdout is None:  # what has its number by now is something else
+        raise SettingsError("usage_log: standard output is closed: use an absolute path")
+    return sys.stdout.fileno()
 
 
 def _first_together(lines: Sequence[bytes]) -> Sequence[bytes]:

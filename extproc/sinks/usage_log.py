@@ -51,11 +51,9 @@ class UsageLogLines:
         self.written, self.dropped = lines.labels("written"), lines.labels("dropped")
 
 
-def encode_line(ended_at_seconds: float, record: UsageRecord, label_names: Sequence[str] = ()) -> bytes:
-    """Return the line of an exchange that ended then, in seconds since 1970. What is not known has no key."""
-    ended_at = datetime.fromtimestamp(ended_at_seconds, UTC).isoformat(timespec="milliseconds")
-    line: dict[str, object] = {"time": ended_at.replace("+00:00", "Z"), **build_fields(record)}
-    line |= build_ratelimit_fields(record)
+def build_line(record: UsageRecord, label_names: Sequence[str] = ()) -> dict[str, object]:
+    """Return what there is to say of an exchange. What is not known has no key."""
+    line: dict[str, object] = {**build_fields(record), **build_ratelimit_fields(record)}
     line["completion"] = record.completion.value
     if record.status_code is not None:
         line["status"] = record.status_code
@@ -68,7 +66,25 @@ def encode_line(ended_at_seconds: float, record: UsageRecord, label_names: Seque
             line["trace_id"] = f"{around.trace.trace_id:032x}"
         if label_names:
             line["labels"] = dict(zip(label_names, around.labels, strict=False))
+    return line
+
+
+def encode_line(ended_at_seconds: float, record: UsageRecord, label_names: Sequence[str] = ()) -> bytes:
+    """Return the line of an exchange that ended then, in seconds since 1970."""
+    ended_at = datetime.fromtimestamp(ended_at_seconds, UTC).isoformat(timespec="milliseconds")
+    line = {"time": ended_at.replace("+00:00", "Z"), **build_line(record, label_names)}
     return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+
+
+class DebugLines:
+    """A sink that logs each exchange, for a look at what happens here: it writes on the traffic path."""
+
+    name = "debug_lines"
+
+    def emit(self, record: UsageRecord) -> None:
+        """Log an exchange with an LLM."""
+        if record.is_llm:
+            log.debug("exchange", **build_line(record))
 
 
 class UsageLog:
@@ -154,7 +170,9 @@ class UsageLog:
             log.warning("lines of the usage log were dropped, it does not keep up", lines=dropped)
 
     def _encode(self, pace: Pace) -> None:
-        """Make the next lines, with rests between them: who carries messages goes first."""
+        """Make the next lines, with rests between them: who carries messages goes first, as long as there is room."""
+        if len(self._waiting) > self._max_waiting // 4:
+            pace = AT_ONCE
         for _ in pace.over(range(min(len(self._waiting), _BATCH_LINES))):
             with self._lock:
                 if not self._is_closed:

@@ -25,7 +25,14 @@ from extproc.errors import SettingsError
 from extproc.server import completion_queue
 from extproc.server.aio import AioServer
 from extproc.server.completion_queue import CompletionQueueServer
-from extproc.server.engine import EngineChoice, EngineOptions, EngineUnusableError, build_engine, how_streams_end
+from extproc.server.engine import (
+    EngineChoice,
+    EngineOptions,
+    EngineUnusableError,
+    build_engine,
+    how_streams_end,
+    predict_engine,
+)
 from extproc.server.health import Health
 from extproc.usage import Completion
 
@@ -339,6 +346,7 @@ def test_an_engine_that_cannot_be_had_is_fallen_back_from(monkeypatch: pytest.Mo
     options, processor = EngineOptions(max_message_bytes=100_000), build_processor(Settings(), CollectorRegistry())
     assert isinstance(build_engine("auto", processor, Health(), options), AioServer)
     (line,) = logged
+    assert predict_engine("auto") == predict_engine("completion_queue") == ("aio", line["reason"])
     assert line["event"].startswith("serving with grpc.aio")
     assert line["reason"] == f"the completion queue of grpcio {grpc.__version__} has not been tried"
     with pytest.raises(EngineUnusableError, match=r"engine: .* has not been tried; use auto or aio"):

@@ -17,7 +17,7 @@ from support.waiting import wait_for
 from extproc.sinks import usage_log as module
 from extproc.sinks.line_output import LineOutput
 from extproc.sinks.metadata import build_fields
-from extproc.sinks.usage_log import UsageLog, UsageLogLines, encode_line
+from extproc.sinks.usage_log import DebugLines, UsageLog, UsageLogLines, encode_line
 from extproc.usage import Completion, UsageRecord
 
 OTHER = UsageRecord(is_llm=False, completion=Completion.COMPLETE, duration_seconds=1.0)
@@ -229,3 +229,12 @@ def test_a_file_gets_the_lines(tmp_path: Path) -> None:
     line = json.loads((tmp_path / "usage").read_bytes())
     assert line["prompt_tokens"] == 100
     assert abs(datetime.fromisoformat(line["time"]).timestamp() - time.time()) < 60
+
+
+def test_a_debug_line_says_what_the_metadata_says(logged: Logged) -> None:
+    """Of exchanges with an LLM; an event and values, as every line."""
+    for record in (JSON, OTHER):
+        DebugLines().emit(record)
+    (line,) = logged
+    assert (line["log_level"], line["event"]) == ("debug", "exchange")
+    assert build_fields(JSON).items() <= line.items()
