@@ -93,7 +93,7 @@ def build_pushes(
 
 def flush_seconds_of(settings: Settings) -> float:
     """Return how long may be taken at a stop for what has not been sent yet."""
-    return settings.telemetry.queue.flush_seconds if settings.telemetry is not None else 0.0
+    return (settings.telemetry or Telemetry()).queue.flush_seconds
 
 
 class Counts:

@@ -92,8 +92,8 @@ def test_what_is_refused_changes_nothing() -> None:
     """Who asks for it is told why."""
     metered = Metered()
     before = metered.metering.processor
-    with pytest.raises(SettingsError, match="no such flavour 'gpt'"):
-        metered.metering.prepare(settings(detection_rules=[{"flavour": "gpt"}]))
+    with pytest.raises(SettingsError, match="usage_log: cannot write /no/such/folder"):
+        metered.metering.prepare(settings(usage_log="/no/such/folder/usage.jsonl"))
     assert metered.metering.processor is before
     assert metered.metering.tick() is None
 

@@ -196,7 +196,7 @@ def test_a_setting_that_no_worker_can_start_with_is_said_once(tmp_path: Path) ->
     environ = {"EXTPROC_TELEMETRY": json.dumps({"exporters": {"otlp": [exporter]}})}
     listen = ("--listen", f"unix:{tmp_path}/x.sock", "--admin-listen", "127.0.0.1:0")
     alone, several = (run("serve", *listen, *flags, environ=environ) for flags in ((), TWO))
-    assert alone.stderr.startswith(f"extproc: telemetry: cannot read {tmp_path}/empty.pem: no certificate")
+    assert alone.stderr.startswith(f"extproc: telemetry: cannot read {tmp_path}/empty.pem: it holds no certificate")
     assert (several.returncode, several.stderr) == (alone.returncode, alone.stderr) == (2, alone.stderr)
     assert [file.name for file in tmp_path.iterdir()] == ["empty.pem"]
 
