@@ -71,8 +71,12 @@ ROOMS = {
     "extproc.config.address": {"extproc.errors"},
     "extproc.admin": {"extproc.errors", "extproc.config.address", "extproc.pace"},
     # Prints configuration for Envoy, and looks at that of a running one: from settings, without a sidecar.
-    "extproc.envoyconfig": VOCABULARY | {"extproc.envoyconfig", "extproc.config", "extproc.headers"},
+    "extproc.envoyconfig": VOCABULARY
+    | {"extproc.envoyconfig", "extproc.config", "extproc.headers", "extproc.upstreams", "extproc.surveying",
+       "extproc.wire.ai"},
     "extproc.doctor": VOCABULARY | {"extproc.doctor", "extproc.config", "extproc.headers"},
+    # What people say of providers, for whoever puts an Envoy before them.
+    "extproc.upstreams": PROVIDERS,
     # What the sidecar is made of, but for what carries bytes to it.
     "extproc.replay": EXCHANGE | {"extproc.replay", "extproc.sinks", "extproc.config"},
 }

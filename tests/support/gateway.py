@@ -14,8 +14,9 @@ from support.engine import ENGINE_ENVIRON
 
 from extproc.config.address import HostPort
 from extproc.demo.access_log import AccessLog
-from extproc.demo.bootstrap import Bootstrap, Upstream
+from extproc.demo.bootstrap import Bootstrap
 from extproc.demo.stack import Ports, SidecarCommand, Stack
+from extproc.upstreams import Upstream
 
 _TIMEOUT_SECONDS = 30
 
