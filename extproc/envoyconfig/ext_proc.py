@@ -23,8 +23,9 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 from envoy_data_plane.envoy.type.matcher.v3 import ListStringMatcher, RegexMatcher, StringMatcher
 
+from extproc.envoyconfig.choices import Mode
 from extproc.envoyconfig.messages import pack, seconds
-from extproc.envoyconfig.modes import Mode, Processing
+from extproc.envoyconfig.modes import Processing
 from extproc.envoyconfig.needs import Needs
 from extproc.envoyconfig.plan import Plan
 from extproc.semconv import PROVIDER_INITIAL_METADATA

@@ -1,4 +1,4 @@
-"""The ways Envoy can show traffic to the sidecar, by the names `--mode` has for them.
+"""The ways Envoy can show traffic to the sidecar.
 
 Owns: what each mode asks of the ext_proc filter, which Envoy it needs, and what is to be said of it. Must not know
 targets or settings.
@@ -6,21 +6,13 @@ targets or settings.
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from extproc.envoyconfig.choices import Mode
+
 HeaderMode: TypeAlias = Literal["DEFAULT", "SEND", "SKIP"]
 BodyMode: TypeAlias = Literal["NONE", "STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "FULL_DUPLEX_STREAMED"]
-
-
-class Mode(enum.StrEnum):
-    """How traffic is shown."""
-
-    INSPECT = "inspect"
-    ZERO_BODY = "zero-body"
-    OBSERVE = "observe"
-    FULL_DUPLEX = "full-duplex"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +28,7 @@ class Processing:
     response_header: HeaderMode
     request_trailer: HeaderMode
     oldest_envoy: str
-    about: tuple[str, ...]
+    about: str
     keeps_metadata: bool = True
     asks_override: bool = False
 
@@ -48,7 +40,7 @@ PROCESSING: dict[Mode, Processing] = {
         "SEND",
         "DEFAULT",
         "1.38",
-        ("The sidecar is shown requests whole and answers chunk by chunk, and reads every API it knows.",),
+        "The sidecar is shown requests whole and answers chunk by chunk, and reads every API it knows.",
         asks_override=True,
     ),
     Mode.ZERO_BODY: Processing(
@@ -57,10 +49,8 @@ PROCESSING: dict[Mode, Processing] = {
         "SKIP",
         "DEFAULT",
         "1.40",
-        (
-            "No body goes to the sidecar: Envoy's AI Protocol Manager, alpha in Envoy 1.40, reads the usage of OpenAI's,",
-            "Anthropic's and Gemini's answers. README.md, \"Without bodies\", has what is not seen this way.",
-        ),
+        "No body goes to the sidecar: Envoy's AI Protocol Manager, alpha in Envoy 1.40, reads the usage of OpenAI's, "
+        "Anthropic's and Gemini's answers. README.md, \"Without bodies\", has what is not seen this way.",
     ),
     Mode.OBSERVE: Processing(
         "STREAMED",
@@ -68,10 +58,8 @@ PROCESSING: dict[Mode, Processing] = {
         "SEND",
         "DEFAULT",
         "1.38",
-        (
-            "Envoy sends copies and waits for nothing: there are metrics and telemetry, but no dynamic metadata. So the",
-            "access log has no tokens, and no rate limit can go by them.",
-        ),
+        "Envoy sends copies and waits for nothing: there are metrics and telemetry, but no dynamic metadata. So the access "
+        "log has no tokens, and no rate limit can go by them.",
         keeps_metadata=False,
     ),
     Mode.FULL_DUPLEX: Processing(
@@ -80,6 +68,6 @@ PROCESSING: dict[Mode, Processing] = {
         "SEND",
         "SEND",
         "1.38",
-        ("Every chunk goes through the sidecar and back, in both directions: for Envoys that allow no other mode.",),
+        "Every chunk goes through the sidecar and back, in both directions: for Envoys that allow no other mode.",
     ),
 }

@@ -20,9 +20,7 @@ from extproc.wire.ai import REQUEST_INFO
 
 JSON_TO_METADATA = "envoy.filters.http.json_to_metadata"
 AI_PROTOCOL_MANAGER = "envoy.filters.http.ai_protocol_manager"
-_AI_PROTOCOL_MANAGER_TYPE = (
-    "type.googleapis.com/envoy.extensions.filters.http.ai_protocol_manager.v3.AiProtocolManager"
-)
+_AI_PROTOCOL_MANAGER_TYPE = "type.googleapis.com/envoy.extensions.filters.http.ai_protocol_manager.v3.AiProtocolManager"
 
 # The most that Envoy takes.
 _MAX_DOCUMENT_BYTES = 10 * 1024 * 1024

@@ -12,7 +12,8 @@ from pathlib import PurePosixPath
 
 from extproc.config.address import HostPort, UnixSocket, parse_address
 from extproc.config.settings import Settings
-from extproc.envoyconfig.modes import PROCESSING, Mode, Processing
+from extproc.envoyconfig.choices import Mode
+from extproc.envoyconfig.modes import PROCESSING, Processing
 from extproc.envoyconfig.needs import Needs
 from extproc.errors import SettingsError
 from extproc.upstreams import Upstream
@@ -60,10 +61,10 @@ class Plan:
     needs: Needs
     mode: Mode
     endpoints: tuple[HostPort | UnixSocket, ...]
-    tls: Tls | None = None
-    gateway: HostPort = HostPort("0.0.0.0", 8080)  # noqa: S104 - a gateway is there for others
-    admin: HostPort = HostPort("127.0.0.1", 9901)
-    upstreams: tuple[Upstream, ...] = ()
+    tls: Tls | None
+    gateway: HostPort
+    admin: HostPort
+    upstreams: tuple[Upstream, ...]
     trust_store: str = DEFAULT_TRUST_STORE
     rate_limit: RateLimit | None = None
     message_timeout_seconds: float = 2.0
@@ -119,7 +120,9 @@ def _find_tls(settings: Settings, endpoint: HostPort | UnixSocket, flags: TlsFla
     if (flags.cert_file is None) != (flags.key_file is None):
         raise SettingsError("--tls-cert and --tls-key go together")
     if listen_tls.client_ca_file is not None and flags.cert_file is None:
-        raise SettingsError("listen_tls.client_ca_file is set: Envoy has to show a certificate, --tls-cert and --tls-key")
+        raise SettingsError(
+            "listen_tls.client_ca_file is set: Envoy has to show a certificate, --tls-cert and --tls-key"
+        )
     server_name = flags.server_name or (endpoint.host if isinstance(endpoint, HostPort) else None)
     if server_name is None:
         raise SettingsError("listen_tls on a Unix socket: say whose certificate it is, --tls-name NAME")
