@@ -72,8 +72,14 @@ ROOMS = {
     "extproc.admin": {"extproc.errors", "extproc.config.address", "extproc.pace"},
     # Prints configuration for Envoy, and looks at that of a running one: from settings, without a sidecar.
     "extproc.envoyconfig": VOCABULARY
-    | {"extproc.envoyconfig", "extproc.config", "extproc.headers", "extproc.upstreams", "extproc.surveying",
-       "extproc.wire.ai"},
+    | {
+        "extproc.envoyconfig",
+        "extproc.config",
+        "extproc.headers",
+        "extproc.upstreams",
+        "extproc.surveying",
+        "extproc.wire.ai",
+    },
     "extproc.doctor": VOCABULARY | {"extproc.doctor", "extproc.config", "extproc.headers"},
     # What people say of providers, for whoever puts an Envoy before them.
     "extproc.upstreams": PROVIDERS,

@@ -140,7 +140,7 @@ def _limits(*, max_connections: int, max_requests: int) -> CircuitBreakers:
 
 
 def _sidecar_tls(tls: Tls) -> TransportSocket:
-    """Return TLS that speaks HTTP/2, which gRPC insists on hearing in the handshake, and checks whose certificate it is."""
+    """Return TLS that says HTTP/2 in the handshake, as gRPC insists, and checks whose certificate it is."""
     san_type = SubjectAltNameMatcherSanType.IP_ADDRESS if is_ip(tls.server_name) else SubjectAltNameMatcherSanType.DNS
     names = [SubjectAltNameMatcher(san_type=san_type, matcher=StringMatcher(exact=tls.server_name))]
     shown = []

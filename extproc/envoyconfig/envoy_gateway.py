@@ -101,9 +101,12 @@ def _build_policy(plan: Plan, place: Place, reference: Document) -> Resource:
         "metadata": metadata,
     }
     about = [
-        "What the API has no field for, and so is as Envoy has it: forward_rules (all headers go to the sidecar, "
-        "which reads few of them and keeps no credential), mutation_rules, allow_content_length_header (clients and "
-        "providers see chunked bodies), and x-llm-provider for a route (the sidecar goes by authority, path and shape).",
+        (
+            "What the API has no field for, and so is as Envoy has it: forward_rules (all headers go to the sidecar, "
+            "which reads few of them and keeps no credential), mutation_rules, allow_content_length_header (clients "
+            "and providers see chunked bodies), and x-llm-provider for a route (the sidecar goes by authority, path "
+            "and shape)."
+        ),
     ]
     if is_duplex:
         about.append(
@@ -139,8 +142,10 @@ def _build_limits(plan: Plan, place: Place) -> list[Resource]:
             "connection": {"bufferLimit": f"{buffer_bytes(plan) // 1024}Ki"},
         }
         about = (
-            "How much of a request Envoy may hold for the sidecar. With the 32 KiB it has otherwise the model of "
-            "larger ones is not known. If you have a ClientTrafficPolicy for this Gateway, add the line there.",
+            (
+                "How much of a request Envoy may hold for the sidecar. With the 32 KiB it has otherwise the model of "
+                "larger ones is not known. If you have a ClientTrafficPolicy for this Gateway, add the line there."
+            ),
         )
         resources.append(Resource(about, place.build(_VERSION, "ClientTrafficPolicy", spec)))
     if place.token_limit is not None:

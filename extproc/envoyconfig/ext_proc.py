@@ -34,11 +34,16 @@ from extproc.wire.ai import REQUEST_INFO, TOKEN_USAGE
 EXT_PROC = "envoy.filters.http.ext_proc"
 CLUSTER = "extproc"
 
-# What a header that may hold a credential is called: extproc/credentials.py, in RE2's words, which know no look-ahead.
-# It never fits Envoy's own (:authority), nor the headers with token counts that are read.
-_CREDENTIALS = (
-    "(?:[^:].*)?(?:auth|cookie|secret|passw|pwd|api[-_]?key|signature|credential|jwt|bearer|hmac|session"
-    "|token(?:$|[^s-]|-(?:$|[^c]))|key(?:$|[-_.])|(?:^|[-_.])(?:cert|csrf|xsrf|sig|sign|otp|pass|pat)(?:$|[-_.])).*"
+# What a header that may hold a credential is called: extproc/credentials.py, in several expressions, as Envoy takes only
+# small ones, and in RE2's words, which know no look-ahead. None fits Envoy's own headers (:authority), nor those with
+# counts of tokens that are read. Each has to fit the whole name.
+_CREDENTIAL_WORDS = ("cookie", "secret", "passw", "pwd", "signature", "credential", "jwt", "bearer", "hmac", "session")
+_CREDENTIAL_EXPRESSIONS = (
+    "(?:[^:].*)?auth.*",
+    ".*api[-_]?key.*",
+    ".*token(?:[^s-].*|-(?:[^c].*)?)?",
+    ".*key(?:[-_.].*)?",
+    "(?:.*[-_.])?(?:cert|csrf|xsrf|sig|sign|otp|pass|pat)(?:[-_.].*)?",
 )
 
 
@@ -91,7 +96,8 @@ def _mutation_rules(needs: Needs) -> HeaderMutationRules:
 
 def _forward_rules(needs: Needs, *, has_response_headers: bool) -> HeaderForwardingRules:
     if needs.reports_headers:
-        patterns = [StringMatcher(safe_regex=RegexMatcher(regex=_CREDENTIALS))]
+        patterns = [StringMatcher(contains=word) for word in _CREDENTIAL_WORDS]
+        patterns += [StringMatcher(safe_regex=RegexMatcher(regex=each)) for each in _CREDENTIAL_EXPRESSIONS]
         return HeaderForwardingRules(disallowed_headers=_exactly(needs.skipped_headers, patterns))
     names = [*needs.request_headers, *(needs.response_headers if has_response_headers else ())]
     return HeaderForwardingRules(allowed_headers=_exactly(dict.fromkeys(names), []))

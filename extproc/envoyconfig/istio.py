@@ -34,12 +34,16 @@ def build_resources(plan: Plan, place: Place) -> list[Resource]:
 
 def _about(plan: Plan) -> tuple[str, ...]:
     return (
-        "What is in here is Envoy's own configuration, so the Envoy in Istio's proxy has to be "
-        f"{plan.processing.oldest_envoy} or newer; "
-        "of older ones only allow_content_length_header is to be left out, with --mode inspect.",
-        "Not in here: x-llm-provider for a route (the sidecar goes by authority, path and shape). The cluster is not "
-        "one of Istio's, so the mesh's own mTLS does not apply: set listen_tls, or exempt the sidecar's port by a "
-        "PeerAuthentication. The access log is written beside the one that Telemetry or meshConfig asks for.",
+        (
+            "What is in here is Envoy's own configuration, so the Envoy in Istio's proxy has to be "
+            f"{plan.processing.oldest_envoy} or newer; with --mode inspect older ones only lack "
+            "allow_content_length_header."
+        ),
+        (
+            "Not in here: x-llm-provider for a route (the sidecar goes by authority, path and shape). The cluster is "
+            "not one of Istio's, so the mesh's own mTLS does not apply: set listen_tls, or exempt the sidecar's port "
+            "by a PeerAuthentication. The access log is written beside what Telemetry or meshConfig ask for."
+        ),
     )
 
 

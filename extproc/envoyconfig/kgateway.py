@@ -71,10 +71,12 @@ def _build_extension(plan: Plan, place: Place, reference: Document) -> Resource:
         ext_proc["requestAttributes"] = list(needs.request_attributes)
     about = (
         "The Service needs `appProtocol: kubernetes.io/h2c` on its port: gRPC is HTTP/2.",
-        "kgateway's API has no field for receiving_namespaces, so Envoy drops what the sidecar writes: there are "
-        "metrics and telemetry, but no tokens in access logs and none for rate limits. Nor has it fields for forward_rules "
-        "(all headers go to the sidecar, which reads few of them and keeps no credential), mutation_rules, "
-        "allow_content_length_header, response_attributes, and x-llm-provider for a route.",
+        (
+            "kgateway's API has no field for receiving_namespaces, so Envoy drops what the sidecar writes: there are "
+            "metrics and telemetry, but no tokens in access logs and none for rate limits. Nor has it fields for "
+            "forward_rules (all headers go to the sidecar, which reads few of them and keeps no credential), "
+            "mutation_rules, allow_content_length_header, response_attributes, and x-llm-provider for a route."
+        ),
     )
     return Resource(about, place.build(_VERSION, "GatewayExtension", {"extProc": ext_proc}))
 

@@ -58,8 +58,8 @@ PROCESSING: dict[Mode, Processing] = {
         "SEND",
         "DEFAULT",
         "1.38",
-        "Envoy sends copies and waits for nothing: there are metrics and telemetry, but no dynamic metadata. So the access "
-        "log has no tokens, and no rate limit can go by them.",
+        "Envoy sends copies and waits for nothing: there are metrics and telemetry, but no dynamic metadata. So the "
+        "access log has no tokens, and no rate limit can go by them.",
         keeps_metadata=False,
     ),
     Mode.FULL_DUPLEX: Processing(

@@ -5,6 +5,7 @@ Owns: which target is printed how, what goes with what, and the defaults of what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -13,12 +14,19 @@ from extproc.config.settings import Settings
 from extproc.envoyconfig import envoy_gateway, istio, kgateway
 from extproc.envoyconfig.bootstrap import build_bootstrap, build_parts
 from extproc.envoyconfig.choices import Format, Mode, Part, Target
+from extproc.envoyconfig.clusters import RATE_LIMIT_CLUSTER, cluster_name
+from extproc.envoyconfig.ext_proc import CLUSTER
 from extproc.envoyconfig.kubernetes import Place, Resource, parse_place, parse_token_limit, use_service
 from extproc.envoyconfig.needs import find_needs
 from extproc.envoyconfig.plan import DEFAULT_TRUST_STORE, Plan, RateLimit, TlsFlags, find_reach
 from extproc.envoyconfig.text import describe, to_json, to_yaml
 from extproc.errors import SettingsError
 from extproc.upstreams import parse_upstreams
+
+_OWN_CLUSTERS = {CLUSTER, RATE_LIMIT_CLUSTER}
+
+# A token, as HTTP has it: https://www.rfc-editor.org/rfc/rfc9110#name-tokens
+_HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 
 # As in envoy/envoy.yaml.
 DEFAULT_UPSTREAMS = (
@@ -70,7 +78,8 @@ def print_configuration(settings: Settings, wish: Wish) -> str:
         product, build = _KUBERNETES[wish.target]
         place = _build_place(wish)
         above = describe(plan, f"{product} with a metering sidecar")
-        resources = build(use_service(plan, place), place)
+        # An address of this machine is none that a pod could reach it at.
+        resources = build(plan if wish.sidecar else use_service(plan, place), place)
     if wish.format is Format.JSON:
         return to_json([resource.document for resource in resources])
     return to_yaml(above, resources)
@@ -78,7 +87,9 @@ def print_configuration(settings: Settings, wish: Wish) -> str:
 
 def _print_envoy(plan: Plan, parts: frozenset[Part]) -> tuple[list[str], list[Resource]]:
     if parts <= {Part.BOOTSTRAP}:
-        above = describe(plan, "Envoy as an AI gateway with a metering sidecar")
+        above = describe(
+            plan, f"Envoy {plan.processing.oldest_envoy} or newer as an AI gateway with a metering sidecar"
+        )
         return [*above, *_about_bootstrap(plan)], [Resource((), build_bootstrap(plan))]
     if Part.BOOTSTRAP in parts:
         raise SettingsError("--part: bootstrap has all the others in it; leave one or the other out")
@@ -86,7 +97,7 @@ def _print_envoy(plan: Plan, parts: frozenset[Part]) -> tuple[list[str], list[Re
         raise SettingsError("--part rate-limit: say where the rate limit service is, --rate-limit HOST:PORT")
     every = set(Part) - {Part.BOOTSTRAP, Part.ALL}
     document = build_parts(plan, every if Part.ALL in parts else set(parts))
-    above = describe(plan, "Parts for an Envoy with a metering sidecar")
+    above = describe(plan, f"Parts for an Envoy {plan.processing.oldest_envoy} or newer with a metering sidecar")
     return [*above, "", *(_WHERE[name] for name in document)], [Resource((), document)]
 
 
@@ -117,12 +128,17 @@ _WHERE = {
 
 
 def _build_plan(settings: Settings, wish: Wish) -> Plan:
-    # A mesh's own names take the place of addresses, so what a certificate names may be found out later.
     reach = find_reach(settings, wish.sidecar, wish.tls)
     if wish.message_timeout_seconds <= 0:
         raise SettingsError("--message-timeout: use more than 0 seconds")
+    if wish.rate_limit_header is not None and not _HEADER.fullmatch(wish.rate_limit_header):
+        raise SettingsError(f"--rate-limit-by: {wish.rate_limit_header!r} is no header's name, in lower case")
     if wish.rate_limit is not None and wish.mode is Mode.OBSERVE:
         raise SettingsError("--rate-limit: in mode observe the sidecar writes no metadata: no tokens to charge")
+    upstreams = tuple(parse_upstreams(wish.upstreams or DEFAULT_UPSTREAMS))
+    names = [cluster_name(upstream) for upstream in upstreams]
+    if len(set(names) - _OWN_CLUSTERS) < len(names):
+        raise SettingsError("--upstream: extproc, ratelimit and root are names of this configuration's own")
     return Plan(
         settings=settings,
         needs=find_needs(settings),
@@ -131,7 +147,7 @@ def _build_plan(settings: Settings, wish: Wish) -> Plan:
         tls=reach.tls,
         gateway=_address("--gateway", wish.gateway),
         admin=_address("--envoy-admin", wish.envoy_admin),
-        upstreams=tuple(parse_upstreams(wish.upstreams or DEFAULT_UPSTREAMS)),
+        upstreams=upstreams,
         trust_store=wish.trust_store,
         rate_limit=_rate_limit(wish),
         message_timeout_seconds=wish.message_timeout_seconds,

@@ -52,8 +52,11 @@ def removed_request_headers(plan: Plan) -> tuple[str, ...]:
 
 
 def removed_response_headers(plan: Plan) -> tuple[str, ...]:
-    """Return the headers without which a client waits for the end of an answer, and its counts with it."""
-    return ("content-length",) if plan.mode is Mode.ZERO_BODY else ()
+    """Return the headers without which a client waits for the end of an answer, and so for its counts.
+
+    One that knows the length may hang up behind the last byte, before the sidecar has said what it read.
+    """
+    return ("content-length",) if plan.mode in (Mode.ZERO_BODY, Mode.FULL_DUPLEX) else ()
 
 
 def buffer_bytes(plan: Plan) -> int:

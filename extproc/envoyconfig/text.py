@@ -30,9 +30,12 @@ class _Dumper(yaml.SafeDumper):
 def describe(plan: Plan, what: str) -> list[str]:
     """Return the lines that stand above everything."""
     return [
-        f"{what}, in mode {plan.mode}, for Envoy {plan.processing.oldest_envoy} and newer.",
-        f"Printed by `extproc envoy-config` of ai-gateway-extproc {__version__}, for its settings: print it again when "
-        "they change. envoy/envoy.yaml says why each value is what it is, docs/envoy-config.md what else can be printed.",
+        f"{what}, in mode {plan.mode}.",
+        (
+            f"Printed by `extproc envoy-config` of ai-gateway-extproc {__version__}, for its settings: print it again "
+            "when they change. envoy/envoy.yaml says why each value is what it is, docs/envoy-config.md what else can "
+            "be printed."
+        ),
         "",
         plan.processing.about,
     ]
