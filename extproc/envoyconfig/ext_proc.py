@@ -34,9 +34,9 @@ from extproc.wire.ai import REQUEST_INFO, TOKEN_USAGE
 EXT_PROC = "envoy.filters.http.ext_proc"
 CLUSTER = "extproc"
 
-# What a header that may hold a credential is called: extproc/credentials.py, in several expressions, as Envoy takes only
-# small ones, and in RE2's words, which know no look-ahead. None fits Envoy's own headers (:authority), nor those with
-# counts of tokens that are read. Each has to fit the whole name.
+# What a header that may hold a credential is called: extproc/credentials.py, in several expressions, as Envoy takes
+# only small ones, and in RE2's words, which know no look-ahead. None fits Envoy's own headers (:authority), nor those
+# with counts of tokens that are read. Each expression has to fit the whole name.
 _CREDENTIAL_WORDS = ("cookie", "secret", "passw", "pwd", "signature", "credential", "jwt", "bearer", "hmac", "session")
 _CREDENTIAL_EXPRESSIONS = (
     "(?:[^:].*)?auth.*",

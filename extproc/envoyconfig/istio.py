@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from extproc.envoyconfig.bootstrap import HTTP_CONNECTION_MANAGER, build_parts
 from extproc.envoyconfig.choices import Part
-from extproc.envoyconfig.kubernetes import Place, Resource
+from extproc.envoyconfig.kubernetes import GATEWAY_API, Place, Resource
 from extproc.envoyconfig.messages import Document
 from extproc.envoyconfig.plan import Plan
 from extproc.envoyconfig.routes import buffer_bytes
@@ -17,6 +17,8 @@ from extproc.errors import SettingsError
 
 _ROUTER = "envoy.filters.http.router"
 _MANAGER_TYPE = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+
+_GATEWAY_LABEL = f"{GATEWAY_API}/gateway-name"
 
 
 def build_resources(plan: Plan, place: Place) -> list[Resource]:
@@ -48,9 +50,8 @@ def _about(plan: Plan) -> tuple[str, ...]:
 
 
 def _selector(place: Place) -> Document:
-    if place.kind:
-        return {"targetRefs": [place.target_ref()]}
-    label, _, value = place.target.partition("=")
+    # Istio puts this label on the pods of a Gateway; every version of it can select by labels.
+    label, _, value = (f"{_GATEWAY_LABEL}={place.target}" if place.kind else place.target).partition("=")
     return {"workloadSelector": {"labels": {label: value}}}
 
 

@@ -12,13 +12,11 @@ from pathlib import PurePosixPath
 
 from extproc.config.address import HostPort, UnixSocket, parse_address
 from extproc.config.settings import Settings
-from extproc.envoyconfig.choices import Mode
+from extproc.envoyconfig.choices import DEFAULT_TRUST_STORE, Mode, TlsFlags
 from extproc.envoyconfig.modes import PROCESSING, Processing
 from extproc.envoyconfig.needs import Needs
 from extproc.errors import SettingsError
 from extproc.upstreams import Upstream
-
-DEFAULT_TRUST_STORE = "/etc/ssl/certs/ca-certificates.crt"
 
 # What stands for an address that a process on the same machine reaches it at.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is listened on, not who listens
@@ -30,16 +28,6 @@ class Tls:
 
     ca_file: str
     server_name: str
-    cert_file: str | None = None
-    key_file: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TlsFlags:
-    """What was said of TLS; None is what was not."""
-
-    ca_file: str | None = None
-    server_name: str | None = None
     cert_file: str | None = None
     key_file: str | None = None
 

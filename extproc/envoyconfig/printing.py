@@ -6,19 +6,18 @@ Owns: which target is printed how, what goes with what, and the defaults of what
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from extproc.config.address import HostPort, parse_host_port
 from extproc.config.settings import Settings
 from extproc.envoyconfig import envoy_gateway, istio, kgateway
 from extproc.envoyconfig.bootstrap import build_bootstrap, build_parts
-from extproc.envoyconfig.choices import Format, Mode, Part, Target
+from extproc.envoyconfig.choices import Format, Mode, Part, Target, Wish
 from extproc.envoyconfig.clusters import RATE_LIMIT_CLUSTER, cluster_name
 from extproc.envoyconfig.ext_proc import CLUSTER
 from extproc.envoyconfig.kubernetes import Place, Resource, parse_place, parse_token_limit, use_service
 from extproc.envoyconfig.needs import find_needs
-from extproc.envoyconfig.plan import DEFAULT_TRUST_STORE, Plan, RateLimit, TlsFlags, find_reach
+from extproc.envoyconfig.plan import Plan, RateLimit, find_reach
 from extproc.envoyconfig.text import describe, to_json, to_yaml
 from extproc.errors import SettingsError
 from extproc.upstreams import parse_upstreams
@@ -34,30 +33,6 @@ DEFAULT_UPSTREAMS = (
     "anthropic=https://api.anthropic.com",
     "gemini=https://generativelanguage.googleapis.com",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What whoever runs Envoy says beside the sidecar's settings, as flags have it."""
-
-    target: Target = Target.ENVOY
-    mode: Mode = Mode.INSPECT
-    parts: frozenset[Part] = frozenset()
-    format: Format = Format.YAML
-    upstreams: Sequence[str] = ()
-    trust_store: str = DEFAULT_TRUST_STORE
-    gateway: str = "0.0.0.0:8080"
-    envoy_admin: str = "127.0.0.1:9901"
-    sidecar: str | None = None
-    tls: TlsFlags = field(default_factory=TlsFlags)
-    message_timeout_seconds: float = 2.0
-    fail_open: bool = True
-    rate_limit: str | None = None
-    rate_limit_header: str | None = None
-    rate_limit_domain: str = "ai-gateway"
-    name: str = "extproc"
-    namespace: str = "default"
-    attach: str = "Gateway/ai-gateway"
 
 
 _KUBERNETES = {
@@ -102,13 +77,14 @@ def _print_envoy(plan: Plan, parts: frozenset[Part]) -> tuple[list[str], list[Re
 
 
 def _about_bootstrap(plan: Plan) -> list[str]:
+    written = ", with what the sidecar wrote" if plan.processing.keeps_metadata else ""
     lines = [
         "",
         "  extproc envoy-config > envoy.yaml && envoy --mode validate -c envoy.yaml     # with the flags used here",
         "",
         "listeners: where clients come in, one path prefix for each provider.",
         "http_filters: ext_proc asks the sidecar about each exchange; its order among the others matters.",
-        "access_log: a line of JSON for each exchange, with what the sidecar wrote.",
+        f"access_log: a line of JSON for each exchange{written}.",
         "clusters: extproc is the sidecar, with an endpoint for each of its sockets; the others are providers.",
     ]
     if plan.rate_limit is not None:

@@ -1,10 +1,10 @@
-"""What `extproc envoy-config` prints, with the real Envoy: it is taken as it is, and meters as the files of envoy/ do."""
+"""What `extproc envoy-config` prints, with the real Envoy: taken as it is, and metering as the files of envoy/ do."""
 
 from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +229,7 @@ def test_where_envoy_only_observes_there_are_counters(providers: MockProviders) 
 
 
 @pytest.fixture(name="answering")
-def _answering(upstream: Upstream) -> Iterator[tuple[Upstream, list[dict[str, str]]]]:
+def _answering(upstream: Upstream) -> tuple[Upstream, list[dict[str, str]]]:
     """A server that answers, and the headers of what it was asked."""
     received: list[dict[str, str]] = []
 
@@ -238,7 +238,7 @@ def _answering(upstream: Upstream) -> Iterator[tuple[Upstream, list[dict[str, st
         reply.send(ANSWER)
 
     upstream.script = script
-    yield upstream, received
+    return upstream, received
 
 
 def test_what_telemetry_reads_and_sets_passes(answering: tuple[Upstream, list[dict[str, str]]]) -> None:

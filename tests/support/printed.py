@@ -42,7 +42,7 @@ class Printed(Bootstrap):
 
 
 def print_config(*flags: str, environ: Mapping[str, str] | None = None) -> str:
-    """Return what `extproc envoy-config` prints, with these settings in the environment. Fails if it says anything else.
+    """Return what `extproc envoy-config` prints with these settings in the environment. Fails if it says more.
 
     It runs in this process: tests want it often, and starting a Python takes longer than all it does.
     """
