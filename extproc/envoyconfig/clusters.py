@@ -75,12 +75,12 @@ def build_sidecar_cluster(plan: Plan) -> Cluster:
         connect_timeout=seconds(1),
         typed_extension_protocol_options={_HTTP_OPTIONS: pack(_HTTP2)},
         circuit_breakers=_limits(max_connections=1024, max_requests=100_000),
-        # A worker that drains or hangs is passed over; where all fail they are asked all the same.
+        # A worker that drains or hangs is passed over within four seconds; where all fail they are asked all the same.
         health_checks=[
             HealthCheck(
                 timeout=seconds(1),
-                interval=seconds(5),
-                no_traffic_interval=seconds(5),
+                interval=seconds(2),
+                no_traffic_interval=seconds(2),
                 unhealthy_threshold=2,
                 healthy_threshold=1,
                 grpc_health_check=HealthCheckGrpcHealthCheck(),

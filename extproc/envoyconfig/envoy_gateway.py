@@ -126,7 +126,7 @@ def _backend_settings() -> Document:
                 "type": "GRPC",
                 "grpc": {},
                 "timeout": "1s",
-                "interval": "5s",
+                "interval": "2s",
                 "unhealthyThreshold": 2,
                 "healthyThreshold": 1,
             }

@@ -12,7 +12,8 @@ import pytest
 import trustme
 import yaml
 from support.gateway import Gateway
-from support.otlp import GrpcReceiver
+from support.health import HealthService
+from support.otlp import Certificates, GrpcReceiver
 from support.printed import Printed, print_config
 from support.ratelimit import RateLimitService
 from support.upstream import Reply, Upstream
@@ -21,7 +22,7 @@ from support.waiting import wait_for
 from extproc.demo.check import check_counters, check_entry
 from extproc.demo.mock.server import PROVIDERS, MockProviders
 from extproc.demo.requests import demo_requests
-from extproc.demo.stack import SidecarCommand, find_envoy
+from extproc.demo.stack import SidecarCommand, fetch, find_envoy
 
 pytestmark = pytest.mark.e2e
 
@@ -164,17 +165,24 @@ def known(providers: MockProviders) -> dict[str, Any]:
     return {name: providers.addresses[name] for name in PROVIDERS}
 
 
-def drive(gateway: Gateway, providers: MockProviders) -> tuple[list[dict[str, Any]], list[str]]:
-    """Send what the demo sends; return the lines of the access log, and what in the counters is wrong."""
-    entries, exchanges = [], []
+def drive(gateway: Gateway, providers: MockProviders) -> list[dict[str, Any]]:
+    """Send what the demo sends; return the lines of the access log."""
+    entries = []
     for request in demo_requests():
         status, body = request.send(gateway.stack.gateway)
         entries.append(gateway.entry(request.request_id))
         reply = providers.ledger[request.request_id]
         assert (status, body) == (reply.status, reply.body)
-        exchanges.append((str(request.names["provider"]), str(request.names["model"]), reply))
-    wait_for(lambda: gateway.value("extproc_streams_active") == 0)
-    return entries, [str(difference) for difference in check_counters(gateway.stack.scrape(), exchanges)]
+    return entries
+
+
+def assert_counted(gateway: Gateway, providers: MockProviders, entries: list[dict[str, Any]]) -> None:
+    """Wait until every counter is right: the last ones move when streams close, or copies arrive."""
+    exchanges = [
+        (str(request.names["provider"]), str(request.names["model"]), providers.ledger[entry["request_id"]])
+        for request, entry in zip(demo_requests(), entries, strict=True)
+    ]
+    wait_for(lambda: check_counters(gateway.stack.scrape(), exchanges) == [], WAIT_SECONDS)
 
 
 def told(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -190,7 +198,7 @@ def _shipped(providers: MockProviders) -> dict[str, list[dict[str, Any]]]:
     said = {}
     for file in ("envoy.yaml", "envoy-zero-body.yaml"):
         with Gateway(known(providers), file=file) as gateway:
-            said[file], _ = drive(gateway, providers)
+            said[file] = drive(gateway, providers)
     return said
 
 
@@ -209,10 +217,11 @@ def test_the_demo_says_the_same(
     """Key by key what it says with the file of envoy/ that a person reads; with bodies every number is right."""
     bootstrap = Printed(known(providers), "--mode", mode)
     with Gateway({}, bootstrap=bootstrap, sidecar=SidecarCommand(workers=workers)) as gateway:
-        entries, wrong = drive(gateway, providers)
+        entries = drive(gateway, providers)
+        if mode != "zero-body":
+            assert_counted(gateway, providers, entries)
     assert [told(entry) for entry in entries] == [told(entry) for entry in shipped[file]]
     if mode != "zero-body":
-        assert wrong == []
         for entry, request in zip(entries, demo_requests(), strict=True):
             reply = providers.ledger[entry["request_id"]]
             assert [str(each) for each in check_entry(entry, reply, request.names)] == []
@@ -221,11 +230,9 @@ def test_the_demo_says_the_same(
 def test_where_envoy_only_observes_there_are_counters(providers: MockProviders) -> None:
     """All of them right, and nothing of tokens in the access log."""
     with Gateway({}, bootstrap=Printed(known(providers), "--mode", "observe")) as gateway:
-        entries, wrong = drive(gateway, providers)
-        # Copies arrive when they arrive.
-        wait_for(lambda: gateway.value("ai_requests_total", llm="gcp.gemini", model="gemini-2.5-flash") > 0)
+        entries = drive(gateway, providers)
+        assert_counted(gateway, providers, entries)
     assert {key for entry in entries for key in entry} & {"ai", "hits_addend"} == set()
-    assert wrong == []
 
 
 @pytest.fixture(name="answering")
@@ -239,6 +246,44 @@ def _answering(upstream: Upstream) -> tuple[Upstream, list[dict[str, str]]]:
 
     upstream.script = script
     return upstream, received
+
+
+def checks_of_sidecar(gateway: Gateway) -> tuple[int, int]:
+    """Return how many of Envoy's health checks have gone well, and how many have not."""
+    counters = fetch(f"http://{gateway.stack.envoy_admin}/stats?filter=^cluster.extproc.health_check&format=json")
+    values = {
+        each["name"].rpartition(".")[2]: each["value"] for each in json.loads(counters)["stats"] if "name" in each
+    }
+    return values["success"], values["failure"]
+
+
+@pytest.mark.parametrize(
+    ("name", "own", "is_let_in"),
+    [
+        ("localhost", "client", True),
+        ("localhost", None, True),
+        ("another.test", None, False),
+        ("localhost", "nobody", False),
+    ],
+    ids=["mtls", "tls", "wrong-name", "no-certificate"],
+)
+def test_envoy_and_a_server_with_tls_know_each_other(
+    name: str, own: str | None, is_let_in: bool, upstream: Upstream, tmp_path: Path
+) -> None:
+    """By its authority and its name, and by a certificate of Envoy's where the server wants one; health tells."""
+    files = Certificates(tmp_path)
+    flags = ["--tls-ca", files.ca_file, "--tls-name", name]
+    listen_tls = {"cert_file": files.server_cert_file, "key_file": files.server_key_file}
+    if own == "client":
+        flags += ["--tls-cert", files.client_cert_file, "--tls-key", files.client_key_file]
+        listen_tls["client_ca_file"] = files.ca_file
+    with HealthService(files, wants_certificate=own is not None) as service:
+        flags += ["--sidecar", str(service.address)]
+        environ = {"EXTPROC_LISTEN_TLS": json.dumps(listen_tls)}
+        with Gateway({}, bootstrap=Printed({"openai": upstream.address}, *flags, environ=environ)) as gateway:
+            wait_for(lambda: sum(checks_of_sidecar(gateway)) > 0, WAIT_SECONDS)
+            succeeded, failed = checks_of_sidecar(gateway)
+    assert (succeeded > 0, failed > 0, service.checks > 0) == (is_let_in, not is_let_in, is_let_in)
 
 
 def test_what_telemetry_reads_and_sets_passes(answering: tuple[Upstream, list[dict[str, str]]]) -> None:
@@ -269,12 +314,14 @@ def test_what_telemetry_reads_and_sets_passes(answering: tuple[Upstream, list[di
     assert "b3" in headers
 
 
-def test_a_rate_limit_is_charged_the_tokens(answering: tuple[Upstream, list[dict[str, str]]]) -> None:
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "observe"])
+def test_a_rate_limit_is_charged_the_tokens(mode: str, answering: tuple[Upstream, list[dict[str, str]]]) -> None:
     """Nothing when a request comes, all it used when it is over, by the header that it says."""
     upstream, _ = answering
     with RateLimitService() as service:
         flags = ("--rate-limit", str(service.address), "--rate-limit-by", "x-tenant", "--rate-limit-domain", "ai")
-        with Gateway({}, bootstrap=Printed({"openai": upstream.address}, *flags)) as gateway:
+        bootstrap = Printed({"openai": upstream.address}, "--mode", mode, *flags)
+        with Gateway({}, bootstrap=bootstrap) as gateway:
             gateway.post(PATH, ASK, {"x-tenant": "acme"})
             wait_for(lambda: len(service.charges) == 2, WAIT_SECONDS)
     assert service.charges == [("ai", {"x-tenant": "acme"}, 0), ("ai", {"x-tenant": "acme"}, 7)]

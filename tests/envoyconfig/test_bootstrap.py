@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.plans import plan_for
+from support.plans import COLLECTOR, plan_for
 
 from extproc.config.address import HostPort
 from extproc.envoyconfig.bootstrap import build_bootstrap, build_http_filters, build_parts
@@ -40,6 +40,14 @@ def test_what_is_printed_is_what_the_files_say(mode: Mode, file: str) -> None:
     (sidecar,) = (each for each in printed["static_resources"]["clusters"] if each["name"] == "extproc")
     del sidecar["health_checks"]
     assert printed == meaning(yaml.safe_load((ENVOY / file).read_text()))
+
+
+def test_where_telemetry_is_on_the_filter_is_that_of_the_file_with_traces() -> None:
+    """Envoy's own tracing is not printed: where its spans go is not among our settings."""
+    manager = yaml.safe_load((ENVOY / "envoy-tracing.yaml").read_text())["static_resources"]["listeners"][0]
+    (ext_proc, _) = manager["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+    (printed,) = build_http_filters(plan_for({"telemetry": COLLECTOR}))
+    assert meaning(printed) == meaning(ext_proc)
 
 
 @pytest.mark.parametrize(
