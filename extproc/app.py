@@ -1,204 +1,119 @@
 """The composition root of `extproc serve`: settings in, a running process out.
 
-Owns: which parts there are, how they are wired, and the life of the process from start to exit. Every other file gets
-what it needs passed in.
+Owns: which parts there are, how they are wired, and in which order they begin and end. Every other file gets what it
+needs passed in.
 """
 
 from __future__ import annotations
 
-import gc
-import logging
-import signal
-import sys
-import threading
-import traceback
-from collections.abc import Callable, Sequence
-from contextlib import closing
-from dataclasses import fields
-from pathlib import Path
-from typing import Protocol
+from contextlib import ExitStack
 
-from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
+import structlog
+from prometheus_client import GCCollector, ProcessCollector, disable_created_metrics
 
 from extproc import __version__
 from extproc.admin.server import AdminServer
 from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
 from extproc.config.settings import Settings
-from extproc.config.telemetry import Telemetry
-from extproc.errors import SettingsError
-from extproc.observability import Tracing, build_admin_view, build_counts, build_pushes, running, scraped
-from extproc.providers.detect import FLAVOURS, Detector, Rule
-from extproc.readers import Limits
-from extproc.server.engine import Engine, EngineOptions, build_engine
-from extproc.server.health import Health
-from extproc.server.listen import check_listen
-from extproc.server.session import Processor
-from extproc.server.signals import Signals
-from extproc.sinks.base import UsageSink
-from extproc.sinks.metadata import DynamicMetadata
-from extproc.sinks.prometheus import ServerMetrics
+from extproc.lifecycle import Patience, patience_of, serve_until_told
+from extproc.listening import Listening
+from extproc.logs import set_level
+from extproc.metering import Metering
+from extproc.observability import Counts, flush_seconds_of
+from extproc.reloading import Reloader, ReloadMetrics, Source
+from extproc.reporting import Reporting
+from extproc.server.listen import check_listen, check_plaintext
+from extproc.server.signals import SignalOrders
 from extproc.sinks.settled import SettledRegistry
-from extproc.surveying import build_surveyor
-from extproc.telemetry.metrics import build_metric_sinks
-from extproc.telemetry.store import is_shared
+from extproc.status import build_status
+from extproc.telemetry.background import stop_all
 
-log = logging.getLogger("extproc")
-
-# In collections of the middle generation; the default is 10.
-_FULL_COLLECTION_THRESHOLD = 1000
-
-# So many exchanges wait at most until they are counted together; it takes a fraction of a millisecond.
-_BATCH_SIZE = 16
-
-# How long a thread may go on in Python while another waits. Less costs more than it brings: waking takes as long.
-_SWITCH_INTERVAL_SECONDS = 0.0001
+log = structlog.stdlib.get_logger("extproc")
 
 
-def build_processor(settings: Settings, registry: CollectorRegistry, sinks: Sequence[UsageSink] = ()) -> Processor:
-    """Return what all sessions share, with its metrics in `registry`; `sinks` are others that are to be told."""
-    server_metrics = ServerMetrics(registry, version=__version__)
-    metrics = build_metric_sinks(registry, settings.telemetry, max_label_values=settings.max_label_values)
-    return Processor(
-        limits=build_limits(settings),
-        detector=build_detector(settings),
-        build_metadata=DynamicMetadata(settings.metadata_namespaces).build,
-        sinks=(*metrics, server_metrics, *sinks),
-        observer=server_metrics,
-        report_bug=report_bug,
-        surveyor=None if settings.telemetry is None else build_surveyor(settings.telemetry),
-        # Values that another process reads are moved at once: nobody here would know when they are read.
-        batch_size=1 if is_shared() else _BATCH_SIZE,
-    )
+def serve(settings: Settings, source: Source) -> int:
+    """Serve until SIGTERM or SIGINT, drain; return how many exchanges had to be cut off.
 
-
-def build_limits(settings: Settings) -> Limits:
-    """Return the bounds of an exchange, which are settings by the same names."""
-    return Limits(**{each.name: getattr(settings, each.name) for each in fields(Limits)})
-
-
-def build_detector(settings: Settings) -> Detector:
-    """Return what tells providers and flavours, with the deployment's own rules; raise SettingsError for a bad one."""
-    for index, rule in enumerate(settings.detection_rules):
-        if rule.flavour is not None and rule.flavour not in FLAVOURS:
-            known = ", ".join(FLAVOURS)
-            raise SettingsError(
-                f"detection_rules[{index}].flavour: no such flavour {rule.flavour!r}; there are {known}"
-            )
-    return Detector(
-        [
-            Rule(rule.authority, rule.path, rule.provider, rule.flavour, is_llm=rule.llm)
-            for rule in settings.detection_rules
-        ]
-    )
-
-
-def report_bug(error: BaseException) -> None:
-    """Log where an unforeseen exception was raised, and its type; its text may repeat traffic, so it is left out."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    log.error("bug: %s at %s:%s in %s", type(error).__name__, Path(frame.filename).name, frame.lineno, frame.name)
-
-
-class Orders(Protocol):
-    """What tells a process to drain, and then to stop at once: signals, or a worker's leash."""
-
-    def wait(self) -> list[int] | bool:
-        """Wait; return something true when the next step is due, and not when `wake` was called."""
-        ...
-
-    def wake(self) -> None:
-        """Let `wait` return. Any thread may call this."""
-        ...
-
-
-def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, drain, return. Raises SettingsError if an address can't be had."""
+    Raises SettingsError if an address can't be had.
+    """
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
-    registry = SettledRegistry()
-    ProcessCollector(registry=registry)
-    GCCollector(registry=registry)
-    health = Health()
-    telemetry = settings.telemetry or Telemetry()
-    counts = build_counts(telemetry, registry)
-    tracing = Tracing(telemetry, counts)
-    processor = build_processor(settings, registry, tracing.sinks)
-    registry.settle = processor.teller.drain
-    background = (*tracing.exports, *build_pushes(telemetry, registry, counts))
-    engine = build_engine(settings.engine, processor, health, build_engine_options(settings))
-    view = build_admin_view(settings.telemetry, registry)
-    admin = AdminServer(parse_host_port(settings.admin_listen), view, lambda: health.is_serving, version=__version__)
-
-    def tell(listen: HostPort | UnixSocket) -> None:
-        log.info("ready: ext_proc on %s, admin on http://%s, version %s", listen, admin.address, __version__)
-
-    with (
-        closing(admin),
-        scraped(telemetry, registry, admin.address),
-        running(background, telemetry),
-        Signals((signal.SIGTERM, signal.SIGINT)) as signals,
-    ):
+    sidecar = _Sidecar(settings, source)
+    with ExitStack() as ending:
+        ending.callback(sidecar.stop)
+        orders = ending.enter_context(SignalOrders())
+        sidecar.start()
         listen = parse_address(settings.listen)
+        if not settings.may_be_reached:
+            check_plaintext(listen)
         check_listen(listen)
-        serve_until_told(engine, listen, signals, settings.drain_seconds, tell)
-
-
-def settle_interpreter() -> None:
-    """Have the interpreter of a process that is all set up keep out of the way of messages.
-
-    What is loaded by now stays for good, so the garbage collector need not look at it ever again. Nothing that lives
-    long is made in cycles here, so it may look at all the rest seldom: that takes as long as there are open streams, or
-    series in a scrape. And whoever works beside the engine gives way sooner than after the usual 5 ms.
-    """
-    gc.collect()
-    gc.freeze()
-    young, middle, _ = gc.get_threshold()
-    gc.set_threshold(young, middle, _FULL_COLLECTION_THRESHOLD)
-    sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
-
-
-def serve_until_told(
-    engine: Engine,
-    listen: HostPort | UnixSocket,
-    orders: Orders,
-    drain_seconds: float,
-    on_ready: Callable[[HostPort | UnixSocket], None],
-) -> None:
-    """Serve on an address until `orders` say otherwise, drain, return; tell where, once it does.
-
-    Raises SettingsError if the address can't be had.
-    """
-    port = engine.start(str(listen))
-    settle_interpreter()
-    on_ready(HostPort(listen.host, port) if isinstance(listen, HostPort) else listen)
-    while not orders.wait():
-        pass
-    log.info("draining: running streams have %g s to finish", drain_seconds)
-    _drain(engine, drain_seconds, orders)
+        cut_streams = serve_until_told(sidecar.listening, listen, orders, sidecar)
     log.info("stopped")
+    return cut_streams
 
 
-def build_engine_options(settings: Settings, *, shares_port: bool = False) -> EngineOptions:
-    """Return how the engine listens."""
-    return EngineOptions(
-        max_message_bytes=settings.max_message_bytes,
-        max_concurrent_streams=settings.max_concurrent_streams,
-        shares_port=shares_port,
-    )
+class _Sidecar:
+    """All parts of a process that is alone."""
 
+    def __init__(self, settings: Settings, source: Source) -> None:
+        registry = SettledRegistry()
+        ProcessCollector(registry=registry)
+        GCCollector(registry=registry)
+        counts = Counts(registry)
+        self._metering = Metering(settings, registry, counts)
+        registry.settle = self._metering.settle
+        self.listening = Listening(settings, self._metering.processor, registry)
+        self._reporting = Reporting(settings, registry, counts)
+        self._reloader = Reloader(settings, source, ReloadMetrics(registry), self._apply)
+        self._listen: list[str] = []
+        self._admin = AdminServer(
+            parse_host_port(settings.admin_listen),
+            self._reporting.admin_view,
+            lambda: self.listening.health.is_serving,
+            version=__version__,
+            find_status=self._status,
+        )
 
-def _drain(engine: Engine, grace_seconds: float, orders: Orders) -> None:
-    """Drain, and cut it short if that is the next order."""
-    drained = threading.Event()
+    def start(self) -> None:
+        """Let what works in the background begin."""
+        self._reporting.start(self._admin.address)
+        self._metering.start()
 
-    def drain() -> None:
-        engine.drain(grace_seconds)
-        drained.set()
-        orders.wake()
+    def ready(self, listen: HostPort | UnixSocket) -> None:
+        """Say where streams are welcome now."""
+        self._listen = [str(listen)]
+        log.info("ready", listen=str(listen), admin=f"http://{self._admin.address}", version=__version__)
 
-    draining = threading.Thread(target=drain, name="drain")
-    draining.start()
-    while not drained.is_set():
-        if orders.wait():
-            log.warning("stopping at once: running streams are cut off")
-            engine.drain(0)
-            break
-    draining.join()
+    def reload(self) -> None:
+        """Take the settings as they are now."""
+        self._reloader.reload("SIGHUP")
+
+    def tick(self) -> float | None:
+        """Do what is due; return in how many seconds something will be."""
+        dues = [due for due in (self._reloader.tick(), self._metering.tick()) if due is not None]
+        return min(dues, default=None)
+
+    def patience(self) -> Patience:
+        """Return how long the end may take."""
+        return patience_of(self._reloader.settings)
+
+    def stop(self) -> None:
+        """Send what has not been sent yet, and close what is open."""
+        self._metering.settle()
+        background = (*self._metering.background(), *self._reporting.background())
+        stop_all(background, flush_seconds_of(self._reloader.settings))
+        self._reporting.close()
+        self._admin.close()
+
+    def _apply(self, settings: Settings) -> None:
+        with ExitStack() as undo:
+            report = self._reporting.prepare(settings, undo)
+            meter = self._metering.prepare(settings)
+            undo.pop_all()
+        meter()
+        self.listening.engine.processor = self._metering.processor
+        report()
+        set_level(settings.log_level)
+
+    def _status(self) -> dict[str, object]:
+        status = build_status(self._reloader.settings, engine=self.listening.engine.name)
+        return status | {"listen": self._listen or status["listen"], "config": self._reloader.describe()}

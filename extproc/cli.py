@@ -15,6 +15,7 @@ from typer.exceptions import TyperException
 
 from extproc import __version__
 from extproc.commands.demo import demo
+from extproc.commands.doctor import doctor
 from extproc.commands.envoy_config import envoy_config
 from extproc.commands.replay import replay
 from extproc.commands.run import run
@@ -46,7 +47,7 @@ def _root(
     pass
 
 
-for _command in (serve, demo, run, replay, envoy_config):
+for _command in (serve, demo, run, replay, envoy_config, doctor):
     app.command()(_command)
 
 

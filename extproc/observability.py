@@ -1,25 +1,23 @@
-"""What telemetry settings become in a process: sinks for exchanges, ports for scrapers, work in the background.
+"""What telemetry settings become in a process: sinks for exchanges, and work in the background.
 
 Owns: which parts there are for whom. A sidecar that is alone has all of them; with workers these make spans and count,
-and their supervisor pushes metrics and has the ports. What carries bytes is only loaded where it is configured.
+and their supervisor pushes metrics. What carries bytes is only loaded where it is configured.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
 from extproc import __version__
-from extproc.admin.server import MetricsServer
-from extproc.config.address import HostPort
-from extproc.config.telemetry import OtlpExporter, PrometheusExporter, Telemetry
+from extproc.config.settings import Settings
+from extproc.config.telemetry import OtlpExporter, Telemetry
 from extproc.errors import SettingsError
 from extproc.sinks.base import UsageSink
-from extproc.telemetry.background import Background, stop_all
+from extproc.telemetry.background import Background
 from extproc.telemetry.counts import Signal, TelemetryCounts
 from extproc.telemetry.resource import build_resource_attributes
 from extproc.telemetry.views import build_view
@@ -54,11 +52,17 @@ class Tracing:
 
 
 def build_pushes(
-    telemetry: Telemetry, registry: CollectorRegistry, counts: TelemetryCounts | None
+    telemetry: Telemetry,
+    registry: CollectorRegistry,
+    counts: TelemetryCounts | None,
+    *,
+    started_unix_nano: int,
+    grouped: bool = False,
 ) -> Sequence[Background]:
     """Return what pushes the metrics of a registry, for each exporter of metrics.
 
-    Raises SettingsError where a certificate can't be read.
+    They count from when the process started, whatever settings there have been since; `grouped` is as for views. Raises
+    SettingsError where a certificate can't be read.
     """
     if counts is None or not telemetry.exporters.send_metrics:
         return ()
@@ -67,10 +71,12 @@ def build_pushes(
     from extproc.telemetry.exporters import build_metric_pushes  # noqa: PLC0415 - as above
     from extproc.telemetry.otlp_metrics import MetricsReader, Scope  # noqa: PLC0415 - as above
 
-    scope = Scope(Resource(build_resource_attributes(telemetry)), __version__, time.time_ns())
+    scope = Scope(Resource(build_resource_attributes(telemetry)), __version__, started_unix_nano)
     readers = {
         exporter.name: MetricsReader(
-            build_view(registry, telemetry, exporter=exporter.name, process_metrics=False), telemetry, scope
+            build_view(registry, telemetry, exporter=exporter.name, process_metrics=False, grouped=grouped),
+            telemetry,
+            scope,
         )
         for exporter in telemetry.exporters.otlp
         if exporter.sends_metrics
@@ -85,71 +91,35 @@ def build_pushes(
         raise _unreadable(error) from None
 
 
-def build_admin_view(telemetry: Telemetry | None, registry: CollectorRegistry) -> CollectorRegistry:
-    """Return what the admin port shows of a registry: everything."""
-    if telemetry is None:
-        return registry
-    return build_view(registry, telemetry, target=_target_of(telemetry))
+def flush_seconds_of(settings: Settings) -> float:
+    """Return how long may be taken at a stop for what has not been sent yet."""
+    return settings.telemetry.queue.flush_seconds if settings.telemetry is not None else 0.0
 
 
-@contextmanager
-def scraped(telemetry: Telemetry, registry: CollectorRegistry, admin: HostPort) -> Iterator[None]:
-    """Serve each Prometheus exporter's own port meanwhile; one that is the admin port is served there already.
+class Counts:
+    """The counters of what is exported. They are there from the first settings on that export anything."""
 
-    Raises SettingsError if a port can't be had.
-    """
-    with ExitStack() as stack:
-        for exporter in telemetry.exporters.prometheus:
-            address = HostPort(exporter.listen_ip, exporter.port)
-            if exporter.disable_metrics or address == admin:
-                continue
-            stack.callback(_serve(exporter, address, telemetry, registry).close)
-        yield
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._counts: TelemetryCounts | None = None
 
-
-def _serve(
-    exporter: PrometheusExporter, address: HostPort, telemetry: Telemetry, registry: CollectorRegistry
-) -> MetricsServer:
-    view = build_view(
-        registry,
-        telemetry,
-        exporter=exporter.name,
-        process_metrics=exporter.process_metrics,
-        target=_target_of(telemetry),
-    )
-    try:
-        return MetricsServer(address, view)
-    except SettingsError as error:
-        raise SettingsError(f"telemetry: prometheus exporter {exporter.name!r}: {error}") from None
+    def of(self, telemetry: Telemetry) -> TelemetryCounts | None:
+        """Return the counters, with one at 0 for each thing that can happen; None where nothing is exported."""
+        if not telemetry.exporters.otlp:
+            return None
+        if self._counts is None:
+            self._counts = TelemetryCounts(self._registry)
+        for exporter in telemetry.exporters.otlp:
+            if exporter.sends_traces:
+                self._counts.of(Signal.TRACES, exporter.name)
+                self._counts.queue_of(exporter.name)
+            if exporter.sends_metrics:
+                self._counts.of(Signal.METRICS, exporter.name)
+        return self._counts
 
 
-@contextmanager
-def running(background: Iterable[Background], telemetry: Telemetry) -> Iterator[None]:
-    """Let these work meanwhile, and get rid of what they hold at the end, in the time that the settings allow."""
-    started = tuple(background)
-    for each in started:
-        each.start()
-    try:
-        yield
-    finally:
-        stop_all(started, telemetry.queue.flush_seconds)
-
-
-def build_counts(telemetry: Telemetry, registry: CollectorRegistry) -> TelemetryCounts | None:
-    """Return the counters of what is exported, each at 0; None where nothing is."""
-    if not telemetry.exporters.otlp:
-        return None
-    counts = TelemetryCounts(registry)
-    for exporter in telemetry.exporters.otlp:
-        if exporter.sends_traces:
-            counts.of(Signal.TRACES, exporter.name)
-            counts.queue_of(exporter.name)
-        if exporter.sends_metrics:
-            counts.of(Signal.METRICS, exporter.name)
-    return counts
-
-
-def _target_of(telemetry: Telemetry) -> dict[str, str]:
+def target_of(telemetry: Telemetry) -> dict[str, str]:
+    """Return what a scraper is told of who reports."""
     attributes = build_resource_attributes(telemetry)
     return {name: attributes[name] for name in (*_TARGET, *telemetry.resource_attributes) if name in attributes}
 

@@ -42,6 +42,10 @@ KGATEWAY_NAMESPACE: Final = "ai.gateway.kgateway.dev"
 RATELIMIT_NAMESPACE: Final = "envoy.ratelimit"
 DEFAULT_NAMESPACES: Final = (NAMESPACE, KGATEWAY_NAMESPACE)
 
+# Namespaces in which Envoy's AI Protocol Manager says what it has read of an exchange.
+REQUEST_INFO_NAMESPACE: Final = "envoy.ai.request_info"
+TOKEN_USAGE_NAMESPACE: Final = "envoy.ai.token_usage"  # noqa: S105 - a token of speech
+
 # Keys of dynamic metadata under the first two namespaces.
 KEY_PROMPT_TOKENS: Final = "prompt_tokens"
 KEY_COMPLETION_TOKENS: Final = "completion_tokens"

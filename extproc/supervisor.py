@@ -6,33 +6,45 @@ traffic and does without gRPC, which is most of what a process of ours weighs.
 
 from __future__ import annotations
 
-import logging
 import os
 import shutil
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
+import structlog
 from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, disable_created_metrics
 
 from extproc import __version__
 from extproc.admin.server import AdminServer
+from extproc.assignment import WorkerSettings
 from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
 from extproc.config.settings import Settings
+from extproc.config.telemetry import Telemetry
 from extproc.errors import SettingsError
-from extproc.observability import build_admin_view, build_counts, build_pushes, running, scraped
-from extproc.server.listen import check_listen, reserve_port
-from extproc.server.signals import Signals
-from extproc.server.workers import Assignment, Workers
+from extproc.logs import set_level
+from extproc.observability import Counts, flush_seconds_of
+from extproc.reading import build_detector
+from extproc.reloading import Reloader, ReloadMetrics, Source
+from extproc.reporting import Reporting
+from extproc.server.listen import check_listen, check_plaintext, reserve_port
+from extproc.server.signals import SignalOrders
+from extproc.server.worker_process import Assignment
+from extproc.server.workers import Workers
+from extproc.sinks.certificates import CertificateMetrics
+from extproc.sinks.envoy_problems import EnvoyProblems
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, share_values
-from extproc.telemetry.metrics import build_metric_sinks
-from extproc.worker import WorkerSettings
+from extproc.sinks.usage_log import UsageLogLines
+from extproc.status import build_status
+from extproc.telemetry.background import stop_all
+from extproc.telemetry.metrics import MetricStore
 
-log = logging.getLogger("extproc")
+log = structlog.stdlib.get_logger("extproc")
 
 _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
 
@@ -41,67 +53,163 @@ _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
 _LABEL_BYTES, _TELEMETRY_LABEL_BYTES = 16 * 1024, 64 * 1024
 
 
-def serve(settings: Settings) -> None:
-    """Serve with several workers until SIGTERM or SIGINT, drain, return.
+def serve(settings: Settings, source: Source) -> int:
+    """Serve with several workers until SIGTERM or SIGINT, drain; return how many exchanges had to be cut off.
 
     Raises SettingsError if an address can't be had, or a worker says why it can't start.
     """
     # Who started us may not have cared for the ends of processes, and then the system does not tell of them.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    with ExitStack() as exit_stack:
-        addresses = _claim_addresses(settings, exit_stack)
-        directory = Path(exit_stack.enter_context(_build_metrics_directory(settings)))
-        shared = SharedMetrics(directory, _build_families(settings))
-
-        def on_end(index: int, pid: int) -> None:
-            processes.ended(index, pid)
-            shared.worker_ended(index)
-
-        workers = Workers(_assign(settings, addresses, directory), on_end)
-        processes = WorkerProcesses(workers.all)
-        registry = _build_registry(shared, processes)
-        admin = _serve_metrics(settings, registry, directory, workers, exit_stack)
-        signals = exit_stack.enter_context(Signals((signal.SIGTERM, signal.SIGINT)))
-        exit_stack.callback(workers.kill)
-        listen = ",".join(dict.fromkeys(str(address) for address in addresses))
-        _run(workers, signals, settings, f"ext_proc on {listen}, admin on http://{admin.address}")
-
-
-def _run(workers: Workers, signals: Signals, settings: Settings, where: str) -> None:
-    count = len(workers.all)
-    try:
-        workers.serve(signals, lambda: log.info("ready: %s, version %s, %d workers", where, __version__, count))
-    except SettingsError:
-        workers.drain(signals, 0)
-        raise
-    log.info("draining: running streams have %g s to finish", settings.drain_seconds)
-    flush_seconds = settings.telemetry.queue.flush_seconds if settings.telemetry is not None else 0.0
-    workers.drain(signals, settings.drain_seconds, flush_seconds)
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
+    with ExitStack() as ending:
+        addresses = _claim_addresses(settings, ending)
+        directory = Path(ending.enter_context(_build_metrics_directory(settings)))
+        supervisor = _Supervisor(settings, source, addresses, directory, _keep_stdout(ending))
+        ending.callback(supervisor.stop)
+        supervisor.start()
+        orders = ending.enter_context(SignalOrders())
+        ending.callback(supervisor.workers.kill)
+        cut_streams = supervisor.run(orders)
     log.info("stopped")
+    return cut_streams
 
 
-def _serve_metrics(
-    settings: Settings, registry: CollectorRegistry, directory: Path, workers: Workers, exit_stack: ExitStack
-) -> AdminServer:
-    """Serve and push what the workers count; return what serves the admin port."""
-    view = build_admin_view(settings.telemetry, registry)
-    admin = AdminServer(parse_host_port(settings.admin_listen), view, lambda: workers.is_ready, version=__version__)
-    exit_stack.callback(admin.close)
-    if settings.telemetry is not None:
-        exit_stack.enter_context(scraped(settings.telemetry, registry, admin.address))
+class _Supervisor:
+    """All parts of the process."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        addresses: Sequence[HostPort | UnixSocket],
+        directory: Path,
+        stdout: tuple[int, ...],
+    ) -> None:
+        self._addresses = addresses
+        self._directory = directory
+        self._stdout = stdout
+        self._families = _Families(settings)
+        self._shared = SharedMetrics(directory, self._families.registry)
+        self.workers = Workers(self._assign(settings), self._worker_ended)
+        self._processes = WorkerProcesses(self.workers.all)
+        registry = _build_registry(self._shared, self._processes)
+        reloads = ReloadMetrics(registry)
         # What is counted of the pushes stands in a file beside those of the workers, to be one family with theirs.
         share_values(directory, settings.workers)
-        counts = build_counts(settings.telemetry, CollectorRegistry())
-        exit_stack.enter_context(running(build_pushes(settings.telemetry, registry, counts), settings.telemetry))
-    return admin
+        self._reporting = Reporting(settings, registry, Counts(CollectorRegistry()))
+        self._reloader = Reloader(settings, source, reloads, self._apply)
+        self._admin = AdminServer(
+            parse_host_port(settings.admin_listen),
+            self._reporting.admin_view,
+            lambda: self.workers.is_ready,
+            version=__version__,
+            find_status=self._status,
+        )
+
+    def start(self) -> None:
+        """Let what works in the background begin."""
+        self._reporting.start(self._admin.address)
+
+    def run(self, orders: SignalOrders) -> int:
+        """Keep the workers running until they are to end, drain; return how many exchanges they cut off."""
+        try:
+            self.workers.serve(orders, self)
+        except SettingsError:
+            self.workers.drain(orders, 0)
+            raise
+        settings = self._reloader.settings
+        end_seconds = settings.drain_delay_seconds + settings.drain_seconds
+        log.info("draining", drain_seconds=settings.drain_seconds)
+        self.workers.drain(orders, end_seconds, flush_seconds_of(settings))
+        if self.workers.cut_streams:
+            log.warning("exchanges were cut off", exchanges=self.workers.cut_streams)
+        return self.workers.cut_streams
+
+    def ready(self) -> None:
+        """Say where streams are welcome now."""
+        listen = ",".join(dict.fromkeys(map(str, self._addresses)))
+        admin = f"http://{self._admin.address}"
+        log.info("ready", listen=listen, admin=admin, version=__version__, workers=len(self.workers.all))
+
+    def reload(self) -> None:
+        """Take the settings as they are now."""
+        self._reloader.reload("SIGHUP")
+
+    def unloaded(self, index: int, problems: str) -> None:
+        """Say that a worker goes on with the settings of before."""
+        self._reloader.fail(problems, f"worker {index}")
+
+    def tick(self) -> float | None:
+        """Do what is due; return in how many seconds something will be."""
+        return self._reloader.tick()
+
+    def stop(self) -> None:
+        """Push what has not been pushed yet, and close what is open."""
+        stop_all(self._reporting.background(), flush_seconds_of(self._reloader.settings))
+        self._reporting.close()
+        self._admin.close()
+
+    def _apply(self, settings: Settings) -> None:
+        build_detector(settings)  # what the workers would refuse
+        with ExitStack() as undo:
+            report = self._reporting.prepare(settings, undo)
+            undo.pop_all()
+        self._families.show(settings)
+        report()
+        set_level(settings.log_level)
+        self.workers.reload([assignment.line for assignment in self._assign(settings)])
+
+    def _worker_ended(self, index: int, pid: int) -> None:
+        self._processes.ended(index, pid)
+        self._shared.worker_ended(index)
+
+    def _assign(self, settings: Settings) -> list[Assignment]:
+        """Return what each worker is started with. The index on the command line is for whoever lists processes."""
+        return [
+            Assignment(
+                (sys.executable, "-P", "-m", "extproc.worker", str(index)),
+                WorkerSettings(settings, index, str(address), self._directory, *self._stdout).to_line(),
+                self._stdout,
+            )
+            for index, address in enumerate(self._addresses)
+        ]
+
+    def _status(self) -> dict[str, object]:
+        listen = list(dict.fromkeys(map(str, self._addresses)))
+        return build_status(self._reloader.settings) | {"listen": listen, "config": self._reloader.describe()}
 
 
-def _claim_addresses(settings: Settings, exit_stack: ExitStack) -> list[HostPort | UnixSocket]:
+class _Families:
+    """The metrics of a worker, as they are before anything is counted."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.registry = CollectorRegistry()
+        ServerMetrics(self.registry, version=__version__)
+        EnvoyProblems(self.registry)
+        self._store = MetricStore(self.registry)
+        self._counts = Counts(self.registry)
+        self._has_usage_log = False
+        if settings.listen_tls is not None:
+            CertificateMetrics(self.registry)
+        self.show(settings)
+
+    def show(self, settings: Settings) -> None:
+        """Have those that workers with these settings have."""
+        self._store.build_sinks(settings.telemetry, max_label_values=settings.max_label_values)
+        self._counts.of(settings.telemetry or Telemetry())
+        if settings.usage_log is not None and not self._has_usage_log:
+            self._has_usage_log = True
+            UsageLogLines(self.registry)
+
+
+def _claim_addresses(settings: Settings, ending: ExitStack) -> list[HostPort | UnixSocket]:
     """Return where each worker listens; raise SettingsError if it can't be there."""
     listen = parse_address(settings.listen)
+    if not settings.may_be_reached:
+        check_plaintext(listen)
     if isinstance(listen, HostPort):
         keeper, listen = reserve_port(listen)
-        exit_stack.enter_context(keeper)
+        ending.enter_context(keeper)
         return [listen] * settings.workers
     addresses = [parse_address(str(listen.numbered(index))) for index in range(settings.workers)]
     for address in addresses:
@@ -124,15 +232,14 @@ def _build_metrics_directory(settings: Settings) -> tempfile.TemporaryDirectory[
         raise SettingsError(f"workers: {reason}: set TMPDIR to one that can be written to") from None
 
 
-def _build_families(settings: Settings) -> CollectorRegistry:
-    """Return the metrics of a worker, as they are before anything is counted."""
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
-    families = CollectorRegistry()
-    ServerMetrics(families, version=__version__)
-    build_metric_sinks(families, settings.telemetry, max_label_values=settings.max_label_values)
-    if settings.telemetry is not None:
-        build_counts(settings.telemetry, families)
-    return families
+def _keep_stdout(ending: ExitStack) -> tuple[int, ...]:
+    """Return our standard output to be handed down, if there is one: a worker's own is for what it tells us."""
+    try:
+        stdout = os.dup(sys.stdout.fileno())
+    except (OSError, AttributeError):  # whoever started us has closed it
+        return ()
+    ending.callback(os.close, stdout)
+    return (stdout,)
 
 
 def _build_registry(shared: SharedMetrics, processes: WorkerProcesses) -> CollectorRegistry:
@@ -143,14 +250,3 @@ def _build_registry(shared: SharedMetrics, processes: WorkerProcesses) -> Collec
     registry.register(shared)
     registry.register(processes)
     return registry
-
-
-def _assign(settings: Settings, addresses: list[HostPort | UnixSocket], directory: Path) -> list[Assignment]:
-    """Return what each worker is started with. The index on the command line is for whoever lists processes."""
-    return [
-        Assignment(
-            (sys.executable, "-P", "-m", "extproc.worker", str(index)),
-            WorkerSettings(settings, index, str(address), directory).to_line(),
-        )
-        for index, address in enumerate(addresses)
-    ]

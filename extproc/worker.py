@@ -6,46 +6,29 @@ that the supervisor reads, it listens where the supervisor says, and it ends on 
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
-from dataclasses import dataclass
-from pathlib import Path
 
+import structlog
 from prometheus_client import CollectorRegistry
 
-from extproc.config.address import HostPort, parse_address
+from extproc.assignment import WorkerSettings
+from extproc.config.address import HostPort, UnixSocket, parse_address
 from extproc.config.settings import Settings
-from extproc.config.telemetry import Telemetry
-from extproc.errors import EXIT_USAGE, SettingsError
-from extproc.logs import write_logs
+from extproc.errors import EXIT_FAILURE, EXIT_USAGE, ListenerError, SettingsError
+from extproc.lifecycle import Patience, patience_of, serve_until_told
+from extproc.listening import Listening
+from extproc.logs import set_level, write_logs
+from extproc.metering import Metering
+from extproc.observability import Counts, flush_seconds_of
 from extproc.server.leash import Leash
 from extproc.server.listen import check_listen
 from extproc.server.signals import Signals
 from extproc.sinks.shared import remove_values, share_values
+from extproc.telemetry.background import stop_all
 
-
-@dataclass(frozen=True, slots=True)
-class WorkerSettings:
-    """What a worker is told: the settings of all, and what is its own."""
-
-    settings: Settings
-    index: int
-    listen: str
-    metrics_directory: Path
-
-    def to_line(self) -> bytes:
-        """Return it as one line, without its end."""
-        own = {"index": self.index, "listen": self.listen, "metrics_directory": str(self.metrics_directory)}
-        return json.dumps(own | {"settings": self.settings.model_dump(mode="json")}).encode()
-
-    @classmethod
-    def from_line(cls, line: bytes) -> WorkerSettings:
-        """Return what `to_line` wrote. Raises ValueError, LookupError or TypeError for anything else."""
-        told = json.loads(line)
-        settings = Settings.model_validate(told["settings"])
-        return cls(settings, told["index"], told["listen"], Path(told["metrics_directory"]))
+log = structlog.stdlib.get_logger("extproc")
 
 
 def main() -> None:
@@ -57,8 +40,9 @@ def main() -> None:
         told = WorkerSettings.from_line(line)
     except (ValueError, LookupError, TypeError):
         sys.exit("extproc: a worker is started by `extproc serve --workers`, and not by hand")
-    write_logs(told.settings.log_level, f"worker {told.index}: ")
+    write_logs(told.settings.log_level, told.settings.log_format, worker=told.index)
     share_values(told.metrics_directory, told.index)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # settings come from the supervisor
     with Signals((signal.SIGTERM, signal.SIGINT)) as signals:
         leash = Leash(signals, words, reports)
         try:
@@ -66,26 +50,62 @@ def main() -> None:
         except SettingsError as error:
             leash.report(refusal=str(error))  # it is the supervisor's to say it: once for all
             sys.exit(EXIT_USAGE)
-    if leash.is_cut:
-        remove_values(told.metrics_directory, told.index)  # nobody else is left to do it
+        except ListenerError as error:
+            log.error("not ready", reason=str(error))  # noqa: TRY400 - no bug
+            sys.exit(EXIT_FAILURE)  # the next process may have more luck
+    if leash.is_cut:  # nobody else is left to do it
+        remove_values(told.metrics_directory, told.settings.workers)  # the supervisor's own
+        remove_values(told.metrics_directory, told.index)
 
 
 def _serve(told: WorkerSettings, leash: Leash) -> None:
-    from extproc.app import build_engine_options, build_processor, serve_until_told  # noqa: PLC0415 - it loads gRPC
-    from extproc.observability import Tracing, build_counts, running  # noqa: PLC0415 - as below
-    from extproc.server.engine import build_engine  # noqa: PLC0415 - as above, which the supervisor can do without
-    from extproc.server.health import Health  # noqa: PLC0415 - as above
-
     settings, listen = told.settings, parse_address(told.listen)
-    telemetry, registry = settings.telemetry or Telemetry(), CollectorRegistry()
-    tracing = Tracing(telemetry, build_counts(telemetry, registry))
-    processor = build_processor(settings, registry, tracing.sinks)
     shares_port = isinstance(listen, HostPort)
-    engine = build_engine(settings.engine, processor, Health(), build_engine_options(settings, shares_port=shares_port))
+    worker = _Worker(settings, leash, shares_port=shares_port, stdout=told.stdout)
     if not shares_port:
         check_listen(listen)  # the supervisor keeps a port for us
-    with running(tracing.exports, telemetry):
-        serve_until_told(engine, listen, leash, settings.drain_seconds, lambda _: leash.report(is_ready=True))
+    worker.metering.start()
+    try:
+        leash.report(cut_streams=serve_until_told(worker.listening, listen, leash, worker))
+    finally:
+        worker.metering.settle()
+        stop_all(worker.metering.background(), flush_seconds_of(worker.settings))
+    log.info("stopped")
+
+
+class _Worker:
+    """All parts of a worker."""
+
+    def __init__(self, settings: Settings, leash: Leash, *, shares_port: bool, stdout: int) -> None:
+        registry = CollectorRegistry()
+        self.metering = Metering(settings, registry, Counts(registry), stdout=stdout)
+        self.listening = Listening(settings, self.metering.processor, registry, shares_port=shares_port)
+        self.settings = settings
+        self._leash = leash
+
+    def ready(self, listen: HostPort | UnixSocket) -> None:  # noqa: ARG002 - the supervisor knows where
+        """Tell the supervisor that streams are welcome now."""
+        self._leash.report(is_ready=True)
+
+    def reload(self) -> None:
+        """Take the settings that the supervisor has found good; tell it if they are not."""
+        settings = WorkerSettings.from_line(self._leash.line).settings
+        try:
+            self.metering.prepare(settings)()
+        except SettingsError as error:
+            self._leash.report(unloaded=str(error))
+            return
+        self.settings = settings
+        self.listening.engine.processor = self.metering.processor
+        set_level(settings.log_level)
+
+    def tick(self) -> float | None:
+        """Do what is due; return in how many seconds something will be."""
+        return self.metering.tick()
+
+    def patience(self) -> Patience:
+        """Return how long the end may take."""
+        return patience_of(self.settings)
 
 
 def _take_pipes() -> tuple[int, int]:

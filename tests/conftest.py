@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
+from support.logged import Logged
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -40,3 +43,10 @@ def _seeds() -> Path:
     if not path.is_dir():
         pytest.skip(f"no pages of other systems at {path}")
     return path
+
+
+@pytest.fixture(name="logged")
+def _logged() -> Iterator[Logged]:
+    """What is logged while the test runs."""
+    with structlog.testing.capture_logs() as lines:
+        yield lines

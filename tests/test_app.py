@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import gc
-import logging
 import signal
 import socket
 import stat
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -14,15 +14,18 @@ from pathlib import Path
 import grpc
 import pytest
 from support.client import ExtProcClient, Feed
+from support.logged import Logged
 from support.messages import exchange, metadata_of, protocol, request_body, request_headers
-from support.sidecar import Sidecar, run
+from support.sidecar import Sidecar, inherited_environ, run
 from support.waiting import wait_for
 
-from extproc.app import build_detector, build_limits, report_bug, settle_interpreter
 from extproc.config.settings import DetectionRule, Settings
-from extproc.errors import SettingsError
+from extproc.errors import EXIT_CUT, SettingsError
+from extproc.lifecycle import settle_interpreter
+from extproc.metering import report_bug
 from extproc.providers import bedrock_converse
 from extproc.readers import Limits
+from extproc.reading import build_detector, build_limits
 
 
 def is_refused(client: ExtProcClient) -> bool:
@@ -71,7 +74,7 @@ def test_a_signal_ends_it_in_order(tmp_path: Path, number: int) -> None:
     with Sidecar(tmp_path) as sidecar:
         assert sidecar.stop(number) == 0
         assert "draining" in sidecar.log
-        assert sidecar.log.rstrip().endswith("stopped")
+        assert sidecar.events()[-1]["event"] == "stopped"
         assert not (tmp_path / "x.sock").exists()
 
 
@@ -94,12 +97,13 @@ def test_a_signal_lets_running_exchanges_finish(tmp_path: Path) -> None:
 
 
 def test_what_does_not_finish_in_time_is_cut_off(tmp_path: Path) -> None:
-    """The grace is a setting, and the exit code is still 0."""
+    """The grace is a setting; the exit code and a line say that it was not enough."""
     with Sidecar(tmp_path, "--drain-seconds", "0.2") as sidecar, unfinished(sidecar):
         started = time.monotonic()
-        assert sidecar.stop() == 0
+        assert sidecar.stop() == EXIT_CUT
         assert time.monotonic() - started < 10
-        assert sidecar.log.rstrip().endswith("stopped")
+        assert [line["exchanges"] for line in sidecar.events("exchanges were cut off")] == [40]
+        assert sidecar.events()[-1]["event"] == "stopped"
         assert "Traceback" not in sidecar.log
 
 
@@ -108,7 +112,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
     with Sidecar(tmp_path, "--drain-seconds", "3600") as sidecar, unfinished(sidecar):
         sidecar.process.send_signal(signal.SIGTERM)
         wait_for(lambda: "draining" in sidecar.log)
-        assert sidecar.stop() == 0
+        assert sidecar.stop() == EXIT_CUT
         assert "stopping at once" in sidecar.log
         assert "Traceback" not in sidecar.log
 
@@ -121,7 +125,7 @@ def test_a_signal_that_was_ignored_before_stays_ignored(tmp_path: Path) -> None:
     with Sidecar(tmp_path, launcher=[sys.executable, "-c", ignoring]) as sidecar:
         sidecar.process.send_signal(signal.SIGINT)
         assert sidecar.stop() == 0
-        assert sidecar.log.count("draining") == 1
+        assert len(sidecar.events("draining")) == 1
         assert "at once" not in sidecar.log
 
 
@@ -146,6 +150,31 @@ def test_a_socket_that_is_served_is_not_taken_over(tmp_path: Path) -> None:
             assert len(client.exchange(exchange())) == 4
 
 
+@pytest.mark.parametrize("flags", [(), ("--workers", "2")])
+def test_plaintext_where_others_reach_it_is_refused(flags: tuple[str, ...]) -> None:
+    """Also by kgateway's name for the address."""
+    said = "other machines can reach 0.0.0.0:0, and there is no TLS: set listen_tls, or listen on a Unix socket or "
+    ended = run("serve", *flags, environ={"LISTEN_ADDR": "0.0.0.0:0"})
+    assert (ended.returncode, ended.stderr.count("\n")) == (2, 1)
+    assert ended.stderr.startswith(f"extproc: LISTEN_ADDR: {said}")
+
+
+def test_a_listener_that_does_not_answer_is_a_failure(tmp_path: Path) -> None:
+    """It is not ready, and ends by itself, with nothing left of its socket."""
+    script = (
+        "import functools, sys; from extproc import cli; from extproc.server import health, listener\n"
+        "health.Health.check = lambda *_: None\n"  # a status of gRPC in the place of an answer
+        "check = listener.wait_until_answered\n"
+        "listener.wait_until_answered = functools.partial(check, timeout_seconds=0.1); cli.main()"
+    )
+    listen = f"unix:{tmp_path}/x.sock"
+    command = [sys.executable, "-c", script, "serve", "--listen", listen, "--admin-listen", "127.0.0.1:0"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=inherited_environ())
+    reason = f"extproc: the listener on {listen} does not answer its own health check: it refuses the call\n"
+    assert (ended.returncode, ended.stderr) == (1, reason)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_admin_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
     """In one line, and with exit code 2."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -154,14 +183,15 @@ def test_an_admin_port_that_is_taken_is_said_so(tmp_path: Path) -> None:
     assert (ended.returncode, ended.stderr) == (2, f"extproc: cannot listen on {address}: Address already in use\n")
 
 
-def test_a_bug_is_reported_by_its_place_and_never_by_its_text(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_reported_by_its_place_and_never_by_its_text(logged: Logged) -> None:
     """The text of an exception may repeat what a client sent."""
-    with caplog.at_level(logging.ERROR, logger="extproc"):
-        with pytest.raises(KeyError) as raised:
-            raise KeyError("sk-secret")
-        report_bug(raised.value)
-    assert "bug: KeyError at test_app.py:" in caplog.text
-    assert "sk-secret" not in caplog.text
+    with pytest.raises(KeyError) as raised:
+        raise KeyError("sk-secret")
+    report_bug(raised.value)
+    (line,) = logged
+    assert (line["log_level"], line["event"], line["exception"]) == ("error", "bug", "KeyError")
+    assert line["at"].startswith("test_app.py:")
+    assert "sk-secret" not in str(line)
 
 
 def test_rules_of_the_settings_reach_the_detection() -> None:

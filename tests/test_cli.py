@@ -19,7 +19,7 @@ from extproc import __version__
         (["serve", "--log-level", "loud"], "--log-level: input should be 'debug', 'info', 'warning' or 'error'"),
         (["serve", "--config", "/no/such/file"], "--config: cannot read /no/such/file: No such file or directory"),
         (["serve", "--nope"], "No such option: --nope"),
-        (["nope"], "No such command 'nope'. There are serve, demo, run, replay, envoy-config."),
+        (["nope"], "No such command 'nope'. There are serve, demo, run, replay, envoy-config, doctor."),
         (["demo", "--port", "65536"], "Invalid value for '--port'"),
         (["run"], "Missing option '--upstream'"),
         (["run", "--upstream", "ftp://x"], "--upstream: 'ftp://x' is no http or https URL; use URL or NAME=URL"),
@@ -78,8 +78,9 @@ def test_what_does_not_apply_is_warned_of_once(tmp_path: Path) -> None:
     file = tmp_path / "krakend.json"
     file.write_text('{"port": 8080, "extra_config": {"telemetry/opentelemetry": {"exporters": {}}}}')
     with Sidecar(tmp_path, "--config", str(file), environ={"EXTPROC_LISTN": "x"}) as sidecar:
-        warnings = [line.partition(" WARNING ")[2] for line in sidecar.log.splitlines() if " WARNING " in line]
-    assert warnings == [
+        lines = [line for line in sidecar.events() if line["level"] == "warning"]
+    assert {line["event"] for line in lines} == {"a setting has no effect"}
+    assert [line["what"] for line in lines] == [
         "EXTPROC_LISTN: no such setting",
         f"port in {file}: not used here: routes, ports and the like are Envoy's",
     ]

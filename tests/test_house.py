@@ -35,6 +35,7 @@ ROOMS = {
     "extproc.credentials": set(),
     "extproc.errors": set(),
     "extproc.native": set(),
+    "extproc.certificates": set(),
     "extproc.semconv": set(),
     "extproc.surroundings": set(),
     "extproc.trace_context": VOCABULARY,
@@ -53,34 +54,49 @@ ROOMS = {
     "extproc.wire": VOCABULARY | {"extproc.wire"},
     # Sessions name the protocol of a sink; which sinks there are is the composition root's business.
     "extproc.server": EXCHANGE
-    | {"extproc.wire", "extproc.server", "extproc.sinks.base", "extproc.config.address", "extproc.trace_context"},
+    | {
+        "extproc.wire",
+        "extproc.server",
+        "extproc.sinks.base",
+        "extproc.config.address",
+        "extproc.trace_context",
+        "extproc.certificates",
+    },
     # Whoever supervises workers knows processes; and the parts of a supervisor do without gRPC.
-    "extproc.server.workers": {"extproc.errors", "extproc.server.leash", "extproc.server.signals"},
+    "extproc.server.workers": {
+        "extproc.errors",
+        "extproc.server.leash",
+        "extproc.server.signals",
+        "extproc.server.worker_process",
+    },
+    "extproc.server.worker_process": {"extproc.server.leash"},
     "extproc.server.leash": {"extproc.server.signals"},
     "extproc.server.signals": set(),
     "extproc.server.listen": {"extproc.errors", "extproc.config.address"},
+    "extproc.server.unix_socket": {"extproc.errors", "extproc.config.address", "extproc.server.listen"},
     "extproc.sinks": VOCABULARY | {"extproc.sinks.base", "extproc.sinks.exemplars", "extproc.sinks.labels"},
+    "extproc.sinks.tokens": VOCABULARY
+    | {"extproc.sinks.exemplars", "extproc.sinks.labels", "extproc.sinks.prometheus"},
+    "extproc.sinks.usage_log": VOCABULARY | {"extproc.sinks.metadata", "extproc.sinks.line_output", "extproc.pace"},
+    "extproc.sinks.line_output": {"extproc.errors"},
     "extproc.sinks.shared": set(),
     "extproc.sinks.processes": set(),
     # Traces and metrics for other systems: sinks, and what carries them off. The schema says what is wanted of them.
     "extproc.telemetry": VOCABULARY
-    | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry", "extproc.pace"},
+    | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry", "extproc.pace", "extproc.certificates"},
     "extproc.config": VOCABULARY | {"extproc.config"},
     "extproc.config.telemetry": {"extproc.config.forms"},
     "extproc.config.forms": {"extproc.errors", "extproc.credentials"},
     "extproc.config.address": {"extproc.errors"},
+    # What the settings need of Envoy: to know it, it has to know what is read of messages.
+    "extproc.config.needs": VOCABULARY
+    | {"extproc.config", "extproc.headers", "extproc.trace_context", "extproc.telemetry.rules"},
+    "extproc.status": VOCABULARY | {"extproc.config", "extproc.codec"},
     "extproc.admin": {"extproc.errors", "extproc.config.address", "extproc.pace"},
     # Prints configuration for Envoy, and looks at that of a running one: from settings, without a sidecar.
-    "extproc.envoyconfig": VOCABULARY
-    | {
-        "extproc.envoyconfig",
-        "extproc.config",
-        "extproc.headers",
-        "extproc.upstreams",
-        "extproc.surveying",
-        "extproc.wire.ai",
-    },
-    "extproc.doctor": VOCABULARY | {"extproc.doctor", "extproc.config", "extproc.headers"},
+    "extproc.envoyconfig": VOCABULARY | {"extproc.envoyconfig", "extproc.config", "extproc.upstreams"},
+    "extproc.doctor": VOCABULARY
+    | {"extproc.doctor", "extproc.config", "extproc.headers", "extproc.status", "extproc.providers.vendors"},
     # What people say of providers, for whoever puts an Envoy before them.
     "extproc.upstreams": PROVIDERS,
     # What the sidecar is made of, but for what carries bytes to it.
@@ -93,17 +109,19 @@ PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semco
         "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
         "extproc.response_reader", "extproc.stopwatch", "extproc.details", "extproc.exchange")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
-          "threading", "random", "pathlib", "datetime", "envoy_data_plane"}  # fmt: skip
+          "threading", "random", "pathlib", "datetime", "envoy_data_plane", "structlog"}  # fmt: skip
 
 # Files that are tested under another name: what they are is only seen from there.
 TESTED_ELSEWHERE = {
     "extproc.__main__": "tests/test_cli.py",
     "extproc.commands.demo": "tests/test_cli.py",
     "extproc.commands.envoy_config": "tests/test_cli.py",
+    "extproc.commands.doctor": "tests/e2e/test_doctor.py",
     "extproc.commands.options": "tests/test_cli.py",
     "extproc.commands.replay": "tests/test_cli.py",
     "extproc.commands.run": "tests/test_cli.py",
     "extproc.commands.serve": "tests/test_cli.py",
+    "extproc.assignment": "tests/test_worker.py",
     "extproc.codec.payload": "tests/codec/test_framing.py",
     "extproc.details": "tests/test_exchange_details.py",
     "extproc.demo.access_log": "tests/e2e/test_sdks.py",
@@ -129,14 +147,26 @@ TESTED_ELSEWHERE = {
     "extproc.envoyconfig.messages": "tests/envoyconfig/test_bootstrap.py",
     "extproc.envoyconfig.modes": "tests/envoyconfig/test_ext_proc.py",
     "extproc.envoyconfig.native": "tests/envoyconfig/test_bootstrap.py",
+    "extproc.doctor.modes": "tests/e2e/test_doctor.py",
+    "extproc.doctor.run": "tests/e2e/test_doctor.py",
+    "extproc.doctor.traffic": "tests/e2e/test_doctor.py",
+    "extproc.doctor.zero_body": "tests/e2e/test_doctor.py",
     "extproc.errors": "tests/test_exchange.py",
+    "extproc.lifecycle": "tests/test_app.py",
+    "extproc.reading": "tests/test_app.py",
+    "extproc.reporting": "tests/test_observability.py",
+    "extproc.listening": "tests/e2e/test_transport.py",
     "extproc.native": "tests/wire/test_ai.py",
     "extproc.request_reader": "tests/test_readers.py",
     "extproc.response_reader": "tests/test_readers.py",
     "extproc.server.aio": "tests/server/test_engine.py",
+    "extproc.server.observer": "tests/server/test_session.py",
+    "extproc.server.processor": "tests/server/test_session.py",
+    "extproc.server.worker_process": "tests/server/test_workers.py",
     "extproc.sinks.base": "tests/server/test_session.py",
     "extproc.surroundings": "tests/server/test_surroundings.py",
     "extproc.telemetry.sender": "tests/telemetry/test_delivery.py",
+    "extproc.telemetry.series": "tests/telemetry/test_store.py",
     "extproc.telemetry.span": "tests/telemetry/test_spans.py",
 }
 

@@ -4,7 +4,7 @@ import json
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from support.messages import REQUEST, exchange, protocol, request_headers
 from support.otlp import GrpcReceiver, HttpReceiver, Receiver, attributes_of
 from support.pages import free_port
 from support.records import JSON, TRACE, around
+from support.reported import build_admin_view, running, scraped
 from support.series import Series, families_of, labels_of, last_points, scrape, series_of
 from support.sidecar import Sidecar, inherited_environ, run
 from support.waiting import wait_for
@@ -23,8 +24,9 @@ from extproc import __version__
 from extproc.config.address import HostPort
 from extproc.config.telemetry import Telemetry
 from extproc.errors import SettingsError
-from extproc.observability import Tracing, build_admin_view, build_counts, build_pushes, running, scraped
+from extproc.observability import Counts, Tracing, build_pushes
 from extproc.surroundings import TraceContext
+from extproc.telemetry.background import Background
 from extproc.telemetry.counts import TelemetryCounts
 from extproc.telemetry.groups import GROUP_LABEL
 from extproc.telemetry.metrics import build_metric_sinks
@@ -55,6 +57,12 @@ def _taken() -> Iterator[int]:
         yield server.getsockname()[1]
 
 
+def build_metric_pushes(
+    telemetry: Telemetry, registry: CollectorRegistry, counts: TelemetryCounts | None
+) -> Sequence[Background]:
+    return build_pushes(telemetry, registry, counts, started_unix_nano=1)
+
+
 class Counted:
     """A registry with all that counts, and exporters of what is counted in it."""
 
@@ -62,10 +70,10 @@ class Counted:
         self.telemetry = telemetry
         self.registry = CollectorRegistry()
         GCCollector(registry=self.registry)
-        self.counts = build_counts(telemetry, self.registry)
+        self.counts = Counts(self.registry).of(telemetry)
         self.tracing = Tracing(telemetry, self.counts)
         self._sinks = (*build_metric_sinks(self.registry, telemetry, max_label_values=9), *self.tracing.sinks)
-        self.background = (*self.tracing.exports, *build_pushes(telemetry, self.registry, self.counts))
+        self.background = (*self.tracing.exports, *build_metric_pushes(telemetry, self.registry, self.counts))
 
     def count(self, *records: UsageRecord) -> None:
         """Have these exchanges settled."""
@@ -133,7 +141,7 @@ def build_spans(telemetry: Telemetry, _: CollectorRegistry, counts: TelemetryCou
     return Tracing(telemetry, counts)
 
 
-@pytest.mark.parametrize("build", [build_spans, build_pushes], ids=["traces", "metrics"])
+@pytest.mark.parametrize("build", [build_spans, build_metric_pushes], ids=["traces", "metrics"])
 @pytest.mark.parametrize("use_http", [False, True], ids=["gRPC", "HTTP"])
 @pytest.mark.parametrize("is_there", [False, True], ids=["missing", "garbage"])
 def test_a_certificate_that_cannot_be_used_is_named(
@@ -145,7 +153,7 @@ def test_a_certificate_that_cannot_be_used_is_named(
         path.write_text("garbage")
     exporter = {"name": "x", "host": "localhost", "use_http": use_http, "tls": {"ca_file": str(path)}}
     telemetry, registry = telemetry_with(otlp=[exporter]), CollectorRegistry()
-    counts = build_counts(telemetry, registry)
+    counts = Counts(registry).of(telemetry)
     with pytest.raises(SettingsError, match=f"^telemetry: cannot read {path}: (No such|no certificate)"):
         build(telemetry, registry, counts)
 

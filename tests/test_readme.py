@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
+from support.reported import build_processor
 from support.sidecar import run
 
 from extproc import semconv
-from extproc.app import build_processor
 from extproc.config.address import UnixSocket, parse_address
 from extproc.config.settings import Settings
 from extproc.demo.requests import demo_requests

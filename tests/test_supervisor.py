@@ -13,14 +13,17 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from support.client import ExtProcClient, Feed
 from support.messages import exchange, metadata_of, protocol, request_body, request_headers
 from support.sidecar import Sidecar, inherited_environ, is_alive, run
+from support.tls import ServerFiles
 from support.waiting import wait_for
 
 from extproc.config.address import parse_host_port
+from extproc.errors import EXIT_CUT
 from extproc.server.listen import probe_port
 
 TWO = ("--workers", "2")
@@ -95,8 +98,8 @@ def test_each_worker_has_a_socket_and_the_metrics_are_one(tmp_path: Path) -> Non
         assert sidecar.stop() == 0
         assert not folder.exists()
         assert list(tmp_path.glob("*.sock")) == []
-        assert sidecar.log.rstrip().endswith("stopped")
-        assert sidecar.log.count("INFO worker 0: draining") == sidecar.log.count("INFO worker 1: draining") == 1
+        assert sidecar.events()[-1] == {"level": "info", "event": "stopped"}
+        assert sorted(line.get("worker", -1) for line in sidecar.events("draining")) == [-1, 0, 1]
 
 
 def told_after_two_exchanges(folder: Path, *flags: str) -> tuple[list[str], Series]:
@@ -117,7 +120,8 @@ def test_the_metrics_are_those_of_one_process(tmp_path: Path) -> None:
     shared_families, shared_samples = told_after_two_exchanges(tmp_path / "shared", *TWO)
     assert shared_families == families
     assert shared_samples.keys() == samples.keys()
-    counted = [key for key in samples if key[0].startswith(("ai_", "extproc_")) and "_seconds_" not in key[0]]
+    times = re.compile("_seconds_|_timestamp_")
+    counted = [key for key in samples if key[0].startswith(("ai_", "extproc_")) and not times.search(key[0])]
     assert counted
     assert [shared_samples[key] for key in counted] == [samples[key] for key in counted]
 
@@ -153,7 +157,8 @@ def test_a_shared_port_stays_ours_while_no_worker_runs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("host", ["0.0.0.0", "localhost"])  # noqa: S104 - that is the point
 def test_other_hosts_can_be_shared_as_well(tmp_path: Path, host: str) -> None:
     """gRPC listens on more than one address for these."""
-    with Sidecar(tmp_path, "--listen", f"{host}:0", *TWO) as sidecar:
+    environ = {"EXTPROC_ALLOW_PLAINTEXT": "true"}
+    with Sidecar(tmp_path, "--listen", f"{host}:0", *TWO, environ=environ) as sidecar:
         meter(f"127.0.0.1:{sidecar.address.rpartition(':')[2]}")
 
 
@@ -193,6 +198,27 @@ def test_a_setting_that_no_worker_can_start_with_is_said_once(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+def test_certificates_that_cannot_be_used_are_said_once(tmp_path: Path) -> None:
+    """And no worker is left."""
+    files = ServerFiles(tmp_path / "tls")
+    files.key_file.write_bytes(trustme.CA().issue_cert("localhost").private_key_pem.bytes())
+    ended = run("serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", *TWO, environ=files.environ)
+    reason = f"cannot use {files.key_file}: the key is not that of the certificate in {files.cert_file}"
+    assert (ended.returncode, ended.stderr) == (2, f"extproc: listen_tls: {reason}\n")
+
+
+def test_each_socket_has_the_permissions_that_were_asked_for(tmp_path: Path) -> None:
+    """Also of the next process of a worker."""
+    with Sidecar(tmp_path, *TWO, environ={"EXTPROC_SOCKET_MODE": "0620"}) as sidecar:
+        os.kill(sidecar.workers[0], signal.SIGKILL)
+        wait_for(lambda: "is ready again" in sidecar.log)
+        assert [path.stat().st_mode & 0o777 for path in tmp_path.glob("x-*.sock")] == [0o620, 0o620]
+        for address in sidecar.addresses:
+            meter(address)
+        assert sidecar.stop() == 0
+    assert list(tmp_path.glob("*.sock")) == []
+
+
 def test_one_that_is_killed_comes_back_and_nothing_is_forgotten(tmp_path: Path) -> None:
     """Its counts stay, what it had under way is not under way any more, and its CPU time does not start again."""
     with Sidecar(tmp_path, *TWO) as sidecar:
@@ -206,7 +232,8 @@ def test_one_that_is_killed_comes_back_and_nothing_is_forgotten(tmp_path: Path) 
             wait_for(lambda: value(sidecar, "extproc_streams_active") == 1)
             assert sidecar.get("/readyz")[0] == 200
             wait_for(lambda: value(sidecar, "extproc_workers_ready") == 2)
-        assert "worker 0 ended with SIGKILL; the next one starts in 0.1 s" in sidecar.log
+        (ended,) = sidecar.events("a worker ended")
+        assert (ended["worker"], ended["cause"], ended["restart_seconds"]) == (0, "SIGKILL", 0.1)
         after = scrape(sidecar)
         assert after[TOTAL, LABELS] == before[TOTAL, LABELS] == 14
         zero = frozenset({("worker", "0")})
@@ -221,7 +248,7 @@ def test_the_cpu_time_of_one_that_was_killed_is_known_without_a_scrape(tmp_path:
     """It counts to its last moment."""
     with Sidecar(tmp_path, *TWO) as sidecar:
         os.kill(next(pid for pid in sidecar.workers if is_index(pid, 0)), signal.SIGKILL)
-        wait_for(lambda: "worker 0 is ready again" in sidecar.log)
+        wait_for(lambda: sidecar.events("a worker is ready again"))
         of_both = value(sidecar, "extproc_worker_cpu_seconds_total", worker="0")
         second = next(pid for pid in sidecar.workers if is_index(pid, 0))
         registry = CollectorRegistry()
@@ -251,7 +278,7 @@ def test_a_signal_lets_the_exchanges_of_all_workers_finish(tmp_path: Path) -> No
         for pid in (sidecar.process.pid, *sidecar.workers):
             os.kill(pid, signal.SIGTERM)
         wait_for(lambda: sidecar.get("/readyz")[0] == 503)
-        wait_for(lambda: sidecar.log.count(": draining") == 2)
+        wait_for(lambda: len(sidecar.events("draining")) == 3)
         assert sidecar.process.poll() is None
         for feed, call in calls:
             feed.send(*exchange()[2:])
@@ -270,23 +297,24 @@ def test_a_worker_that_is_told_to_end_does_so_in_order_and_is_replaced(tmp_path:
         next(call)
         next(call)
         os.kill(told, signal.SIGTERM)
-        wait_for(lambda: "worker 1: draining" in sidecar.log)
+        wait_for(lambda: [line["worker"] for line in sidecar.events("draining")] == [1])
         feed.send(*exchange()[2:])
         feed.end()
         assert metadata_of(list(call)[-1])["ai.gateway"]["usage_source"] == "reported"
-        wait_for(lambda: "worker 1 is ready again" in sidecar.log)
-        assert "worker 1 ended with exit code 0; the next one starts in 0.1 s" in sidecar.log
+        wait_for(lambda: sidecar.events("a worker is ready again"))
+        (ended,) = sidecar.events("a worker ended")
+        assert (ended["worker"], ended["cause"], ended["restart_seconds"]) == (1, "exit code 0", 0.1)
         assert value(sidecar, "extproc_worker_restarts_total", worker="1") == 1
 
 
 def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
-    """For all workers; it is no failure."""
+    """For all workers, and the exit code says that something was cut off."""
     with Sidecar(tmp_path, "--drain-seconds", "3600", *TWO) as sidecar, unfinished(sidecar):
         sidecar.process.send_signal(signal.SIGTERM)
-        wait_for(lambda: sidecar.log.count(": draining") == 2)
-        assert sidecar.stop() == 0
-        assert sidecar.log.count(": stopping at once") == 2
-        assert sidecar.log.count(": stopped") == 2
+        wait_for(lambda: len(sidecar.events("draining")) == 3)
+        assert sidecar.stop() == EXIT_CUT
+        assert len(sidecar.events("stopping at once")) == 3
+        assert len(sidecar.events("stopped")) == 3
         assert "Traceback" not in sidecar.log
 
 
@@ -294,7 +322,7 @@ def test_ctrl_c_in_a_terminal_is_one_signal(tmp_path: Path) -> None:
     """It goes to the whole process group, and the workers are in none of ours."""
     with Sidecar(tmp_path, *TWO, launcher=["setsid"]) as sidecar, unfinished(sidecar) as feeds:
         os.killpg(sidecar.process.pid, signal.SIGINT)
-        wait_for(lambda: sidecar.log.count(": draining") == 2)
+        wait_for(lambda: len(sidecar.events("draining")) == 3)
         assert sidecar.process.poll() is None
         for feed in feeds:
             feed.end()

@@ -3,6 +3,7 @@
     /metrics   Prometheus text or OpenMetrics, as the client asks, compressed if it can
     /livez     200 as long as the process runs
     /readyz    200 as long as new streams are welcome, else 503
+    /status    what is running, and what it needs of Envoy, as JSON
     /          what is here
 
 Owns: HTTP on the admin port. It runs in threads of its own, so that a slow scraper holds up nothing but itself, and it
@@ -11,10 +12,11 @@ only ever reads.
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -44,6 +46,7 @@ ai-gateway-extproc {version}
 /metrics   token counts and the health of this process, for Prometheus
 /livez     is the process alive
 /readyz    are new streams welcome
+/status    what is running, and what it needs of Envoy, as JSON
 """
 
 
@@ -157,17 +160,19 @@ class _Listener:
 class AdminServer(_Listener):
     """Serves the admin endpoints."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it answers with, each from whoever knows it
         self,
         address: HostPort,
         registry: CollectorRegistry,
         is_ready: Callable[[], bool],
         *,
         version: str,
+        find_status: Callable[[], Mapping[str, Any]] = dict,
         max_connections: int = _MAX_CONNECTIONS,
     ) -> None:
         """Listen on `address`. Raises SettingsError if it can't be had."""
-        app = _application(make_wsgi_app(PacedRegistry(registry)), is_ready, _INDEX.format(version=version))
+        metrics = make_wsgi_app(PacedRegistry(registry))
+        app = _application(metrics, is_ready, find_status, _INDEX.format(version=version))
         super().__init__(address, app, max_connections)
 
 
@@ -186,8 +191,12 @@ class MetricsServer(_Listener):
         super().__init__(address, _read_only(answer), _MAX_CONNECTIONS)
 
 
-def _application(metrics: WSGIApplication, is_ready: Callable[[], bool], index: str) -> WSGIApplication:
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+def _application(
+    metrics: WSGIApplication, is_ready: Callable[[], bool], find_status: Callable[[], Mapping[str, Any]], index: str
+) -> WSGIApplication:
+    def answer(  # noqa: PLR0911 - one for each path
+        environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterable[bytes]:
         match environ.get("PATH_INFO"):
             case "/metrics":
                 return metrics(environ, start_response)
@@ -197,6 +206,8 @@ def _application(metrics: WSGIApplication, is_ready: Callable[[], bool], index: 
                 return _plain(start_response, "200 OK", "ok\n")
             case "/readyz":
                 return _plain(start_response, "503 Service Unavailable", "not ready\n")
+            case "/status":
+                return _answer(start_response, "200 OK", "application/json", json.dumps(find_status(), indent=1) + "\n")
             case "/":
                 return _plain(start_response, "200 OK", index)
             case _:
@@ -217,6 +228,10 @@ def _read_only(answer: WSGIApplication) -> WSGIApplication:
 
 
 def _plain(start_response: StartResponse, status: str, text: str) -> Iterable[bytes]:
+    return _answer(start_response, status, "text/plain; charset=utf-8", text)
+
+
+def _answer(start_response: StartResponse, status: str, content_type: str, text: str) -> Iterable[bytes]:
     body = text.encode()
-    start_response(status, [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))])
+    start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
     return [body]

@@ -118,6 +118,9 @@ _DECODERS: Final[Mapping[str, Callable[[], ContentDecoder]]] = MappingProxyType(
     {"gzip": Gzip, "x-gzip": Gzip, "deflate": Deflate, "br": Brotli, "zstd": Zstd}
 )
 
+# By the names that content-encoding has for them.
+CONTENT_CODINGS: Final = tuple(sorted(_DECODERS))
+
 
 def content_decoder(content_encoding: str) -> ContentDecoder:
     """Return the decoder for the value of a content-encoding header (empty: no coding).

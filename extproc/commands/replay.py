@@ -39,8 +39,8 @@ def replay(
     """
     import os
 
-    from extproc.app import build_detector, build_limits
     from extproc.config.loading import load_settings
+    from extproc.reading import build_detector, build_limits
     from extproc.replay.play import Observer
     from extproc.replay.run import Options
     from extproc.replay.run import replay as play_captures

@@ -5,10 +5,17 @@ Owns: its flags, and which process is started for them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from extproc.errors import EXIT_CUT
+
+if TYPE_CHECKING:
+    from extproc.config.loading import Loaded
+    from extproc.reloading import Source
 
 
 def serve(
@@ -43,26 +50,28 @@ def serve(
     Every setting is also an environment variable, EXTPROC_ and its name: EXTPROC_LISTEN, EXTPROC_MAX_BODY_BYTES and so
     on. A flag is stronger than the environment, the environment stronger than the file.
     """
-    import logging
+    _serve(
+        {
+            "listen": listen,
+            "admin_listen": admin_listen,
+            "drain_seconds": drain_seconds,
+            "log_level": log_level,
+            "workers": workers,
+        },
+        config or [],
+    )
+
+
+def _serve(flags: Mapping[str, Any], files: Sequence[Path]) -> None:
     import os
 
-    from extproc.config.loading import load_settings
     from extproc.logs import write_logs
 
-    flags = {
-        "listen": listen,
-        "admin_listen": admin_listen,
-        "drain_seconds": drain_seconds,
-        "log_level": log_level,
-        "workers": workers,
-    }
-    loaded = load_settings(flags, os.environ, config or ())
+    source = _build_source(flags, dict(os.environ), files)
+    loaded = source.load()
     settings = loaded.settings
-    write_logs(settings.log_level)
-    for note in loaded.notes:
-        logging.getLogger("extproc").info("%s", note)
-    for warning in loaded.warnings:
-        logging.getLogger("extproc").warning("%s", warning)
+    write_logs(settings.log_level, settings.log_format)
+    _log_findings(loaded)
     # gRPC's core has a log of its own, which would say our errors again in its own words.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 
@@ -70,4 +79,30 @@ def serve(
         from extproc.app import serve as run_server
     else:
         from extproc.supervisor import serve as run_server
-    run_server(settings)
+    if run_server(settings, source):
+        raise typer.Exit(EXIT_CUT)
+
+
+def _build_source(flags: Mapping[str, Any], environ: Mapping[str, str], files: Sequence[Path]) -> Source:
+    """Return where settings come from, now and when they change."""
+    from extproc.config.documents import MOUNTED, mounted_files
+    from extproc.config.loading import load_settings
+    from extproc.reloading import Source
+
+    watched = [path for path in files if path.is_file()]  # a pipe can be read once, and has no content to compare
+    return Source(
+        lambda: load_settings(flags, environ, files),
+        lambda: (*watched, *mounted_files(MOUNTED)),
+        is_repeatable=watched == list(files),
+    )
+
+
+def _log_findings(loaded: Loaded) -> None:
+    """Log what there is to know of where the settings are from."""
+    import structlog
+
+    log = structlog.stdlib.get_logger("extproc")
+    for note in loaded.notes:
+        log.info("settings were found", what=note)
+    for warning in loaded.warnings:
+        log.warning("a setting has no effect", what=warning)

@@ -5,6 +5,7 @@ Owns: the forms, what is said of one that is none of them, and how one becomes s
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -31,6 +32,24 @@ class HostPort:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool | None:
+    """Return whether a host is only reached from its own machine; None for a name, which a resolver has to be asked."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
+
+
+def plaintext_refusal(address: HostPort) -> str:
+    """Return what is said of an address that other machines can reach, and that is served without TLS."""
+    return (
+        f"other machines can reach {address}, and there is no TLS: set listen_tls, or listen on a Unix socket or "
+        "127.0.0.1, or set allow_plaintext: true"
+    )
 
 
 @dataclass(frozen=True, slots=True)

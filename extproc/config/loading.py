@@ -27,6 +27,7 @@ from extproc.config.settings import (
 )
 from extproc.config.sources import Document, Loc, Origin, Tree
 from extproc.config.telemetry import Telemetry
+from extproc.config.transport import check as check_transport
 from extproc.errors import SettingsError
 
 # What is given as JSON in a variable, and what is said of text that is none.
@@ -100,6 +101,7 @@ class _Loading:
             from extproc.config.consistency import check  # noqa: PLC0415 - who has no telemetry need not load it
 
             self.problems += check(self.tree)
+        self.problems += check_transport(self.tree)
         if settings is None or self.problems:
             raise SettingsError("\n".join(dict.fromkeys(self.problems)))
         return settings

@@ -214,6 +214,11 @@ class Settings(BaseModel):
         description="Traces and metrics for OpenTelemetry and Prometheus. In the environment as JSON.",
     )
 
+    @property
+    def may_be_reached(self) -> bool:
+        """Whether the ext_proc port may be where other machines reach it."""
+        return self.listen_tls is not None or self.allow_plaintext
+
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:
     """Return the variables that look like ours and are none: misspelt, or of another version."""

@@ -45,7 +45,7 @@ def build_resources(plan: Plan, place: Place) -> list[Resource]:
         )
     if not place.kind:
         raise SettingsError("--attach: Envoy Gateway attaches to Gateway/NAME or HTTPRoute/NAME")
-    if len(plan.needs.receiving) > _MAX_NAMESPACES:
+    if len(plan.needs.receiving_namespaces) > _MAX_NAMESPACES:
         raise SettingsError(f"metadata_namespaces: Envoy Gateway takes {_MAX_NAMESPACES} namespaces in all")
     backend, reference = _build_backend(plan, place)
     target = {name: reference[name] for name in ("group", "kind", "name") if name in reference}
@@ -82,12 +82,12 @@ def _build_policy(plan: Plan, place: Place, reference: Document) -> Resource:
     needs, processing = plan.needs, plan.processing
     request: Document = {"body": _BODY_MODES[processing.request_body]}
     response: Document = {"body": _BODY_MODES[processing.response_body]}
-    if needs.request_attributes:
-        request["attributes"] = list(needs.request_attributes)
-        response["attributes"] = list(needs.response_attributes)
-    metadata: Document = {"writableNamespaces": list(needs.receiving)}
-    if needs.forwarding:
-        metadata["accessibleNamespaces"] = list(needs.forwarding)
+    for way, attributes in ((request, needs.request_attributes), (response, needs.response_attributes)):
+        if attributes:
+            way["attributes"] = list(attributes)
+    metadata: Document = {"writableNamespaces": list(needs.receiving_namespaces)}
+    if needs.forwarding_namespaces:
+        metadata["accessibleNamespaces"] = list(needs.forwarding_namespaces)
     mode: Document = {"request": request, "response": response}
     if processing.asks_override:
         mode["allowModeOverride"] = True

@@ -23,13 +23,12 @@ from envoy_data_plane.envoy.extensions.filters.http.ext_proc.v3 import (
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 from envoy_data_plane.envoy.type.matcher.v3 import ListStringMatcher, RegexMatcher, StringMatcher
 
+from extproc.config.needs import ZERO_BODY_TYPED_NAMESPACES, ZERO_BODY_UNTYPED_NAMESPACES, Needs
 from extproc.envoyconfig.choices import Mode
 from extproc.envoyconfig.messages import pack, seconds
 from extproc.envoyconfig.modes import Processing
-from extproc.envoyconfig.needs import Needs
 from extproc.envoyconfig.plan import Plan
 from extproc.semconv import PROVIDER_INITIAL_METADATA
-from extproc.wire.ai import REQUEST_INFO, TOKEN_USAGE
 
 EXT_PROC = "envoy.filters.http.ext_proc"
 CLUSTER = "extproc"
@@ -90,12 +89,12 @@ def _processing_mode(processing: Processing) -> ProcessingMode:
 
 def _mutation_rules(needs: Needs) -> HeaderMutationRules:
     """Return what the sidecar may change: nothing, or the headers that tell an upstream of its trace."""
-    names = RegexMatcher(regex="|".join(needs.injected)) if needs.injected else None
+    names = RegexMatcher(regex="|".join(needs.mutated_headers)) if needs.mutated_headers else None
     return HeaderMutationRules(disallow_all=True, allow_expression=names)
 
 
 def _forward_rules(needs: Needs, *, has_response_headers: bool) -> HeaderForwardingRules:
-    if needs.reports_headers:
+    if needs.all_headers:
         patterns = [StringMatcher(contains=word) for word in _CREDENTIAL_WORDS]
         patterns += [StringMatcher(safe_regex=RegexMatcher(regex=each)) for each in _CREDENTIAL_EXPRESSIONS]
         return HeaderForwardingRules(disallowed_headers=_exactly(needs.skipped_headers, patterns))
@@ -109,10 +108,10 @@ def _exactly(names: tuple[str, ...] | dict[str, None], others: list[StringMatche
 
 def _metadata_options(plan: Plan) -> MetadataOptions:
     namespaces = MetadataOptionsMetadataNamespaces
-    typed, untyped = [], list(plan.needs.forwarding)
+    typed, untyped = [], list(plan.needs.forwarding_namespaces)
     if plan.mode is Mode.ZERO_BODY:
-        typed, untyped = [TOKEN_USAGE], [REQUEST_INFO, *untyped]
-    receiving = plan.needs.receiving if plan.processing.keeps_metadata else ()
+        typed, untyped = [*ZERO_BODY_TYPED_NAMESPACES], [*ZERO_BODY_UNTYPED_NAMESPACES, *untyped]
+    receiving = plan.needs.receiving_namespaces if plan.processing.keeps_metadata else ()
     return MetadataOptions(
         forwarding_namespaces=namespaces(typed=typed, untyped=untyped) if typed or untyped else None,
         receiving_namespaces=namespaces(untyped=list(receiving)) if receiving else None,

@@ -65,8 +65,8 @@ def _build_extension(plan: Plan, place: Place, reference: Document) -> Resource:
         },
         "allowProcessingModeOverride": processing.asks_override,
     }
-    if needs.forwarding:
-        ext_proc["metadataOptions"] = {"forwarding": {"untyped": list(needs.forwarding)}}
+    if needs.forwarding_namespaces:
+        ext_proc["metadataOptions"] = {"forwarding": {"untyped": list(needs.forwarding_namespaces)}}
     if needs.request_attributes:
         ext_proc["requestAttributes"] = list(needs.request_attributes)
     about = (

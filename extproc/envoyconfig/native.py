@@ -16,7 +16,7 @@ from envoy_data_plane.envoy.extensions.filters.http.json_to_metadata.v3 import (
 from envoy_data_plane.envoy.extensions.filters.network.http_connection_manager.v3 import HttpFilter
 
 from extproc.envoyconfig.messages import Document, pack
-from extproc.wire.ai import REQUEST_INFO
+from extproc.semconv import REQUEST_INFO_NAMESPACE
 
 JSON_TO_METADATA = "envoy.filters.http.json_to_metadata"
 AI_PROTOCOL_MANAGER = "envoy.filters.http.ai_protocol_manager"
@@ -31,7 +31,7 @@ def build_json_to_metadata() -> HttpFilter:
     rules = [
         JsonToMetadataRule(
             selectors=[JsonToMetadataSelector(key=key)],
-            on_present=JsonToMetadataKeyValuePair(metadata_namespace=REQUEST_INFO, key=key),
+            on_present=JsonToMetadataKeyValuePair(metadata_namespace=REQUEST_INFO_NAMESPACE, key=key),
         )
         for key in ("model", "stream")
     ]

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from extproc.config.address import HostPort, UnixSocket, parse_address
+from extproc.config.needs import Needs
 from extproc.config.settings import Settings
 from extproc.envoyconfig.choices import DEFAULT_TRUST_STORE, Mode, TlsFlags
 from extproc.envoyconfig.modes import PROCESSING, Processing
-from extproc.envoyconfig.needs import Needs
 from extproc.errors import SettingsError
 from extproc.upstreams import Upstream
 

@@ -9,6 +9,7 @@ import re
 from dataclasses import replace
 
 from extproc.config.address import HostPort, parse_host_port
+from extproc.config.needs import find_needs
 from extproc.config.settings import Settings
 from extproc.envoyconfig import envoy_gateway, istio, kgateway
 from extproc.envoyconfig.bootstrap import build_bootstrap, build_parts
@@ -16,7 +17,6 @@ from extproc.envoyconfig.choices import Format, Mode, Part, Target, Wish
 from extproc.envoyconfig.clusters import RATE_LIMIT_CLUSTER, cluster_name
 from extproc.envoyconfig.ext_proc import CLUSTER
 from extproc.envoyconfig.kubernetes import Place, Resource, parse_place, parse_token_limit, use_service
-from extproc.envoyconfig.needs import find_needs
 from extproc.envoyconfig.plan import Plan, RateLimit, find_reach
 from extproc.envoyconfig.text import describe, to_json, to_yaml
 from extproc.errors import SettingsError

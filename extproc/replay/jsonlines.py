@@ -15,7 +15,8 @@ from extproc import __version__
 from extproc.config.settings import Settings
 from extproc.replay.outcome import Outcome, Sum
 from extproc.sinks.metadata import DynamicMetadata, Fields
-from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
+from extproc.sinks.prometheus import ServerMetrics
+from extproc.sinks.tokens import TokenMetrics
 from extproc.usage import UsageRecord
 
 

@@ -16,18 +16,23 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from extproc.errors import SettingsError
 from extproc.server import health as health_service
 from extproc.server.engine import SETTLE_SECONDS, EngineOptions, cannot_listen, how_streams_end
 from extproc.server.health import Health
-from extproc.server.session import Processor, Session
+from extproc.server.processor import Processor
+from extproc.server.session import Session
 from extproc.wire import envoy
 
 
 class AioServer:
     """Serves ext_proc and health on one address, in an event loop and a thread of its own."""
 
+    name = "aio"
+
     def __init__(self, processor: Processor, health: Health, options: EngineOptions) -> None:
-        self._processor = processor
+        self.processor = processor
+        self.cut_streams = 0
         self._health = health
         self._options = options
         self._drain_deadline: float | None = None
@@ -47,7 +52,11 @@ class AioServer:
         """
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run(address)), name="ext_proc", daemon=True)
         self._thread.start()
-        return self._started.result()
+        try:
+            return self._started.result()
+        except SettingsError:
+            self._thread = None  # there is nothing to drain
+            raise
 
     def drain(self, grace_seconds: float) -> None:
         """Refuse new streams, let running ones finish for so long, then end those that have not."""
@@ -74,7 +83,6 @@ class AioServer:
         except RuntimeError:
             self._started.set_exception(cannot_listen(address))
             return
-        self._health.set_serving(True)
         self._started.set_result(port)
         await self._is_over.wait()
 
@@ -109,7 +117,7 @@ class AioServer:
         )
 
     async def _process(self, _requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
-        session = self._processor.open_session(context.invocation_metadata() or (), time.monotonic())
+        session = self.processor.open_session(context.invocation_metadata() or (), time.monotonic())
         if (task := asyncio.current_task()) is not None:
             self._streams.add(task)
             task.add_done_callback(self._streams.discard)
@@ -122,7 +130,7 @@ class AioServer:
 
     def _close(self, session: Session) -> None:
         now = time.monotonic()
-        session.closed(how_streams_end(self._drain_deadline, now), now)
+        self.cut_streams += session.closed(how_streams_end(self._drain_deadline, now), now)
 
     async def _carry(self, session: Session, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         while True:
@@ -143,7 +151,12 @@ class AioServer:
 
     async def _watch(self, request: bytes, _context: grpc.aio.ServicerContext[bytes, bytes]) -> AsyncIterator[bytes]:
         changed = asyncio.Event()
-        unwatch = self._health.watch(changed.set)
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                self._loop.call_soon_threadsafe(changed.set)
+
+        unwatch = self._health.watch(wake)
         try:
             last: bytes | None = None
             while True:

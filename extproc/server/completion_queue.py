@@ -23,7 +23,8 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs stop 
 from extproc.server import health as health_service
 from extproc.server.engine import SETTLE_SECONDS, EngineOptions, EngineUnusableError, cannot_listen, how_streams_end
 from extproc.server.health import Health
-from extproc.server.session import Processor, Session
+from extproc.server.processor import Processor
+from extproc.server.session import Session
 from extproc.wire import envoy
 
 # The versions of grpcio with which the tests of this file were run, first and first not.
@@ -66,12 +67,15 @@ def check_contract() -> None:
 class CompletionQueueServer:
     """Serves ext_proc and health on one address."""
 
+    name = "completion_queue"
+
     def __init__(self, processor: Processor, health: Health, options: EngineOptions) -> None:
         """Raises EngineUnusableError where gRPC's private module is not what it was."""
         check_contract()
         self.processor = processor
         self.health = health
         self.drain_deadline: float | None = None
+        self.cut_streams = 0
         self._credentials = options.credentials
         self._is_shut_down = self._is_stopped = False  # there are no calls any more; no server
         self._lock = threading.Lock()
@@ -94,7 +98,6 @@ class CompletionQueueServer:
         self._server.start()
         self._accept()
         self._thread.start()
-        self.health.set_serving(True)
         return port
 
     def drain(self, grace_seconds: float) -> None:
@@ -200,7 +203,7 @@ class _Stream:
 
     def _close(self) -> None:
         now = time.monotonic()
-        self._session.closed(how_streams_end(self._server.drain_deadline, now), now)
+        self._server.cut_streams += self._session.closed(how_streams_end(self._server.drain_deadline, now), now)
 
 
 class _HealthCheck:
@@ -262,7 +265,8 @@ class _HealthWatch:
             self._is_sending = bool(operations) and _start(self._call, operations, self._on_sent)
 
     def _on_sent(self, _event: Any) -> None:
-        self._is_sending = False
+        with self._lock:  # or whoever started to send, in another thread, says so only behind this
+            self._is_sending = False
         self._tell()
 
     def _on_close(self, _event: Any) -> None:

@@ -5,18 +5,18 @@ Owns: what every engine can do, the gRPC options they share, and which of them a
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
 import grpc
+import structlog
 
 from extproc.errors import SettingsError
 from extproc.server.health import Health
-from extproc.server.session import Processor
+from extproc.server.processor import Processor
 from extproc.usage import Completion
 
-log = logging.getLogger("extproc")
+log = structlog.stdlib.get_logger("extproc")
 
 EngineChoice: TypeAlias = Literal["auto", "completion_queue", "aio"]
 
@@ -33,7 +33,18 @@ class EngineUnusableError(SettingsError):
 
 
 class Engine(Protocol):
-    """Serves ext_proc and health on one address, in a thread of its own."""
+    """Serves ext_proc and health on one address, in a thread of its own.
+
+    That it serves is said by who has seen that it does; that it does not any more it says itself.
+    """
+
+    processor: Processor  # what opens sessions; another one may take its place, for streams that come from then on
+    cut_streams: int  # that a drain has ended in the middle of an exchange
+
+    @property
+    def name(self) -> str:
+        """What the setting `engine` calls it."""
+        ...
 
     def start(self, address: str) -> int:
         """Listen on a gRPC address; return the port (1 for a socket that has none).
@@ -84,7 +95,7 @@ def build_engine(choice: EngineChoice, processor: Processor, health: Health, opt
         except EngineUnusableError as error:
             if choice == "completion_queue":
                 raise EngineUnusableError(f"engine: {error}; use auto or aio") from None
-            log.warning("engine: %s; serving with grpc.aio, which takes more than twice the CPU", error)
+            log.warning("serving with grpc.aio, which takes more than twice the CPU", reason=str(error))
     from extproc.server.aio import AioServer  # noqa: PLC0415 - asyncio is only loaded for who needs it
 
     return AioServer(processor, health, options)

@@ -29,6 +29,7 @@ class Health:
 
     def __init__(self) -> None:
         self._is_serving = False
+        self.checks = 0  # that were answered
         self._watchers: set[Callable[[], None]] = set()
 
     @property
@@ -45,6 +46,7 @@ class Health:
     def check(self, request: bytes) -> bytes | None:
         """Return the response to Check; None stands for status NOT_FOUND, for a service that is not here."""
         status = self.watched_status(request)
+        self.checks += 1
         return None if status == _SERVICE_UNKNOWN else status
 
     def watched_status(self, request: bytes) -> bytes:

@@ -1,8 +1,9 @@
 """The leash between a supervisor and its workers: two pipes, which are a worker's standard input and output.
 
-The supervisor writes what the worker is to do, one line, then single bytes: DRAIN, and STOP for who is in a hurry. It
-keeps its end open; when it is closed the supervisor is gone, however it ended, and the worker drains. The worker writes
-one line: that it is ready, or why it can't be.
+The supervisor writes what the worker is to do: one line with which it starts, then single bytes: DRAIN, STOP for who is
+in a hurry, and RELOAD with a line behind it, like the first. It keeps its end open; when it is closed the supervisor is
+gone, however it ended, and the worker drains. The worker writes lines: that it is ready, or why it can't be; what has
+become of a RELOAD; and how many streams it has cut off.
 
 Owns: what is said, and the worker's end. A signal to a worker lets it drain as well, and no second one hurries it: who
 ends a service may signal each of its processes, and then the supervisor's word comes on top. Must not know what a drain
@@ -13,15 +14,17 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from contextlib import suppress
 from typing import Any, Final
 
-from extproc.server.signals import Signals
+from extproc.server.signals import Order, Signals
 
 DRAIN: Final = b"d"
 STOP: Final = b"s"
+RELOAD: Final = b"r"
 
-_READ_BYTES = 4096  # more words than there are
+_READ_BYTES = 65536
 
 
 class Leash:
@@ -32,9 +35,12 @@ class Leash:
         self._signals = signals
         self._words = words
         self._reports = reports
+        self._heard = b""
+        self._orders: deque[Order] = deque()
         self._is_draining = False
         self._is_hurried = False
         self.is_cut = False
+        self.line = b""  # what came with the last RELOAD
         os.set_blocking(words, False)
 
     def report(self, **facts: Any) -> None:
@@ -42,27 +48,58 @@ class Leash:
         with suppress(BrokenPipeError):
             os.write(self._reports, json.dumps(facts).encode() + b"\n")
 
-    def wait(self) -> bool:
-        """Return whether the next step is due: to drain, and then to stop at once. It is not when `wake` was called."""
-        if self._is_draining and self._is_hurried:
-            return True  # both words came at once
-        has_signals = bool(self._signals.wait(watched=() if self.is_cut else (self._words,)))
-        words = b"" if self.is_cut else self._read()
-        self._is_hurried = self._is_hurried or STOP in words
-        if self._is_draining:
-            # Without a supervisor nobody else hurries it.
-            return self._is_hurried or (self.is_cut and has_signals)
-        self._is_draining = bool(words) or has_signals or self.is_cut
-        return self._is_draining
+    def next(self, timeout_seconds: float | None = None) -> Order | None:
+        """Wait for the next order; None if there is none when `wake` was called, or time is over."""
+        if not self._orders:
+            self._listen(timeout_seconds)
+        return self._orders.popleft() if self._orders else None
 
     def wake(self) -> None:
-        """Let `wait` return. Any thread may call this."""
+        """Let `next` return. Any thread may call this."""
         self._signals.wake()
 
-    def _read(self) -> bytes:
+    def _listen(self, timeout_seconds: float | None) -> None:
+        has_signals = bool(self._signals.wait(timeout_seconds, () if self.is_cut else (self._words,)))
+        if not self.is_cut:
+            self._read()
+        if self.is_cut or has_signals:
+            was_draining = self._is_draining
+            self._drain()
+            if was_draining and self.is_cut and has_signals:
+                self._hurry()  # without a supervisor nobody else does
+
+    def _read(self) -> None:
         try:
-            words = os.read(self._words, _READ_BYTES)
+            said = os.read(self._words, _READ_BYTES)
         except BlockingIOError:
-            return b""
-        self.is_cut = not words
-        return words
+            return
+        self.is_cut = not said
+        self._heard += said
+        while self._heard and self._take_word():
+            pass
+
+    def _take_word(self) -> bool:
+        """Take the next word of what was heard; return False if it has not been heard to its end."""
+        word, rest = self._heard[:1], self._heard[1:]
+        if word == RELOAD:
+            line, end, rest = rest.partition(b"\n")
+            if not end:
+                return False
+            self.line = line
+            self._orders.append(Order.RELOAD)
+        elif word == DRAIN:
+            self._drain()
+        elif word == STOP:
+            self._hurry()
+        self._heard = rest
+        return True
+
+    def _drain(self) -> None:
+        if not self._is_draining:
+            self._is_draining = True
+            self._orders.append(Order.END)
+
+    def _hurry(self) -> None:
+        if not self._is_hurried:
+            self._is_hurried = True
+            self._orders.append(Order.END)

@@ -11,7 +11,7 @@ import socket
 import stat
 from pathlib import Path
 
-from extproc.config.address import HostPort, UnixSocket
+from extproc.config.address import HostPort, UnixSocket, is_loopback, plaintext_refusal
 from extproc.errors import SettingsError
 
 
@@ -23,6 +23,21 @@ def check_listen(address: HostPort | UnixSocket) -> None:
     reason = _socket_obstacle(address) if isinstance(address, UnixSocket) else _port_obstacle(address)
     if reason is not None:
         raise SettingsError(f"cannot listen on {address}: {reason}")
+
+
+def check_plaintext(address: HostPort | UnixSocket) -> None:
+    """Raise SettingsError if other machines can reach an address that is served without TLS.
+
+    Of a name each address counts. One that nobody knows is passed over: it can't be listened on.
+    """
+    if not isinstance(address, HostPort):
+        return
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        return
+    if not all(is_loopback(str(resolved[0])) for *_, resolved in found):
+        raise SettingsError(f"listen: {plaintext_refusal(address)}")
 
 
 def probe_port(address: HostPort) -> int:

@@ -7,29 +7,22 @@ must not know which engine, which sinks, or where the clock is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from extproc import semconv
 from extproc.details import Details
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.exchange import Exchange
-from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
-from extproc.providers.base import clean_name
-from extproc.providers.detect import Detector
-from extproc.readers import Limits
-from extproc.server.news import MetadataNews, Published
-from extproc.server.surroundings import Survey, Surveyor
-from extproc.server.telling import SinkObserver, Teller
-from extproc.sinks.base import UsageSink
-from extproc.usage import Completion, UsageRecord
+from extproc.headers import RESPONSE_HEADERS, request_id_of
+from extproc.server.hindrances import Sighting
+from extproc.server.news import Published
+from extproc.server.surroundings import Survey
+from extproc.usage import Completion
 from extproc.wire.ai import read_request_info, read_token_usage
 from extproc.wire.envoy import (
     CONTINUE,
     NO_MODES,
-    Metadata,
     Phase,
     decode_request,
     encode_echo,
@@ -44,54 +37,10 @@ _CONTINUE_RESPONSE_BODY = CONTINUE[Phase.RESPONSE_BODY]
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
+if TYPE_CHECKING:
+    from extproc.server.processor import Processor
+
 T = TypeVar("T")
-
-
-class ServerObserver(SinkObserver, Protocol):
-    """Hears how the server fares. Must not raise."""
-
-    def stream_opened(self) -> None:
-        """A gRPC stream was opened."""
-        ...
-
-    def stream_closed(self, messages: Mapping[str, int]) -> None:
-        """A gRPC stream ended after so many messages of each phase; none, if Envoy gave it up before one was read."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Processor:
-    """What all sessions of a process share."""
-
-    limits: Limits
-    detector: Detector
-    build_metadata: Callable[[UsageRecord], Metadata]
-    sinks: Sequence[UsageSink]
-    observer: ServerObserver
-    report_bug: Callable[[BaseException], None]  # hears of exceptions nobody foresaw
-    surveyor: Surveyor | None = None  # what telemetry wants to know of the exchange around a call
-    batch_size: int = 1  # how many surveyed exchanges the sinks are told of together
-    teller: Teller = field(init=False)
-    news: MetadataNews = field(init=False)
-    request_headers: frozenset[str] = field(init=False)  # that are read, whoever wants them
-
-    def __post_init__(self) -> None:
-        """Prepare what is derived."""
-        surveyed = self.surveyor.request_headers if self.surveyor is not None else frozenset()
-        object.__setattr__(self, "news", MetadataNews(self.build_metadata))
-        object.__setattr__(self, "teller", Teller(self.sinks, self.observer, self.report_bug, self.batch_size))
-        object.__setattr__(self, "request_headers", REQUEST_HEADERS | surveyed)
-
-    def open_session(self, initial_metadata: Iterable[tuple[str, str | bytes]], now: float) -> Session:
-        """Return the session of a gRPC stream that Envoy opened with this initial metadata."""
-        provider = None
-        for key, value in initial_metadata:
-            if key == semconv.PROVIDER_INITIAL_METADATA and isinstance(value, str):
-                provider = clean_name(value)
-                break
-        exchange = Exchange(self.limits, self.detector, provider=provider, now=now)
-        self.observer.stream_opened()
-        return Session(self, exchange, None if self.surveyor is None else self.surveyor.begin(initial_metadata))
 
 
 class Session:
@@ -102,12 +51,13 @@ class Session:
     """
 
     __slots__ = ("_exchange", "_is_broken", "_knows_request", "_knows_usage", "_messages", "_modes", "_passes_over",
-                 "_processor", "_published", "_revision", "_settled", "_survey", "detached")  # fmt: skip
+                 "_processor", "_published", "_revision", "_settled", "_sighting", "_survey", "detached")  # fmt: skip
 
     def __init__(self, processor: Processor, exchange: Exchange, survey: Survey | None) -> None:
         self._processor = processor
         self._exchange = exchange
         self._survey = survey
+        self._sighting: Sighting | None = None
         self._modes = NO_MODES
         self._messages: dict[str, int] = {}
         self._passes_over: Callable[[bytes, float], bool] | None = None
@@ -136,6 +86,9 @@ class Session:
             return None
         if not self._messages:
             self._modes = read_modes(request)
+            hindrances = self._processor.hindrances
+            if hindrances is not None and id(self._modes) not in hindrances.decided:
+                self._sighting = hindrances.begin(self._modes, phase, request)
         self._messages[phase] = self._messages.get(phase, 0) + 1
         additions = b"" if self._is_broken else self._process(phase, request, now)
         if request.observability_mode:
@@ -143,23 +96,32 @@ class Session:
         reply = self._echo(phase, request) if phase in self._modes.echoed else CONTINUE[phase]
         return reply + additions
 
-    def closed(self, completion: Completion, now: float) -> None:
-        """Settle what is not settled; `completion` says why, where the exchange has not ended by itself."""
+    def closed(self, completion: Completion, now: float) -> bool:
+        """Settle what is not settled; `completion` says why, where the exchange has not ended by itself.
+
+        Return whether that was to cut it off.
+        """
+        is_under_way = bool(self._messages) and not self._settled
+        is_cut = is_under_way and completion is Completion.TRUNCATED
         if self._is_broken:
             # What was known before the bug still counts; what came behind it was not watched.
             completion = Completion.TRUNCATED
-        if self._messages and not self._settled:
+        if is_under_way:
             try:
                 self._exchange.close(completion, now)
                 self._settle(now)
             except Exception as error:  # noqa: BLE001 - as above
                 self._break(error)
         self._processor.observer.stream_closed(self._messages)
+        self._processor.streams.open -= 1
+        return is_cut
 
     def _process(self, phase: Phase, request: ProcessingRequest, now: float) -> bytes:
         """Take a message into account; return what there is to add to its reply."""
         additions = b""
         try:
+            if self._sighting is not None:
+                self._sighting.take(request)
             has_metadata = request.HasField("metadata_context")
             if has_metadata:
                 self._take_native(request.metadata_context)
@@ -203,6 +165,8 @@ class Session:
             headers = request.request_headers
             wanted = read_headers(headers.headers, self._processor.request_headers)
             exchange.request_headers(wanted, end_of_stream=headers.end_of_stream, now=now)
+            if self._processor.names_requests:
+                exchange.request_id = request_id_of(wanted)
             return wanted
         elif phase is Phase.RESPONSE_HEADERS:
             headers = request.response_headers
@@ -254,10 +218,12 @@ class Session:
         if record is None or self._settled:
             return
         self._settled = True
+        if self._sighting is not None and self._processor.hindrances is not None:
+            self._processor.hindrances.end(self._sighting, record)
         if self._survey is not None:
             self._survey.end(now)
             self._processor.teller.put(self._exchange, self._survey)
-        elif record.streaming:
+        elif record.streaming or self._exchange.request_id is not None:
             self._processor.teller.tell(self._exchange.detailed(Details.TIMES))
         else:
             self._processor.teller.tell(record)

@@ -1,20 +1,29 @@
-"""Signals, as something to wait for.
+"""Signals, as something to wait for, and what those to a process of ours order.
 
 Owns: that a signal wakes whoever waits, without a lock that its handler could find taken. Only the main thread may
-wait. Must not know what a signal means.
+wait. Must not know how an order is carried out.
 """
 
 from __future__ import annotations
 
+import enum
 import select
 import signal
 import socket
+from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
 _MAX_SIGNALS = 4096  # that can wait to be read; a byte each
+
+
+class Order(enum.Enum):
+    """What a process is told to do."""
+
+    RELOAD = "reload"
+    END = "end"  # in order; and what is said a second time is meant: at once
 
 
 class Signals:
@@ -57,6 +66,23 @@ class Signals:
         """Let `wait` return. Any thread may call this."""
         with suppress(OSError):  # full: it is awake; or closed: nobody waits
             self._writer.send(b"\0")
+
+
+class SignalOrders(Signals):
+    """Orders that come as signals."""
+
+    def __init__(
+        self, end: Iterable[int] = (signal.SIGTERM, signal.SIGINT), reload: Iterable[int] = (signal.SIGHUP,)
+    ) -> None:
+        self._means = dict.fromkeys(end, Order.END) | dict.fromkeys(reload, Order.RELOAD)
+        super().__init__(self._means)
+        self._orders: deque[Order] = deque()
+
+    def next(self, timeout_seconds: float | None = None, watched: Iterable[int] = ()) -> Order | None:
+        """Wait for the next order; return None where `wait` returns none."""
+        if not self._orders:
+            self._orders += (self._means[number] for number in self.wait(timeout_seconds, watched))
+        return self._orders.popleft() if self._orders else None
 
 
 def _note(_number: int, _frame: object) -> None:

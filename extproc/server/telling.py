@@ -13,28 +13,16 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Protocol
 
 from msgspec.structs import replace
 
 from extproc.details import Details
 from extproc.errors import Reason, Stage
 from extproc.exchange import Exchange
+from extproc.server.observer import SinkObserver
 from extproc.server.surroundings import Survey
 from extproc.sinks.base import UsageSink
 from extproc.usage import UsageRecord
-
-
-class SinkObserver(Protocol):
-    """Hears what goes wrong. Must not raise."""
-
-    def message_failed(self, stage: Stage, reason: Reason) -> None:
-        """A message, or an exchange, could not be processed."""
-        ...
-
-    def sink_failed(self, sink: str) -> None:
-        """A sink raised."""
-        ...
 
 
 class Teller:
@@ -46,16 +34,22 @@ class Teller:
         observer: SinkObserver,
         report_bug: Callable[[BaseException], None],
         batch_size: int = 1,
+        lock: threading.Lock | None = None,
     ) -> None:
+        """Whoever tells the same sinks, or others that count the same, has the same `lock`."""
         self._sinks = sinks
         self._observer = observer
         self._report_bug = report_bug
         self._batch_size = batch_size
         self._waiting: deque[tuple[Exchange, Survey]] = deque()
-        self._lock = threading.Lock()
+        self._lock = threading.Lock() if lock is None else lock
 
     def tell(self, record: UsageRecord) -> None:
         """Tell every sink of an exchange."""
+        with self._lock:
+            self._tell(record)
+
+    def _tell(self, record: UsageRecord) -> None:
         for sink in self._sinks:
             try:
                 sink.emit(record)
@@ -73,7 +67,7 @@ class Teller:
         """Tell of all that wait. Any thread may call this."""
         with self._lock:
             while self._waiting:
-                self.tell(self._finish(*self._waiting.popleft()))
+                self._tell(self._finish(*self._waiting.popleft()))
 
     def _finish(self, exchange: Exchange, survey: Survey) -> UsageRecord:
         """Return the record of an exchange with all that telemetry wants; without it after an unforeseen exception."""

@@ -11,26 +11,29 @@ families without a value (docs/adr/0009). Must not know which metrics there are.
 from __future__ import annotations
 
 import json
-import logging
+import operator
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TypeAlias
 
+import structlog
 from prometheus_client import CollectorRegistry, Metric, values
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.samples import Sample
 
-log = logging.getLogger("extproc")
+log = structlog.stdlib.get_logger("extproc")
 
 Labels: TypeAlias = tuple[tuple[str, str], ...]
 Series: TypeAlias = tuple[str, Labels]  # name and labels of a sample
 
 # What the names of files begin with that hold gauges.
 _GAUGES = "gauge_"
+# And those that hold gauges of which the least is told, or the highest, in the place of the sum.
+_ADDERS: Mapping[str, Callable[[float, float], float]] = {"gauge_livemin_": min, "gauge_livemax_": max}
 
 # More series than a scrape should ever have. What is beyond is parsed again each time.
 _MAX_KNOWN_KEYS = 100_000
@@ -82,22 +85,24 @@ class SharedMetrics:
                     self._seen.pop(path, None)
                     path.unlink(missing_ok=True)
                 elif not self._read(path):
-                    log.warning("worker %d left counts that cannot be read; what was seen of them stays", index)
+                    log.warning("a worker left counts that cannot be read, what was seen of them stays", worker=index)
                     self._kept.append(self._seen.pop(path, {}))
                     path.unlink(missing_ok=True)
 
     def _add_up(self) -> dict[str, dict[Series, float]]:
-        """Return the values of each family, summed over the workers."""
+        """Return the values of each family over all workers: their sum, or of some gauges the least or the highest."""
         with self._lock:
             for path in sorted(self._directory.glob("*.db")):
                 self._read(path)
-            parts = [*self._seen.values(), *self._kept]
+            parts = [(_adder_of(path), part) for path, part in self._seen.items()]
+            parts += [(operator.add, part) for part in self._kept]
         totals: dict[str, dict[Series, float]] = {}
-        for part in parts:
+        for add, part in parts:
             for key, value in part.items():
                 family, name, labels = _parse_key(key)
-                series = totals.setdefault(family, {})
-                series[name, labels] = series.get((name, labels), 0.0) + value
+                series, sample = totals.setdefault(family, {}), (name, labels)
+                before = series.get(sample)
+                series[sample] = value if before is None else add(before, value)
         return totals
 
     def _read(self, path: Path) -> bool:
@@ -113,6 +118,11 @@ class SharedMetrics:
                 return False
         self._seen[path] = found
         return True
+
+
+def _adder_of(path: Path) -> Callable[[float, float], float]:
+    """Return what makes one value of those of two workers."""
+    return next((add for start, add in _ADDERS.items() if path.name.startswith(start)), operator.add)
 
 
 def _read_values(path: Path) -> dict[str, float]:

@@ -6,15 +6,16 @@ know what is in a payload, or how it is carried. It runs in a thread of its own,
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
 
+import structlog
+
 from extproc.telemetry.counts import Signal, SignalCounts
 from extproc.telemetry.sender import Sender, SendError
 
-log = logging.getLogger("extproc")
+log = structlog.stdlib.get_logger("extproc")
 
 # The pause before the next try: 1 s, 2 s, 4 s, ... give or take a fifth, as OpenTelemetry's own exporters have it.
 _FIRST_PAUSE_SECONDS = 1.0
@@ -31,8 +32,7 @@ class Delivery:
         self, exporter: str, signal: Signal, sender: Sender, counts: SignalCounts, timeout_seconds: float
     ) -> None:
         """`timeout_seconds` is for a payload with all its tries."""
-        self._exporter = exporter
-        self._signal = signal
+        self._told = {"exporter": exporter, "signal": signal.value}
         self._sender = sender
         self._counts = counts
         self._timeout_seconds = timeout_seconds
@@ -78,8 +78,7 @@ class Delivery:
             self._counts.shutdown.inc(dropped)
             self._in_flight = 0
         if dropped:  # nobody may come to read the counter
-            items = "spans" if self._signal is Signal.TRACES else "data points"
-            log.warning("telemetry: exporter %r: %d %s were dropped at the stop", self._exporter, dropped, items)
+            log.warning("telemetry was dropped at the stop", items=dropped, **self._told)
         self._sender.close()
 
     def _settle(self, exported: int, failed: int) -> None:
@@ -112,10 +111,8 @@ class Delivery:
     def _note(self, reason: str | None) -> None:
         """Log it once when a collector starts to fail, and once when it works again."""
         if reason is not None and not self._is_failing:
-            log.warning(
-                "telemetry: exporter %r takes no %s: %s; what is dropped is counted in extproc_telemetry_dropped_total",
-                self._exporter, self._signal.value, reason,
-            )  # fmt: skip
+            # What is dropped is counted in extproc_telemetry_dropped_total.
+            log.warning("an exporter of telemetry fails", **self._told, reason=reason)
         elif reason is None and self._is_failing:
-            log.warning("telemetry: exporter %r takes %s again", self._exporter, self._signal.value)
+            log.warning("an exporter of telemetry works again", **self._told)
         self._is_failing = reason is not None

@@ -11,8 +11,6 @@ import time
 from collections.abc import Sequence
 from typing import TypeAlias
 
-from prometheus_client import CollectorRegistry
-
 from extproc.config.telemetry import Telemetry
 from extproc.sinks.exemplars import Witness, witness_of
 from extproc.sinks.labels import UNKNOWN, BoundedLabels
@@ -21,7 +19,8 @@ from extproc.surroundings import UNKNOWN_LABEL, Surroundings
 from extproc.telemetry import instruments, names
 from extproc.telemetry.groups import GROUP_LABEL, groups_of_rules
 from extproc.telemetry.instruments import Instrument, label_of
-from extproc.telemetry.store import CounterFamily, Families, Histogram, HistogramFamily, LabelValues
+from extproc.telemetry.series import Histogram, LabelValues
+from extproc.telemetry.store import CounterFamily, Families, HistogramFamily
 from extproc.usage import Completion, TokenUsage, UsageRecord, UsageSource
 
 _NOWHERE = Surroundings()
@@ -55,7 +54,7 @@ class GenAIMetrics:
 
     def __init__(
         self,
-        registry: CollectorRegistry,
+        families: Families,
         telemetry: Telemetry,
         *,
         max_label_values: int,
@@ -81,7 +80,6 @@ class GenAIMetrics:
         common = [label_of(each) for each in (names.OPERATION_NAME, *providers, names.REQUEST_MODEL,
                                               names.RESPONSE_MODEL)] + custom  # fmt: skip
         common += [GROUP_LABEL] if self._groups else []
-        families = Families(registry)
 
         def histogram(instrument: Instrument, *more: str) -> HistogramFamily | None:
             return families.histogram(instrument, (*common, *more)) if instrument in chosen else None
@@ -93,7 +91,6 @@ class GenAIMetrics:
         self._first_token = histogram(instruments.SERVER_TIME_TO_FIRST_TOKEN)
         self._per_token = histogram(instruments.SERVER_TIME_PER_OUTPUT_TOKEN)
         self._inference = _Inference(families, common) if instruments.INFERENCE_INPUT_TOKENS in chosen else None
-        families.register()
 
     def emit(self, record: UsageRecord) -> None:
         """Count one call."""

@@ -6,7 +6,7 @@ have it only where some override sets `metric_exporters`; no exporter is ever sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from extproc.config.telemetry import Telemetry
 
@@ -17,22 +17,24 @@ EVERYWHERE = ""
 
 
 def groups_of_rules(telemetry: Telemetry) -> Mapping[int | None, str]:
-    """Return the group of each override that sets `metric_exporters`, by its index; empty where none does."""
+    """Return the group of each override that sets `metric_exporters`, by its index; empty where none does.
+
+    A group goes by its exporters: other settings may have other overrides, and it means the same there.
+    """
     return {
-        index: str(index)
+        index: _group_of(override.exporters_override.metric_exporters)
         for index, override in enumerate(telemetry.overrides)
         if override.exporters_override.metric_exporters is not None
     }
 
 
-def groups_of_exporter(telemetry: Telemetry, exporter: str | None) -> frozenset[str]:
-    """Return the groups that an exporter sees; None stands for the admin port, which sees all."""
-    return frozenset(
-        {EVERYWHERE}
-        | {
-            str(index)
-            for index, override in enumerate(telemetry.overrides)
-            if (wanted := override.exporters_override.metric_exporters) is not None
-            and (exporter is None or exporter in wanted)
-        }
-    )
+def groups_of_exporter(telemetry: Telemetry, exporter: str | None) -> frozenset[str] | None:
+    """Return the groups that an exporter sees; None: all of them, as the admin port does, which has no name."""
+    if exporter is None:
+        return None
+    wanted = [override.exporters_override.metric_exporters for override in telemetry.overrides]
+    return frozenset({EVERYWHERE, *(_group_of(names) for names in wanted if names is not None and exporter in names)})
+
+
+def _group_of(exporters: Iterable[str]) -> str:
+    return f"={','.join(sorted(exporters))}"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from extproc.config.telemetry import StaticAttribute
 from extproc.telemetry.groups import GROUP_LABEL
 from extproc.telemetry.instruments import label_of
-from extproc.telemetry.store import LabelValues
+from extproc.telemetry.series import LabelValues
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@ from extproc.telemetry.groups import EVERYWHERE, groups_of_rules
 from extproc.telemetry.instruments import LAYERS, Instrument, LayerInstruments, rebucketed
 from extproc.telemetry.layer_labels import Facts, LayerLabels
 from extproc.telemetry.rules import layers_of_rules
-from extproc.telemetry.store import CounterFamily, Families, Histogram, HistogramFamily, LabelValues
+from extproc.telemetry.series import Histogram, LabelValues
+from extproc.telemetry.store import CounterFamily, Families, HistogramFamily
 from extproc.usage import Completion, UsageRecord
 
 TIMEOUT_STATUSES = frozenset((408, 504))

@@ -9,8 +9,6 @@ from __future__ import annotations
 import time
 from typing import TypeAlias
 
-from prometheus_client import CollectorRegistry
-
 from extproc.config.telemetry import Telemetry
 from extproc.sinks.exemplars import witness_of
 from extproc.sinks.labels import OTHER, BoundedLabels
@@ -42,7 +40,7 @@ class LayerMetrics:
 
     def __init__(
         self,
-        registry: CollectorRegistry,
+        families: Families,
         telemetry: Telemetry,
         *,
         max_label_values: int,
@@ -52,10 +50,8 @@ class LayerMetrics:
         dropped.watch(_BOUNDED)
         self._bounded = BoundedLabels(max_label_values, dropped.count, _BOUNDED, absent="")
         self._exemplars = exemplars
-        families = Families(registry)
         self._rules = build_layers(families, telemetry)
         self._layers: dict[_Key, tuple[Layer, ...]] = {}
-        families.register()
 
     def emit(self, record: UsageRecord) -> None:
         """Count one exchange."""

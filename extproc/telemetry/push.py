@@ -6,15 +6,16 @@ push, with the figures of then, and not several. Must not know which metrics the
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+import structlog
+
 from extproc.telemetry.delivery import Delivery
 
-log = logging.getLogger("extproc")
+log = structlog.stdlib.get_logger("extproc")
 
 MetricsT = TypeVar("MetricsT")
 
@@ -78,4 +79,4 @@ class MetricPush(Generic[MetricsT]):
                 else:  # one that did not take the part before won't take this one: the next push is not to wait for it
                     self._delivery.drop(points)
         except Exception as error:  # noqa: BLE001 - the next push may be better
-            log.warning("telemetry: metrics could not be collected: %s", type(error).__name__)
+            log.warning("metrics could not be collected", exception=type(error).__name__)

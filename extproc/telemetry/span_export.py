@@ -8,7 +8,6 @@ Owns: queues, batches, and who exports which exchange. Must not know how bytes a
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
@@ -17,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import structlog
 from prometheus_client import Gauge
 
 from extproc.config.telemetry import Queue, Telemetry
@@ -28,7 +28,7 @@ from extproc.telemetry.span import Span
 from extproc.telemetry.spans import ID_BITS, SpanBuilder
 from extproc.usage import UsageRecord
 
-log = logging.getLogger("extproc")
+log = structlog.stdlib.get_logger("extproc")
 
 
 class Encoder(Protocol):
@@ -156,7 +156,7 @@ class SpanExport:
         try:
             payload = self._writer.write(batch)
         except Exception as error:  # noqa: BLE001 - the next batch may be better, and the text may repeat what was sent
-            log.warning("telemetry: spans could not be made: %s", type(error).__name__)
+            log.warning("spans could not be made", exception=type(error).__name__)
             self._counts.export_failed.inc(size)
             return
         self._delivery.deliver(payload, size)

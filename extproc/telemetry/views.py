@@ -7,6 +7,7 @@ https://prometheus.io/docs/specs/om/open_metrics_spec/#supporting-target-metadat
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
@@ -14,7 +15,7 @@ from prometheus_client.samples import Sample
 
 from extproc.config.telemetry import Telemetry
 from extproc.pace import AT_ONCE, Pace
-from extproc.telemetry.groups import GROUP_LABEL, groups_of_exporter, groups_of_rules
+from extproc.telemetry.groups import EVERYWHERE, GROUP_LABEL, groups_of_exporter, groups_of_rules
 from extproc.telemetry.instruments import INSTRUMENTS, label_of
 
 # How the names of families begin that say how a process fares, whatever it does.
@@ -29,30 +30,29 @@ def build_view(  # noqa: PLR0913 - who looks, and what they want to see
     process_metrics: bool = True,
     target: Mapping[str, str] | None = None,
     pace: Pace = AT_ONCE,
+    grouped: bool = False,
 ) -> CollectorRegistry:
     """Return what the exporter of that name sees of a registry that has all its families.
 
     None stands for the admin port, which sees all. `target` are the attributes of the resource; `pace` is how series
-    are added up that an override keeps apart.
+    are added up that an override keeps apart. `grouped` says that overrides of earlier settings have done so.
     """
-    groups = groups_of_exporter(telemetry, exporter) if groups_of_rules(telemetry) else None
+    groups = groups_of_exporter(telemetry, exporter)
+    merge = _Merge(groups, pace) if grouped or groups_of_rules(telemetry) else None
     view = CollectorRegistry()
-    view.register(_View(registry, groups, process_metrics=process_metrics, pace=pace))
+    view.register(_View(registry, merge, process_metrics=process_metrics))
     if target:
         view.set_target_info({label_of(attribute): value for attribute, value in target.items()})
     return view
 
 
 class _View(Collector):
-    """The families of a registry, but for some, and of some not all series. `groups` is None where there are none."""
+    """The families of a registry, but for some, and of some not all series."""
 
-    def __init__(
-        self, registry: CollectorRegistry, groups: frozenset[str] | None, *, process_metrics: bool, pace: Pace
-    ) -> None:
+    def __init__(self, registry: CollectorRegistry, merge: _Merge | None, *, process_metrics: bool) -> None:
         self._registry = registry
-        self._groups = groups
+        self._merge = merge
         self._process_metrics = process_metrics
-        self._pace = pace
 
     def describe(self) -> Iterator[Metric]:
         """Yield the families, so that a scraper can ask for some by their names."""
@@ -63,15 +63,23 @@ class _View(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the families; their samples are made as they are read."""
         for family in self.describe():
-            if self._groups is not None and family.name in INSTRUMENTS:
-                family.samples = self._merge(family.samples, self._groups)  # type: ignore[assignment]  # read once
+            if self._merge is not None and family.name in INSTRUMENTS:
+                family.samples = self._merge.over(family.samples)  # type: ignore[assignment]  # read once
             yield family
 
-    def _merge(self, samples: Iterable[Sample], groups: frozenset[str]) -> Iterator[Sample]:
+
+@dataclass(frozen=True, slots=True)
+class _Merge:
+    """Adds up the series of some groups, or of all."""
+
+    groups: frozenset[str] | None
+    pace: Pace
+
+    def over(self, samples: Iterable[Sample]) -> Iterator[Sample]:
         """Yield the samples of these groups, those of one series added up."""
         merged: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
-        for sample in self._pace.over(samples):
-            if sample.labels.get(GROUP_LABEL, "") not in groups:
+        for sample in self.pace.over(samples):
+            if self.groups is not None and sample.labels.get(GROUP_LABEL, EVERYWHERE) not in self.groups:
                 continue
             labels = {name: value for name, value in sample.labels.items() if name != GROUP_LABEL}
             key = (sample.name, tuple(labels.items()))

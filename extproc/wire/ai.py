@@ -18,11 +18,9 @@ from google.protobuf.wrappers_pb2 import BoolValue, UInt64Value
 
 from extproc.errors import DecodeError, Reason
 from extproc.native import ExtractionStatus, NativeRequest, NativeUsage
+from extproc.semconv import REQUEST_INFO_NAMESPACE, TOKEN_USAGE_NAMESPACE
 from extproc.wire.ai_pb2 import LLMProtocol, RequestInfo, TokenUsage
 from extproc.wire.ext_proc_pb2 import Metadata
-
-REQUEST_INFO: Final = "envoy.ai.request_info"
-TOKEN_USAGE: Final = "envoy.ai.token_usage"  # noqa: S105 - a token of speech
 
 _PACKAGE = "envoy.data.ai.v3."
 
@@ -50,7 +48,7 @@ _STATUSES: Final[Mapping[str | float, ExtractionStatus]] = MappingProxyType(
 
 def read_request_info(metadata: Metadata) -> NativeRequest | None:
     """Return what Envoy says of the request, if it does; raise DecodeError(UNDECODABLE) for what is no such message."""
-    fields = _fields_of(metadata, REQUEST_INFO, RequestInfo)
+    fields = _fields_of(metadata, REQUEST_INFO_NAMESPACE, RequestInfo)
     if fields is None:
         return None
     return NativeRequest(model=_text(fields.get("model")), streaming=fields.get("stream") is True)
@@ -58,7 +56,7 @@ def read_request_info(metadata: Metadata) -> NativeRequest | None:
 
 def read_token_usage(metadata: Metadata) -> NativeUsage | None:
     """Return what Envoy says of the answer, if it does; raise DecodeError(UNDECODABLE) for what is no such message."""
-    fields = _fields_of(metadata, TOKEN_USAGE, TokenUsage)
+    fields = _fields_of(metadata, TOKEN_USAGE_NAMESPACE, TokenUsage)
     if fields is None:
         return None
     return NativeUsage(

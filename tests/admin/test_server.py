@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import http.client
+import json
 import socket
 from collections.abc import Iterator
 
@@ -31,7 +32,13 @@ def _readiness() -> Readiness:
 def _admin(readiness: Readiness) -> Iterator[AdminServer]:
     registry = CollectorRegistry()
     Counter("ai_requests", "LLM exchanges", ["model"], registry=registry).labels('we"ird\n').inc()
-    server = AdminServer(HostPort("127.0.0.1", 0), registry, lambda: readiness.ready, version="1.2.3")
+    server = AdminServer(
+        HostPort("127.0.0.1", 0),
+        registry,
+        lambda: readiness.ready,
+        version="1.2.3",
+        find_status=lambda: {"ready": readiness.ready},
+    )
     yield server
     server.close()
 
@@ -83,6 +90,14 @@ def test_the_root_says_what_is_here_and_other_paths_too(admin: AdminServer) -> N
         assert seen == status
         assert b"/metrics" in body
     assert b"1.2.3" in get(admin, "/")[2]
+
+
+def test_its_status_is_json_of_now(admin: AdminServer, readiness: Readiness) -> None:
+    """What it says may change while it runs."""
+    status, headers, body = get(admin, "/status")
+    assert (status, headers["content-type"], json.loads(body)) == (200, "application/json", {"ready": True})
+    readiness.ready = False
+    assert json.loads(get(admin, "/status")[2]) == {"ready": False}
 
 
 def test_nothing_can_be_written(admin: AdminServer) -> None:

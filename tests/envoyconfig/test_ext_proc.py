@@ -90,7 +90,7 @@ def test_only_the_headers_of_a_trace_may_be_set() -> None:
     """Where they are."""
     settings = {"telemetry": COLLECTOR | {"inject_context": True, "propagators": ["tracecontext", "b3"]}}
     rules = ext_proc(settings)["mutation_rules"]
-    assert rules == {"disallow_all": True, "allow_expression": {"regex": "traceparent|b3"}}
+    assert rules == {"disallow_all": True, "allow_expression": {"regex": "b3|traceparent"}}
 
 
 HEADERS = """

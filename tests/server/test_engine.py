@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import logging
 import threading
 import weakref
 from collections.abc import Callable, Iterator
@@ -16,10 +15,11 @@ import trustme
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from prometheus_client import CollectorRegistry
 from support.client import ExtProcClient, Feed
+from support.logged import Logged
 from support.messages import exchange, metadata_of, protocol, request_body, request_headers, response_headers
+from support.reported import build_processor
 from support.waiting import wait_for
 
-from extproc.app import build_processor
 from extproc.config.settings import Settings
 from extproc.errors import SettingsError
 from extproc.server import completion_queue
@@ -39,6 +39,7 @@ class Running:
         self.processor = build_processor(Settings(), self.registry)
         self.server = build_engine(choice, self.processor, self.health, options)
         port = self.server.start(address)
+        self.health.set_serving(True)
         self.address = address if address.startswith("unix") else f"127.0.0.1:{port}"
 
     def drain(self, grace_seconds: float) -> threading.Thread:
@@ -244,6 +245,19 @@ def test_watchers_of_health_come_and_go(start: Callable[..., Running]) -> None:
         assert not drain.is_alive()
 
 
+def test_a_watcher_hears_of_a_change_at_once(start: Callable[..., Running]) -> None:
+    """From whichever thread it comes, and long before a drain."""
+    server = start()
+    with ExtProcClient(server.address) as client:
+        watch = health_stub(client).Watch(health_pb2.HealthCheckRequest(), timeout=5)
+        for is_serving in (True, False) * 20:
+            server.health.set_serving(is_serving)
+            status = (
+                health_pb2.HealthCheckResponse.SERVING if is_serving else health_pb2.HealthCheckResponse.NOT_SERVING
+            )
+            assert next(watch).status == status
+
+
 def test_a_watcher_that_has_gone_leaves_no_garbage(start: Callable[..., Running], engine: EngineChoice) -> None:
     """The collector looks seldom, and each watcher holds a call of gRPC's."""
     if engine == "aio":
@@ -319,15 +333,14 @@ def test_who_asks_for_an_engine_gets_it(engine: EngineChoice) -> None:
     assert isinstance(build_engine("auto", processor, Health(), options), CompletionQueueServer)
 
 
-def test_an_engine_that_cannot_be_had_is_fallen_back_from(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_engine_that_cannot_be_had_is_fallen_back_from(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     """With a warning that says why; who asked for it by name is refused."""
     monkeypatch.setattr(completion_queue, "FIRST_UNTRIED_VERSION", (1, 80))
     options, processor = EngineOptions(max_message_bytes=100_000), build_processor(Settings(), CollectorRegistry())
-    with caplog.at_level(logging.WARNING, logger="extproc"):
-        assert isinstance(build_engine("auto", processor, Health(), options), AioServer)
-    assert f"the completion queue of grpcio {grpc.__version__} has not been tried; serving with grpc.aio" in caplog.text
+    assert isinstance(build_engine("auto", processor, Health(), options), AioServer)
+    (line,) = logged
+    assert line["event"].startswith("serving with grpc.aio")
+    assert line["reason"] == f"the completion queue of grpcio {grpc.__version__} has not been tried"
     with pytest.raises(EngineUnusableError, match=r"engine: .* has not been tried; use auto or aio"):
         build_engine("completion_queue", processor, Health(), options)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from extproc.server.leash import DRAIN, STOP, Leash
-from extproc.server.signals import Signals
+from extproc.server.leash import DRAIN, RELOAD, STOP, Leash
+from extproc.server.signals import Order, Signals
 
 
 class Held:
@@ -45,57 +45,73 @@ def get_signal() -> None:
 def test_a_word_to_drain_and_a_word_to_stop(held: Held) -> None:
     """One after the other, or both at once."""
     held.say(DRAIN)
-    assert held.leash.wait()
+    assert held.leash.next() is Order.END
     held.leash.wake()
-    assert not held.leash.wait()
+    assert held.leash.next() is None
     held.say(STOP)
-    assert held.leash.wait()
+    assert held.leash.next() is Order.END
 
 
 def test_both_words_at_once_are_two_steps(held: Held) -> None:
     """For who was busy when they were said."""
     held.say(DRAIN + STOP)
-    assert held.leash.wait()
-    assert held.leash.wait()
+    assert held.leash.next() is Order.END
+    assert held.leash.next() is Order.END
 
 
 def test_to_be_woken_is_no_word(held: Held) -> None:
     """It goes on as before."""
     held.leash.wake()
-    assert not held.leash.wait()
+    assert held.leash.next() is None
     assert not held.leash.is_cut
 
 
 def test_signals_drain_and_do_not_hurry(held: Held) -> None:
     """Who ends a service may signal all its processes, and the supervisor then says the same."""
     get_signal()
-    assert held.leash.wait()
+    assert held.leash.next() is Order.END
     held.say(DRAIN)
-    assert not held.leash.wait()
+    assert held.leash.next() is None
     get_signal()
-    assert not held.leash.wait()
+    assert held.leash.next() is None
     held.say(STOP)
-    assert held.leash.wait()
+    assert held.leash.next() is Order.END
 
 
 def test_without_a_supervisor_it_drains_and_a_signal_hurries_it(held: Held) -> None:
     """There is nobody else who could."""
     held.let_go()
-    assert held.leash.wait()
+    assert held.leash.next() is Order.END
     assert held.leash.is_cut
     held.leash.wake()
-    assert not held.leash.wait()
+    assert held.leash.next() is None
     get_signal()
-    assert held.leash.wait()
+    assert held.leash.next() is Order.END
 
 
 def test_a_supervisor_may_go_while_it_drains(held: Held) -> None:
     """That is no hurry."""
     held.say(DRAIN)
-    assert held.leash.wait()
+    assert held.leash.next() is Order.END
     held.let_go()
-    assert not held.leash.wait()
+    assert held.leash.next() is None
     assert held.leash.is_cut
+
+
+def test_a_reload_comes_with_a_line(held: Held) -> None:
+    """Which may come in pieces, and with other words around it."""
+    held.say(RELOAD + b'{"a"')
+    assert held.leash.next() is None
+    held.say(b": 1}\n" + RELOAD + b"2\n" + DRAIN)
+    assert held.leash.next() is Order.RELOAD
+    assert held.leash.next() is Order.RELOAD
+    assert held.leash.line == b"2"
+    assert held.leash.next() is Order.END
+
+
+def test_time_may_be_over(held: Held) -> None:
+    """Then there is no order."""
+    assert held.leash.next(0.01) is None
 
 
 def test_a_report_is_a_line_and_may_find_nobody(held: Held) -> None:

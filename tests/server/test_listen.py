@@ -9,7 +9,7 @@ import pytest
 
 from extproc.config.address import HostPort, UnixSocket
 from extproc.errors import SettingsError
-from extproc.server.listen import check_listen, probe_port, reserve_port
+from extproc.server.listen import check_listen, check_plaintext, probe_port, reserve_port
 
 
 def obstacle(address: HostPort | UnixSocket) -> str:
@@ -79,3 +79,41 @@ def test_a_port_can_be_kept_for_processes_that_share_it() -> None:
         with pytest.raises(SettingsError, match=f"cannot listen on {address}: Address already in use"):
             reserve_port(address)
     check_listen(address)
+
+
+@pytest.mark.parametrize(
+    ("found", "is_refused"),
+    [
+        pytest.param(["127.0.0.1"], False, id="loopback"),
+        pytest.param(["::1", "127.0.1.1"], False, id="loopback, both"),
+        pytest.param(["127.0.0.1", "192.0.2.7"], True, id="one of two"),
+        pytest.param(["192.0.2.7"], True, id="another"),
+        pytest.param([], False, id="a name that nobody knows"),
+    ],
+)
+def test_plaintext_at_a_name_is_refused_if_others_reach_any_of_its_addresses(
+    monkeypatch: pytest.MonkeyPatch, found: list[str], is_refused: bool
+) -> None:
+    """gRPC listens on all of them."""
+
+    def resolve(*_: object, **__: object) -> list[tuple[object, ...]]:
+        if not found:
+            raise socket.gaierror
+        return [(None, None, None, "", (each, 1)) for each in found]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    if is_refused:
+        with pytest.raises(
+            SettingsError, match=r"^listen: other machines can reach gateway:1, and there is no TLS: set"
+        ):
+            check_plaintext(HostPort("gateway", 1))
+    else:
+        check_plaintext(HostPort("gateway", 1))
+
+
+def test_plaintext_at_addresses_of_this_machine() -> None:
+    """Without a resolver of the test's."""
+    for address in (HostPort("localhost", 1), HostPort("::1", 1), UnixSocket("/run/x.sock"), UnixSocket("x", True)):
+        check_plaintext(address)
+    with pytest.raises(SettingsError, match=r"other machines can reach 0\.0\.0\.0:1"):
+        check_plaintext(HostPort("0.0.0.0", 1))  # noqa: S104 - nothing listens

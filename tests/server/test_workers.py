@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import signal
 import sys
@@ -11,13 +10,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from support.logged import Logged
 from support.sidecar import is_alive
 from support.waiting import wait_for
 
 from extproc.errors import SettingsError
+from extproc.server import worker_process as process_module
 from extproc.server import workers as workers_module
-from extproc.server.signals import Signals
-from extproc.server.workers import Assignment, Backoff, Workers
+from extproc.server.signals import SignalOrders
+from extproc.server.worker_process import Assignment, Backoff
+from extproc.server.workers import Workers
 
 # What every one of them starts with: it takes its line, and can say that it is ready.
 PRELUDE = """
@@ -34,11 +36,12 @@ SERVE = "be_ready(); hear()"
 class Supervised:
     """Workers, and what happened to them."""
 
-    def __init__(self, folder: Path, signals: Signals) -> None:
+    def __init__(self, folder: Path, signals: SignalOrders) -> None:
         self.folder = folder
         self.signals = signals
         self.ended: list[tuple[int, int, bool]] = []  # worker, process, whether the system still knew of it
-        self.ready = 0
+        self.times_ready = 0
+        self.problems: list[tuple[int, str]] = []
         self.workers = Workers([], self._on_end)
 
     def assign(self, *scripts: str) -> None:
@@ -49,15 +52,24 @@ class Supervised:
     def _on_end(self, index: int, pid: int) -> None:
         self.ended.append((index, pid, Path(f"/proc/{pid}/stat").exists()))
 
-    def _on_ready(self) -> None:
-        self.ready += 1
+    def ready(self) -> None:
+        self.times_ready += 1
+
+    def reload(self) -> None:
+        self.workers.reload([b'{"told": 2}'] * len(self.workers.all))
+
+    def unloaded(self, index: int, problems: str) -> None:
+        self.problems.append((index, problems))
+
+    def tick(self) -> float | None:
+        return None
 
     def serve(self, until: Callable[[], object]) -> None:
         """Keep them running until a condition holds."""
         end = threading.Thread(target=self._end, args=(until,))
         end.start()
         try:
-            self.workers.serve(self.signals, self._on_ready)
+            self.workers.serve(self.signals, self)
         finally:
             end.join()
 
@@ -76,7 +88,7 @@ class Supervised:
 
 @pytest.fixture(name="supervised")
 def _supervised(tmp_path: Path) -> Iterator[Supervised]:
-    with Signals((signal.SIGUSR1,)) as signals:
+    with SignalOrders((signal.SIGUSR1,), (signal.SIGUSR2,)) as signals:
         supervised = Supervised(tmp_path, signals)
         yield supervised
         supervised.workers.kill()
@@ -107,10 +119,10 @@ def test_ready_is_first_all_of_them_and_then_any(supervised: Supervised) -> None
     supervised.assign(SERVE, wait + once + SERVE)
     workers = supervised.workers
     supervised.serve(lambda: workers.all[0].is_ready)
-    assert (workers.is_ready, supervised.ready) == (False, 0)
+    assert (workers.is_ready, supervised.times_ready) == (False, 0)
     (supervised.folder / "go").touch()
     supervised.serve(supervised.are_ready)
-    assert (workers.is_ready, supervised.ready) == (True, 1)
+    assert (workers.is_ready, supervised.times_ready) == (True, 1)
     (supervised.folder / "hold").touch()
     pid = workers.all[1].pid
     assert pid is not None
@@ -120,50 +132,47 @@ def test_ready_is_first_all_of_them_and_then_any(supervised: Supervised) -> None
     assert workers.is_ready
     (supervised.folder / "hold").unlink()
     supervised.serve(supervised.are_ready)
-    assert (workers.is_ready, supervised.ready) == (True, 1)
+    assert (workers.is_ready, supervised.times_ready) == (True, 1)
 
 
-def test_one_that_is_killed_is_replaced_and_the_other_is_left_alone(
-    supervised: Supervised, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_one_that_is_killed_is_replaced_and_the_other_is_left_alone(supervised: Supervised, logged: Logged) -> None:
     """The end is told while the system still has the figures of the process."""
     supervised.assign(SERVE, SERVE)
     supervised.serve(supervised.are_ready)
     first, other = supervised.pids()
     assert first is not None
     os.kill(first, signal.SIGKILL)
-    with caplog.at_level(logging.INFO, logger="extproc"):
-        supervised.serve(lambda: supervised.workers.all[0].restarts == 1 and supervised.are_ready())
+    supervised.serve(lambda: supervised.workers.all[0].restarts == 1 and supervised.are_ready())
     assert supervised.ended == [(0, first, True)]
     assert supervised.pids()[1] == other
     assert supervised.pids()[0] not in (None, first)
     assert supervised.workers.all[1].restarts == 0
-    assert "worker 0 ended with SIGKILL; the next one starts in 0.1 s" in caplog.messages
-    assert "worker 0 is ready again" in caplog.messages
+    ended, ready = logged
+    assert ended["event"] == "a worker ended"
+    assert (ended["worker"], ended["cause"], ended["restart_seconds"]) == (0, "SIGKILL", 0.1)
+    assert (ready["event"], ready["worker"]) == ("a worker is ready again", 0)
 
 
 def test_one_that_crashes_again_and_again_is_waited_for_longer_each_time(
-    supervised: Supervised, caplog: pytest.LogCaptureFixture
+    supervised: Supervised, logged: Logged
 ) -> None:
     """And what it ended with is told."""
     supervised.assign("sys.exit(3)")
     supervised.serve(lambda: supervised.workers.all[0].restarts == 3)
-    told = [message for message in caplog.messages if "ended" in message][:3]
-    assert told == [
-        f"worker 0 ended with exit code 3; the next one starts in {delay} s" for delay in ("0.1", "0.2", "0.4")
-    ]
+    told = [(line["cause"], line["restart_seconds"]) for line in logged if line["event"] == "a worker ended"]
+    assert told[:3] == [("exit code 3", 0.1), ("exit code 3", 0.2), ("exit code 3", 0.4)]
 
 
 def test_one_that_refuses_to_start_ends_it_all(supervised: Supervised) -> None:
     """Its reason is a setting, which the next one would have as well."""
     supervised.assign(SERVE, """say('{"refusal": "listen: it is taken"}'); sys.exit(2)""")
     with pytest.raises(SettingsError, match=r"^listen: it is taken$"):
-        supervised.workers.serve(supervised.signals, lambda: None)
+        supervised.workers.serve(supervised.signals, supervised)
     supervised.workers.drain(supervised.signals, 0)
     assert sorted(index for index, _, _ in supervised.ended) == [0, 1]
 
 
-def test_one_that_refuses_later_is_tried_again(supervised: Supervised, caplog: pytest.LogCaptureFixture) -> None:
+def test_one_that_refuses_later_is_tried_again(supervised: Supervised, logged: Logged) -> None:
     """The others serve, and what is in its way may go away."""
     supervised.assign(
         "if (folder / 'no').exists(): say('{\"refusal\": \"it is taken\"}'); sys.exit(2)\n" + SERVE + "; sys.exit(1)"
@@ -173,7 +182,7 @@ def test_one_that_refuses_later_is_tried_again(supervised: Supervised, caplog: p
     pid = supervised.pids()[0]
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    supervised.serve(lambda: "exit code 2, it is taken" in caplog.text)
+    supervised.serve(lambda: "exit code 2, it is taken" in [line.get("cause") for line in logged])
     (supervised.folder / "no").unlink()
     supervised.serve(supervised.are_ready)
 
@@ -185,19 +194,57 @@ def test_one_that_hangs_up_is_replaced(supervised: Supervised) -> None:
     assert not is_alive(supervised.ended[0][1])
 
 
-def test_a_system_without_room_for_a_process_is_asked_again(
-    supervised: Supervised, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_system_without_room_for_a_process_is_asked_again(supervised: Supervised, logged: Logged) -> None:
     """It is no reason to end those that run."""
     there = Assignment((sys.executable, "-c", PRELUDE + SERVE, str(supervised.folder)), b"")
     absent = Assignment((str(supervised.folder / "absent"),), b"")
     supervised.workers = Workers([there, absent], lambda _index, _pid: None)
     supervised.serve(
         lambda: (
-            caplog.text.count("worker 1 cannot be started: No such file or directory") == 2
+            [line["reason"] for line in logged if line.get("worker") == 1] == ["No such file or directory"] * 2
             and supervised.workers.all[0].is_ready
         )
     )
+
+
+def test_settings_that_change_reach_workers_and_those_after_them(supervised: Supervised) -> None:
+    """And what one says of them is passed on."""
+    supervised.assign(
+        "(folder / 'told').write_bytes(line); be_ready(); hear()\n"
+        "(folder / 'heard').write_bytes(open(0, 'rb', buffering=0, closefd=False).readline())\n"
+        'say(\'{"unloaded": "x: it is taken"}\'); hear()'
+    )
+    supervised.serve(supervised.are_ready)
+    os.kill(os.getpid(), signal.SIGUSR2)
+    supervised.serve(lambda: supervised.problems)
+    assert (supervised.folder / "heard").read_bytes() == b'{"told": 2}\n'
+    assert supervised.problems == [(0, "x: it is taken")]
+    assert supervised.are_ready()
+    pid = supervised.pids()[0]
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    supervised.serve(lambda: (supervised.folder / "told").read_bytes() == b'{"told": 2}\n')
+
+
+def test_one_that_does_not_listen_is_replaced(
+    supervised: Supervised, logged: Logged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Settings may be longer than what waits in a pipe."""
+    monkeypatch.setattr(process_module, "_LISTEN_SECONDS", 0.1)
+    supervised.assign("be_ready(); time.sleep(60)")
+    supervised.serve(supervised.are_ready)
+    supervised.workers.reload([b"x" * 2**20])
+    supervised.serve(lambda: supervised.workers.all[0].restarts == 1 and supervised.workers.all[0].pid is not None)
+    assert logged[0]["event"] == "a worker does not listen, and is killed"
+
+
+def test_what_they_cut_off_is_added_up(supervised: Supervised) -> None:
+    """Each says it at its end."""
+    end = "be_ready(); hear(); say('{\"cut_streams\": %d}')"
+    supervised.assign(end % 2, end % 3)
+    supervised.serve(supervised.are_ready)
+    supervised.workers.drain(supervised.signals, 60)
+    assert supervised.workers.cut_streams == 5
 
 
 def test_a_drain_lasts_as_long_as_its_slowest(supervised: Supervised) -> None:
@@ -212,18 +259,18 @@ def test_a_drain_lasts_as_long_as_its_slowest(supervised: Supervised) -> None:
     assert [worker.restarts for worker in supervised.workers.all] == [0, 0]
 
 
-def test_a_signal_hastens_a_drain(supervised: Supervised, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_signal_hastens_a_drain(supervised: Supervised, logged: Logged) -> None:
     """It is passed on as a word."""
     supervised.assign("be_ready(); (folder / 'heard').write_text(hear() + hear())")
     supervised.serve(supervised.are_ready)
     os.kill(os.getpid(), signal.SIGUSR1)
     supervised.workers.drain(supervised.signals, 60)
     assert (supervised.folder / "heard").read_text() == "ds"
-    assert "stopping at once: running streams are cut off" in caplog.messages
+    assert "stopping at once, running streams are cut off" in [line["event"] for line in logged]
 
 
 def test_one_that_does_not_end_is_killed(
-    supervised: Supervised, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    supervised: Supervised, logged: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some time behind the end of the drain."""
     monkeypatch.setattr(workers_module, "_END_SECONDS", 0.1)
@@ -231,12 +278,12 @@ def test_one_that_does_not_end_is_killed(
     supervised.serve(supervised.are_ready)
     supervised.workers.drain(supervised.signals, 0)
     assert supervised.pids() == [None]
-    assert "killing workers that do not end" in caplog.messages
+    assert "killing workers that do not end" in [line["event"] for line in logged]
 
 
 @pytest.mark.parametrize("is_hurried", [False, True], ids=["drained", "stopped at once"])
 def test_one_that_has_something_to_send_may_take_its_time(
-    supervised: Supervised, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, is_hurried: bool
+    supervised: Supervised, logged: Logged, monkeypatch: pytest.MonkeyPatch, is_hurried: bool
 ) -> None:
     """Telemetry is flushed behind the drain, and whoever is killed there loses what waits."""
     monkeypatch.setattr(workers_module, "_END_SECONDS", 0.1)
@@ -246,4 +293,15 @@ def test_one_that_has_something_to_send_may_take_its_time(
         os.kill(os.getpid(), signal.SIGUSR1)
     supervised.workers.drain(supervised.signals, 0, 60)
     assert (supervised.folder / "sent").exists()
-    assert "killing workers that do not end" not in caplog.messages
+    assert "killing workers that do not end" not in [line["event"] for line in logged]
+
+
+def test_a_descriptor_is_handed_down_where_one_is_needed(supervised: Supervised, tmp_path: Path) -> None:
+    """A worker's own standard output is for what it tells its supervisor."""
+    with (tmp_path / "out").open("wb") as file:
+        script = f"os.write({file.fileno()}, b'from below'); {SERVE}"
+        command = (sys.executable, "-c", PRELUDE + script, str(supervised.folder))
+        supervised.workers = Workers([Assignment(command, b"", (file.fileno(),))], lambda _index, _pid: None)
+        supervised.serve(lambda: supervised.workers.all[0].is_ready)
+        supervised.workers.drain(supervised.signals, 60)
+    assert (tmp_path / "out").read_bytes() == b"from below"

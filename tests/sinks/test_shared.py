@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import logging
 import struct
 import subprocess
 import sys
@@ -15,15 +14,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Counter, generate_latest, metrics, values
 from prometheus_client.mmap_dict import MmapedDict
+from support.logged import Logged
 from support.waiting import wait_for
 
-from extproc.errors import ExtractionError, Reason, Stage
-from extproc.sinks.prometheus import ServerMetrics, TokenMetrics
+from extproc.errors import ExtractionError, Hindrance, Reason, Stage
+from extproc.sinks.certificates import CertificateMetrics
+from extproc.sinks.envoy_problems import EnvoyProblems
+from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, remove_values, share_values
+from extproc.sinks.tokens import TokenMetrics
 from extproc.usage import Completion, TokenUsage, UsageRecord
 
 LABELS = {"llm": "openai", "model": "m"}
 TOTAL = "ai_total_tokens_total"
+MISCONFIGURED = "extproc_envoy_misconfigured"
 
 
 class Worker:
@@ -35,6 +39,7 @@ class Worker:
         with self._running():
             self._tokens = TokenMetrics(self.registry, max_label_values=9)
             self._server = ServerMetrics(self.registry, version="1")
+            self._problems = EnvoyProblems(self.registry)
 
     @contextmanager
     def _running(self) -> Iterator[None]:
@@ -59,6 +64,11 @@ class Worker:
             self._server.stream_opened()
             self._tokens.emit(record)
             self._server.emit(record)
+
+    def find(self, hindrance: Hindrance) -> None:
+        """Tell of something found."""
+        with self._running():
+            self._problems.tell(hindrance, "", dict.fromkeys(Hindrance, ""))
 
     def text(self) -> str:
         return generate_latest(self.registry).decode()
@@ -94,6 +104,23 @@ def _shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shared:
     return Shared(tmp_path)
 
 
+def test_of_when_certificates_expire_the_first_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sum of times is none; and a worker that has ended serves no certificate."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    template = CollectorRegistry()
+    CertificateMetrics(template)
+    shared = SharedMetrics(tmp_path, template)
+    for index, expires_at_seconds in enumerate((300.0, 200.0)):
+        with monkeypatch.context() as patch:
+            patch.setattr(values, "ValueClass", values.MultiProcessValue(lambda index=index: index))  # type: ignore[no-untyped-call]
+            CertificateMetrics(CollectorRegistry()).certificate_served(expires_at_seconds)
+    registry = CollectorRegistry()
+    registry.register(shared)
+    assert registry.get_sample_value("extproc_tls_certificate_expiry_timestamp_seconds") == 200
+    shared.worker_ended(1)
+    assert registry.get_sample_value("extproc_tls_certificate_expiry_timestamp_seconds") == 300
+
+
 def test_the_text_is_that_of_one_process(shared: Shared) -> None:
     """Before the first exchange and behind the last: the same families, help, series and sums, in the same order."""
     alone = Worker()
@@ -119,7 +146,20 @@ def test_the_next_process_goes_on_where_the_last_one_stopped(shared: Shared) -> 
     again.exchange()
     assert (shared.value(TOTAL, **LABELS), shared.value("extproc_streams_active")) == (21, 2)
     assert shared.value("ai_request_duration_seconds_count", **LABELS) == 3
-    assert len(list(shared.folder.iterdir())) == 6
+    assert len(list(shared.folder.iterdir())) == 8
+
+
+def test_what_one_worker_has_found_stands_for_all(shared: Shared) -> None:
+    """It is no more of a problem for being found twice; the next process of a worker looks for itself."""
+    workers = [shared.start(0), shared.start(1)]
+    assert shared.value(MISCONFIGURED, problem="observability_mode") == 0
+    for worker in workers:
+        worker.find(Hindrance.OBSERVABILITY_MODE)
+        assert shared.value(MISCONFIGURED, problem="observability_mode") == 1
+    assert shared.value(MISCONFIGURED, problem="headers_not_forwarded") == 0
+    for index in range(2):
+        shared.metrics.worker_ended(index)
+    assert shared.value(MISCONFIGURED, problem="observability_mode") in (0, None)
 
 
 def test_a_worker_is_not_one_whose_number_ends_like_its_own(shared: Shared) -> None:
@@ -181,7 +221,7 @@ SPOILS = [empty, lead_beyond, lead_backwards, be_text, other_json, start_again, 
 
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_a_file_that_cannot_be_read_costs_nothing_that_was_seen(
-    shared: Shared, spoil: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+    shared: Shared, spoil: Callable[[Path], None], logged: Logged
 ) -> None:
     """The other workers are seen as ever, and the next process of this one counts on top of what was there."""
     shared.start(0).exchange()
@@ -191,9 +231,10 @@ def test_a_file_that_cannot_be_read_costs_nothing_that_was_seen(
     other.exchange()
     assert shared.value(TOTAL, **LABELS) == 14
     shared.metrics.worker_ended(0)
-    assert "worker 0 left counts that cannot be read; what was seen of them stays" in caplog.messages
-    with caplog.at_level(logging.INFO):
-        shared.start(0).exchange()
+    (line,) = logged
+    assert line["event"] == "a worker left counts that cannot be read, what was seen of them stays"
+    assert line["worker"] == 0
+    shared.start(0).exchange()
     assert shared.value(TOTAL, **LABELS) == 21
     assert shared.value("ai_request_duration_seconds_count", **LABELS) == 3
 
@@ -248,7 +289,7 @@ while True:
 """
 
 
-def test_a_process_may_be_killed_at_any_instruction(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_process_may_be_killed_at_any_instruction(tmp_path: Path, logged: Logged) -> None:
     """Its files can be read, the next process can open them, and nothing that was counted is gone."""
     families = CollectorRegistry()
     Counter("counted", "What was counted", ["process", "number"], registry=families)
@@ -271,7 +312,7 @@ def test_a_process_may_be_killed_at_any_instruction(tmp_path: Path, caplog: pyte
         has_counted(0)
     del counts[0]
     assert counts == sorted(counts)
-    assert caplog.messages == []
+    assert logged == []
     assert (tmp_path / "counter_0.db").stat().st_size > 2**16
 
 

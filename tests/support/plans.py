@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from extproc.config.address import HostPort
+from extproc.config.needs import find_needs
 from extproc.config.settings import Settings
 from extproc.envoyconfig.choices import Mode, TlsFlags
-from extproc.envoyconfig.needs import find_needs
 from extproc.envoyconfig.plan import Plan, find_reach
 from extproc.envoyconfig.printing import DEFAULT_UPSTREAMS
 from extproc.upstreams import parse_upstreams

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -11,14 +11,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from support.engine import ENGINE_ENVIRON
 from support.waiting import wait_for
 
 from extproc.config.settings import without_settings
-
-READY = re.compile(r"ready: ext_proc on (?P<listen>\S+), admin on http://(?P<admin>\S+), ")
 
 
 def inherited_environ(**changes: str) -> dict[str, str]:
@@ -87,13 +85,13 @@ class Sidecar:
 
     def __enter__(self) -> Self:
         try:
-            wait_for(lambda: READY.search(self.log) or self.process.poll() is not None)
-            match = READY.search(self.log)
-            assert match is not None, self.log
+            wait_for(lambda: self.events("ready") or self.process.poll() is not None)
+            assert self.events("ready"), self.log
         except BaseException:
             self.__exit__()
             raise
-        self.address, self.admin = match["listen"], match["admin"]
+        ready = self.events("ready")[0]
+        self.address, self.admin = ready["listen"], ready["admin"].removeprefix("http://")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -117,6 +115,12 @@ class Sidecar:
     def log(self) -> str:
         """What it has logged so far."""
         return self._log.read_text()
+
+    def events(self, event: str = "") -> list[dict[str, Any]]:
+        """Return its log lines so far, or those of one event, without their time."""
+        whole = [line for line in self.log.splitlines(keepends=True) if line[0] == "{" and line[-1] == "\n"]
+        lines = [json.loads(line) for line in whole]
+        return [line for line in lines if line.pop("timestamp") and line["event"].startswith(event)]
 
     def get(self, path: str) -> tuple[int, str]:
         """Return status and body of an admin path."""

@@ -59,13 +59,13 @@ def test_files_that_are_good(files: dict[str, str]) -> None:
         pytest.param((None, "missing", "key"), "missing", id="no certificate"),
         pytest.param((None, "cert", "missing"), "missing", id="no key"),
         pytest.param((None, "garbage", "key"), "garbage", id="a certificate that is none"),
-        pytest.param((None, "cert", "garbage"), "cert", id="a key that is none"),
-        pytest.param((None, "cert", "other"), "cert", id="a key of another"),
-        pytest.param((None, "cert", "locked"), "cert", id="a key with a password"),
+        pytest.param((None, "cert", "garbage"), "garbage", id="a key that is none"),
+        pytest.param((None, "cert", "other"), "other", id="a key of another"),
+        pytest.param((None, "cert", "locked"), "locked", id="a key with a password"),
     ],
 )
 def test_files_that_are_not(files: dict[str, str], names: tuple[str | None, ...], culprit: str) -> None:
     """The error says which one."""
-    with pytest.raises(OSError, match=r"No such file|in PEM") as raised:
+    with pytest.raises(OSError, match=r"No such file|in PEM|has a password|not that of the certificate") as raised:
         build_context(settings(files, *names))
     assert raised.value.filename == files[culprit]

@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 
 import pytest
 from prometheus_client import CollectorRegistry
+from support.logged import Logged
 from support.waiting import wait_for
 
 from extproc.telemetry.counts import Signal, TelemetryCounts
@@ -80,7 +80,7 @@ def test_each_item_is_counted_once(answers: list[int | SendError], expected: tup
     assert sender.answers == []
 
 
-def test_a_fault_of_ours_costs_no_more_than_a_payload(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_fault_of_ours_costs_no_more_than_a_payload(logged: Logged) -> None:
     """Whoever delivers goes on, and the text of what it was is not repeated."""
 
     def fail() -> int:
@@ -90,8 +90,8 @@ def test_a_fault_of_ours_costs_no_more_than_a_payload(caplog: pytest.LogCaptureF
     counted.delivery.deliver(b"payload", 5)
     counted.delivery.deliver(b"payload", 1)
     assert counted.counts() == (1, 5, 0)
-    assert "LookupError" in caplog.text
-    assert "sk-1" not in caplog.text
+    assert "LookupError" in str(logged)
+    assert "sk-1" not in str(logged)
 
 
 def test_tries_are_bounded_in_time() -> None:
@@ -125,7 +125,7 @@ def test_nothing_is_tried_after_the_end_of_a_stop() -> None:
     assert (sender.timeouts, counted.counts()) == ([], (0, 5, 0))
 
 
-def test_what_is_abandoned_is_counted_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_is_abandoned_is_counted_once(logged: Logged) -> None:
     """Also where it arrives after all; the log has it, as nobody may come to read the counter."""
     going, released = threading.Event(), threading.Event()
 
@@ -141,9 +141,9 @@ def test_what_is_abandoned_is_counted_once(caplog: pytest.LogCaptureFixture) -> 
     assert going.wait(10)
     counted.delivery.abandon(3)
     assert counted.counts() == (0, 0, 8)
-    assert [record.message for record in caplog.records] == [
-        "telemetry: exporter 'a': 8 spans were dropped at the stop"
-    ]
+    (line,) = logged
+    assert (line["event"], line["exporter"]) == ("telemetry was dropped at the stop", "a")
+    assert (line["signal"], line["items"]) == ("traces", 8)
     released.set()
     thread.join(10)
     assert counted.counts() == (0, 0, 8)
@@ -152,12 +152,11 @@ def test_what_is_abandoned_is_counted_once(caplog: pytest.LogCaptureFixture) -> 
     assert counted.counts() == (0, 0, 10)
 
 
-def test_a_collector_that_fails_is_told_once_and_that_it_works_again_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_collector_that_fails_is_told_once_and_that_it_works_again_once(logged: Logged) -> None:
     """A log that repeats itself is not read."""
     counted = Counted(ScriptedSender(0, REFUSED, REFUSED, 0, 0, REFUSED))
-    with caplog.at_level(logging.WARNING):
-        for _ in range(6):
-            counted.delivery.deliver(b"payload", 1)
-    said = [message.partition(";")[0] for message in caplog.messages]
-    failing = "telemetry: exporter 'a' takes no traces: HTTP 400"
-    assert said == [failing, "telemetry: exporter 'a' takes traces again", failing]
+    for _ in range(6):
+        counted.delivery.deliver(b"payload", 1)
+    said = [(line["event"], line["exporter"], line["signal"], line.get("reason")) for line in logged]
+    failing = ("an exporter of telemetry fails", "a", "traces", "HTTP 400")
+    assert said == [failing, ("an exporter of telemetry works again", "a", "traces", None), failing]

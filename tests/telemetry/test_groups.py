@@ -16,12 +16,20 @@ TELEMETRY = Telemetry.model_validate(
 
 def test_a_rule_that_names_exporters_has_a_group() -> None:
     """The others go everywhere."""
-    assert groups_of_rules(TELEMETRY) == {0: "0", 2: "2"}
+    assert groups_of_rules(TELEMETRY) == {0: "=one", 2: "="}
     assert groups_of_rules(Telemetry()) == {}
+
+
+def test_a_group_means_the_same_in_other_settings() -> None:
+    """What was counted before a reload must not go to others after it."""
+    names = [["b", "a"], ["a", "b"], ["c"]]
+    overrides = [{"exporters_override": {"metric_exporters": each}} for each in names]
+    first, second, third = groups_of_rules(Telemetry.model_validate({"overrides": overrides})).values()
+    assert first == second != third
 
 
 def test_an_exporter_sees_what_goes_everywhere_and_what_names_it() -> None:
     """The admin port is no exporter: it sees all there is."""
-    assert groups_of_exporter(TELEMETRY, "one") == {"", "0"}
-    assert groups_of_exporter(TELEMETRY, "two") == {""}
-    assert groups_of_exporter(TELEMETRY, None) == {"", "0", "2"}
+    assert groups_of_exporter(TELEMETRY, "one") == frozenset({"", "=one"})
+    assert groups_of_exporter(TELEMETRY, "two") == frozenset({""})
+    assert groups_of_exporter(TELEMETRY, None) is None

@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
 
-import pytest
 from prometheus_client import CollectorRegistry
+from support.logged import Logged
 from support.waiting import wait_for
 
 from extproc.telemetry.background import stop_all
@@ -163,7 +162,7 @@ def test_parts_are_requests_until_one_is_not_taken() -> None:
     assert (pushing.exported, pushing.dropped("export_failed")) == (2, 6)
 
 
-def test_what_can_not_be_collected_is_collected_the_next_time(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_can_not_be_collected_is_collected_the_next_time(logged: Logged) -> None:
     """The thread goes on, and the text of what it was is not repeated."""
     calls: list[int] = []
 
@@ -175,13 +174,12 @@ def test_what_can_not_be_collected_is_collected_the_next_time(caplog: pytest.Log
 
     collector = Collector()
     pushing = Pushing(collector, 0.02, collect)
-    with caplog.at_level(logging.WARNING):
-        pushing.push.start()
-        wait_for(lambda: collector.payloads)
-        stop_all([pushing.push], 10)
+    pushing.push.start()
+    wait_for(lambda: collector.payloads)
+    stop_all([pushing.push], 10)
     assert collector.payloads[0] == b"7"
-    assert "LookupError" in caplog.text
-    assert "sk-1" not in caplog.text
+    assert "LookupError" in str(logged)
+    assert "sk-1" not in str(logged)
 
 
 def test_what_was_never_started_can_be_stopped() -> None:

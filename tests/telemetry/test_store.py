@@ -13,7 +13,8 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from extproc.sinks.exemplars import Witness
 from extproc.sinks.shared import SharedMetrics
 from extproc.telemetry.instruments import Instrument
-from extproc.telemetry.store import Families, is_shared
+from extproc.telemetry.series import is_shared
+from extproc.telemetry.store import Families
 
 SIZES = Instrument("a.size", "histogram", "By", "Sizes", (0.5, 1.0, 2.5))
 COUNT = Instrument("a.count", "counter", "", "Counts")
@@ -43,7 +44,7 @@ def fill(registry: CollectorRegistry, observed: list[float]) -> None:
     families = Families(registry)
     histogram = families.histogram(SIZES, ["route", "b"])
     counter = families.counter(COUNT, ["route"])
-    families.register()
+    families.show()
     for number, value in enumerate(observed):
         histogram.series((f"r{number % 2}", 'x"')).observe(value)
         counter.series(("r",)).add(value)
@@ -88,7 +89,7 @@ def test_a_worker_reads_its_own_values_and_keeps_no_traces() -> None:
     series.observe(0.75, WITNESS)
     series.merge((1, 0, 0, 2), 30.5)
     families.counter(COUNT, []).series(()).add(3)
-    families.register()
+    families.show()
     text = open_text(registry)
     assert 'a_size_bytes_bucket{le="+Inf"} 4.0\n' in text
     assert "a_size_bytes_sum 31.25\n" in text
@@ -112,7 +113,7 @@ def test_a_bucket_keeps_the_last_trace_seen_in_it() -> None:
     for value in (0.75, 1.0, 9.0):
         series.observe(value, WITNESS)
     series.observe(2.0)
-    families.register()
+    families.show()
     lines = [line for line in open_text(registry).splitlines() if "span_id" in line]
     assert lines == [
         'a_size_bytes_bucket{le="1.0"} 2.0 # {span_id="2",trace_id="1"} 1.0 12.5',
@@ -126,3 +127,56 @@ def test_a_family_is_made_once() -> None:
     families = Families(CollectorRegistry())
     assert families.histogram(SIZES, ["a"]) is families.histogram(SIZES, ["a"])
     assert families.counter(COUNT, ["a"]).series(("x",)) is families.counter(COUNT, ["a"]).series(("x",))
+
+
+def test_other_labels_are_a_variant_and_nothing_is_forgotten() -> None:
+    """Settings may change while exchanges are counted; who asks again finds what is there."""
+    registry = CollectorRegistry()
+    families = Families(registry)
+    first = families.counter(COUNT, ["route"])
+    first.series(("r",)).add(1)
+    families.show()
+    families.counter(COUNT, ["route", "team"]).series(("r", "me")).add(2)
+    families.show()
+    assert families.counter(COUNT, ["route"]) is first
+    assert registry.get_sample_value("a_count_total", {"route": "r"}) == 1
+    assert registry.get_sample_value("a_count_total", {"route": "r", "team": "me"}) == 2
+    assert generate_latest(registry).count(b"# TYPE") == 1
+
+
+def test_other_bounds_begin_again() -> None:
+    """Buckets with other bounds can't be added to those of before; with the same, they are the same."""
+    registry = CollectorRegistry()
+    families = Families(registry)
+    families.histogram(SIZES, []).series(()).observe(0.75)
+    same = families.histogram(Instrument("a.size", "histogram", "By", "Sizes", SIZES.bounds), [])
+    same.series(()).observe(0.75)
+    other = families.histogram(Instrument("a.size", "histogram", "By", "Sizes", (9.0,)), [])
+    other.series(()).observe(1)
+    families.show()
+    assert 'a_size_bytes_bucket{le="9.0"} 1.0\n' in (text := open_text(registry))
+    assert "a_size_bytes_count 1.0\n" in text
+    assert same is not other
+
+
+def test_what_is_no_longer_asked_for_is_no_longer_shown() -> None:
+    """A vocabulary that was switched off; when it is back, so are its counts."""
+    registry = CollectorRegistry()
+    families = Families(registry)
+    families.counter(COUNT, []).series(()).add(1)
+    families.show()
+    families.show()
+    assert generate_latest(registry) == b""
+    families.counter(COUNT, [])
+    families.show()
+    assert registry.get_sample_value("a_count_total") == 1
+
+
+@pytest.mark.usefixtures("shared_in")
+def test_two_who_count_the_same_in_a_file_do_not_undo_each_other() -> None:
+    """A value in a file is written as it is remembered."""
+    one, other = (Families(CollectorRegistry()).counter(COUNT, []).series(()) for _ in range(2))
+    one.add(1)
+    other.add(2)
+    one.add(4)
+    assert one.read() == other.read() == 7

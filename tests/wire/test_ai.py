@@ -14,7 +14,8 @@ from support.messages import typed_context, untyped_context
 from extproc.errors import DecodeError, Reason
 from extproc.native import ExtractionStatus, NativeRequest, NativeUsage
 from extproc.providers.counts import to_count
-from extproc.wire.ai import REQUEST_INFO, TOKEN_USAGE, read_request_info, read_token_usage
+from extproc.semconv import REQUEST_INFO_NAMESPACE, TOKEN_USAGE_NAMESPACE
+from extproc.wire.ai import read_request_info, read_token_usage
 from extproc.wire.ai_pb2 import (
     ANTHROPIC_MESSAGES,
     InputTokenDetails,
@@ -147,7 +148,7 @@ def test_other_namespaces_are_not_looked_at(metadata: Metadata) -> None:
 def test_the_typed_form_stands() -> None:
     """Where both are there, the one that has a contract."""
     metadata = typed_context(request_info=RequestInfo(model="typed"))
-    metadata.filter_metadata[REQUEST_INFO].update({"model": "untyped"})
+    metadata.filter_metadata[REQUEST_INFO_NAMESPACE].update({"model": "untyped"})
     assert read_request_info(metadata) == NativeRequest("typed")
 
 
@@ -163,7 +164,7 @@ def test_another_message_in_its_place_is_said_to_be_none() -> None:
 def test_any_bytes_are_read_or_said_to_be_none(data: bytes) -> None:
     """Nothing else is raised."""
     metadata = typed_context(token_usage=USAGE)
-    metadata.typed_filter_metadata[TOKEN_USAGE].value = data
+    metadata.typed_filter_metadata[TOKEN_USAGE_NAMESPACE].value = data
     with contextlib.suppress(DecodeError):
         read_token_usage(metadata)
 
@@ -171,7 +172,7 @@ def test_any_bytes_are_read_or_said_to_be_none(data: bytes) -> None:
 def test_bytes_that_are_no_message_are_said_to_be_none() -> None:
     """With a reason and nothing of the bytes."""
     metadata = typed_context(token_usage=USAGE)
-    metadata.typed_filter_metadata[TOKEN_USAGE].value = b"\xff\xff"
+    metadata.typed_filter_metadata[TOKEN_USAGE_NAMESPACE].value = b"\xff\xff"
     with pytest.raises(DecodeError, match=r"^undecodable$"):
         read_token_usage(metadata)
 

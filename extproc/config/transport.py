@@ -1,0 +1,52 @@
+"""What only shows where settings of the ext_proc port meet: an address that others reach, files that are not there.
+
+Owns: these checks, on values as they were given: what is of the wrong type is passed over here, and said by the schema.
+Whom a name stands for is not asked here, where nothing is served: see server/listen.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from extproc.config.address import HostPort, UnixSocket, is_loopback, parse_address, plaintext_refusal
+from extproc.config.sources import Loc, Tree
+from extproc.errors import SettingsError
+
+_FILES = ("cert_file", "key_file", "client_ca_file")
+_TRUE = {"true", "t", "yes", "y", "on", "1"}  # as the schema reads them
+
+
+def check(tree: Tree) -> list[str]:
+    """Return one line for each thing that cannot work together."""
+    return [f"{tree.where(loc)}: {text}" for loc, text in _check(tree.values)]
+
+
+def _check(values: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
+    tls, listen = values.get("listen_tls"), _address(values.get("listen"))
+    may_be_reached = tls is not None or str(values.get("allow_plaintext")).lower() in _TRUE
+    if isinstance(listen, HostPort) and not may_be_reached and is_loopback(listen.host) is False:
+        yield ("listen",), plaintext_refusal(listen)
+    has_file = isinstance(listen, UnixSocket) and not listen.is_abstract
+    if values.get("socket_mode") is not None and listen is not None and not has_file:
+        yield ("socket_mode",), f"it is for the file of a Unix socket, and {listen} has none"
+    for name in _FILES:
+        path = tls.get(name) if isinstance(tls, dict) else None
+        if isinstance(path, str) and path:
+            try:
+                with Path(path).open("rb"):
+                    pass
+            except (OSError, ValueError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "it holds a NUL"
+                yield ("listen_tls", name), f"cannot read {path!r}: {reason}"
+
+
+def _address(listen: Any) -> HostPort | UnixSocket | None:
+    """Return the address, or the default one; None where the schema has something to say."""
+    if listen is None:
+        return HostPort("127.0.0.1", 0)
+    try:
+        return parse_address(listen) if isinstance(listen, str) else None
+    except SettingsError:
+        return None

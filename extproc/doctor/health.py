@@ -1,0 +1,105 @@
+"""How does the sidecar fare, by its own account?
+
+Owns: what is found in its readiness and its metrics. Must not know Envoy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from extproc.doctor.findings import Finding, error, warning
+from extproc.doctor.sidecar import Sidecar
+from extproc.errors import Reason
+
+_WHERE = "sidecar"
+
+# What to do about exchanges that could not be read, where there is something.
+_ADVICE: dict[str, str] = {
+    Reason.CONTENT_ENCODING: "request_headers_to_remove: [accept-encoding]      # in Envoy, at the virtual host",
+    Reason.TOO_LARGE: "max_body_bytes: 67108864\nmax_event_bytes: 67108864",
+    Reason.NATIVE_FAILED: "limits: {max_json_body_size: 10485760, max_sse_event_size: 10485760}   "
+    "# of ai_protocol_manager's token_usage",
+    Reason.INTERNAL: "# a bug: report it, with the line in the sidecar's log",
+}
+_OTHER_ADVICE = "extproc replay CAPTURE.har      # says of a capture what could not be read"
+
+
+def check_sidecar(sidecar: Sidecar) -> Iterator[Finding]:
+    """Find what the sidecar says of itself that is not as it should be."""
+    if sidecar.is_ready is None:
+        yield error(
+            "sidecar-unreachable",
+            _WHERE,
+            "Its admin port gives no answer; what is said of it here is from settings and defaults.",
+            "extproc doctor --sidecar http://HOST:9092",
+        )
+        return
+    if not sidecar.is_ready:
+        yield error(
+            "sidecar-not-ready",
+            _WHERE,
+            "/readyz says no: it starts, drains, or its workers keep failing.",
+            "# see the sidecar's log",
+        )
+    yield from _check_configuration(sidecar)
+    yield from _check_counters(sidecar)
+
+
+def _check_configuration(sidecar: Sidecar) -> Iterator[Finding]:
+    if any(value == 0 for _, value in sidecar.series("extproc_config_last_reload_successful")):
+        yield error(
+            "reload-failed",
+            _WHERE,
+            "The changed configuration has a mistake: the one before it still runs.",
+            "extproc config check FILE      # and see the sidecar's log",
+        )
+    problems = [labels.get("problem", "") for labels, value in sidecar.series("extproc_envoy_misconfigured") if value]
+    for problem in sorted(filter(None, problems)):
+        yield warning(
+            "envoy-misconfigured",
+            _WHERE,
+            f"By what came over its streams, it warns of: {problem}.",
+            "# see the sidecar's log, and what else is found here",
+        )
+
+
+def _check_counters(sidecar: Sidecar) -> Iterator[Finding]:
+    for labels, value in sidecar.series("extproc_extraction_errors_total"):
+        if value:
+            stage, reason = labels.get("stage", "?"), labels.get("reason", "?")
+            yield warning(
+                "extraction-errors",
+                _WHERE,
+                f"{value:.0f} times something could not be read: {reason} in {stage}.",
+                _ADVICE.get(reason, _OTHER_ADVICE),
+            )
+    if empty := sidecar.total("extproc_streams_without_message_total"):
+        yield warning(
+            "streams-without-message",
+            _WHERE,
+            f"{empty:.0f} streams were given up before a message was read: their exchanges went on unmetered.",
+            "message_timeout: 5s      # in Envoy; and more CPU, or more workers, for the sidecar",
+        )
+    for labels, value in sidecar.series("extproc_label_values_dropped_total"):
+        if value:
+            yield warning(
+                "label-values-dropped",
+                _WHERE,
+                f"{value:.0f} exchanges are counted under "
+                f"{labels.get('label', '?')}=other, because there are too many values.",
+                "max_label_values: 1000",
+            )
+    if errors := sidecar.total("extproc_sink_errors_total"):
+        yield warning(
+            "sink-errors",
+            _WHERE,
+            f"{errors:.0f} exchanges could not be taken into account.",
+            "# a bug: report it, with the line in the sidecar's log",
+        )
+    if dropped := sidecar.total("extproc_telemetry_dropped_total"):
+        yield warning(
+            "telemetry-dropped",
+            _WHERE,
+            f"{dropped:.0f} items of telemetry were taken by no collector.",
+            "# is the collector there? See the sidecar's log; telemetry.queue has room for a while",
+        )

@@ -1,0 +1,34 @@
+"""What settings mean for how an exchange is read: its bounds, and whose it is.
+
+Owns: turning settings into what the rooms that read take. Must not know what carries exchanges, or who counts them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+from extproc.config.settings import Settings
+from extproc.errors import SettingsError
+from extproc.providers.detect import FLAVOURS, Detector, Rule
+from extproc.readers import Limits
+
+
+def build_limits(settings: Settings) -> Limits:
+    """Return the bounds of an exchange, which are settings by the same names."""
+    return Limits(**{each.name: getattr(settings, each.name) for each in fields(Limits)})
+
+
+def build_detector(settings: Settings) -> Detector:
+    """Return what tells providers and flavours, with the deployment's own rules; raise SettingsError for a bad one."""
+    for index, rule in enumerate(settings.detection_rules):
+        if rule.flavour is not None and rule.flavour not in FLAVOURS:
+            known = ", ".join(FLAVOURS)
+            raise SettingsError(
+                f"detection_rules[{index}].flavour: no such flavour {rule.flavour!r}; there are {known}"
+            )
+    return Detector(
+        [
+            Rule(rule.authority, rule.path, rule.provider, rule.flavour, is_llm=rule.llm)
+            for rule in settings.detection_rules
+        ]
+    )

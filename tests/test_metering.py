@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry
+from support.messages import exchange
+from support.otlp import GrpcReceiver
+from support.waiting import wait_for
+
+from extproc import metering as metering_module
+from extproc.config.settings import Settings
+from extproc.errors import SettingsError
+from extproc.metering import Metering
+from extproc.observability import Counts
+from extproc.server.processor import Processor
+from extproc.server.session import Session
+from extproc.telemetry.background import stop_all
+from extproc.usage import Completion
+
+TEAM = {"custom_labels": [{"name": "team", "value": "blue"}]}
+TOTAL = "ai_total_tokens_total"
+LABELS = {"llm": "openai", "model": "gpt-4o"}
+
+
+def settings(**given: Any) -> Settings:
+    return Settings.model_validate(given)
+
+
+class Metered:
+    """A metering, and the registry it counts into."""
+
+    def __init__(self, **given: Any) -> None:
+        self.registry = CollectorRegistry()
+        self.metering = Metering(settings(**given), self.registry, Counts(self.registry))
+        self.metering.start()
+
+    def switch(self, **given: Any) -> None:
+        self.metering.prepare(settings(**given))()
+
+    def tokens(self, **labels: str) -> float | None:
+        self.metering.settle()
+        return self.registry.get_sample_value(TOTAL, LABELS | labels)
+
+
+def begin(processor: Processor) -> Session:
+    """Open a session and let it come as far as the answer."""
+    session = processor.open_session((), time.monotonic())
+    for message in exchange()[:-1]:
+        session.receive(message, time.monotonic())
+    return session
+
+
+def finish(session: Session) -> None:
+    session.receive(exchange()[-1], time.monotonic())
+    session.closed(Completion.COMPLETE, time.monotonic())
+
+
+def meter(processor: Processor) -> None:
+    finish(begin(processor))
+
+
+def test_a_stream_ends_as_it_began() -> None:
+    """With the labels of then; those that come after it have those of now, and no count is lost."""
+    metered = Metered()
+    meter(metered.metering.processor)
+    session = begin(metered.metering.processor)
+    metered.switch(telemetry=TEAM)
+    meter(metered.metering.processor)
+    finish(session)
+    assert (metered.tokens(), metered.tokens(team="blue")) == (14, 7)
+    metered.switch()
+    meter(metered.metering.processor)
+    assert (metered.tokens(), metered.tokens(team="blue")) == (21, 7)
+
+
+def test_what_changes_nothing_that_is_counted_keeps_the_sinks() -> None:
+    """Rules, namespaces and bounds are the processor's own."""
+    metered = Metered(telemetry=TEAM)
+    before = metered.metering.processor
+    metered.switch(telemetry=TEAM, metadata_namespaces=["mine"], max_body_bytes=4096)
+    now = metered.metering.processor
+    assert now is not before
+    assert now.sinks == before.sinks
+    assert now.limits.max_body_bytes == 4096
+    metered.switch(telemetry=TEAM, max_label_values=7)
+    assert metered.metering.processor.sinks != before.sinks
+
+
+def test_what_is_refused_changes_nothing() -> None:
+    """Who asks for it is told why."""
+    metered = Metered()
+    before = metered.metering.processor
+    with pytest.raises(SettingsError, match="no such flavour 'gpt'"):
+        metered.metering.prepare(settings(detection_rules=[{"flavour": "gpt"}]))
+    assert metered.metering.processor is before
+    assert metered.metering.tick() is None
+
+
+def test_spans_of_earlier_settings_are_sent_when_their_last_stream_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the collector of then."""
+    monkeypatch.setattr(metering_module, "_RETIRE_SECONDS", 0.01)
+    with GrpcReceiver() as then, GrpcReceiver() as now:
+
+        def telemetry(collector: GrpcReceiver) -> dict[str, Any]:
+            exporter = {"name": "x", "host": "localhost", "port": collector.port, "disable_metrics": True}
+            return {"exporters": {"otlp": [exporter]}, "queue": {"delay_seconds": 60}}
+
+        metered = Metered(telemetry=telemetry(then))
+        session = begin(metered.metering.processor)
+        metered.switch(telemetry=telemetry(now))
+        meter(metered.metering.processor)
+        time.sleep(0.02)
+        assert metered.metering.tick() == 0.01
+        assert then.spans == []
+        finish(session)
+        wait_for(lambda: metered.metering.tick() is None and len(then.spans) == 5)
+        assert now.spans == []
+        stop_all(metered.metering.background(), 10)
+        assert len(now.spans) == 5
+        exported = {"signal": "traces", "exporter": "x"}
+        assert metered.registry.get_sample_value("extproc_telemetry_exported_total", exported) == 10
+
+
+def test_what_is_in_force_is_not_let_go_of_with_what_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exports that go on under other settings go on."""
+    monkeypatch.setattr(metering_module, "_RETIRE_SECONDS", 0.0)
+    with GrpcReceiver() as collector:
+        exporter = {"name": "x", "host": "localhost", "port": collector.port, "disable_metrics": True}
+        telemetry = {"exporters": {"otlp": [exporter]}, "queue": {"delay_seconds": 60}}
+        metered = Metered(telemetry=telemetry)
+        metered.switch(telemetry=telemetry, metadata_namespaces=["mine"])
+        assert metered.metering.tick() is None
+        meter(metered.metering.processor)
+        stop_all(metered.metering.background(), 10)
+        assert len(collector.spans) == 5
