@@ -12,7 +12,6 @@ import pytest
 import trustme
 import yaml
 from support.gateway import Gateway
-from support.health import HealthService
 from support.otlp import Certificates, GrpcReceiver
 from support.printed import Printed, print_config
 from support.ratelimit import RateLimitService
@@ -22,7 +21,7 @@ from support.waiting import wait_for
 from extproc.demo.check import check_counters, check_entry
 from extproc.demo.mock.server import PROVIDERS, MockProviders
 from extproc.demo.requests import demo_requests
-from extproc.demo.stack import SidecarCommand, fetch, find_envoy
+from extproc.demo.stack import SidecarCommand, find_envoy
 
 pytestmark = pytest.mark.e2e
 
@@ -248,42 +247,34 @@ def _answering(upstream: Upstream) -> tuple[Upstream, list[dict[str, str]]]:
     return upstream, received
 
 
-def checks_of_sidecar(gateway: Gateway) -> tuple[int, int]:
-    """Return how many of Envoy's health checks have gone well, and how many have not."""
-    counters = fetch(f"http://{gateway.stack.envoy_admin}/stats?filter=^cluster.extproc.health_check&format=json")
-    values = {
-        each["name"].rpartition(".")[2]: each["value"] for each in json.loads(counters)["stats"] if "name" in each
-    }
-    return values["success"], values["failure"]
-
-
 @pytest.mark.parametrize(
-    ("name", "own", "is_let_in"),
-    [
-        ("localhost", "client", True),
-        ("localhost", None, True),
-        ("another.test", None, False),
-        ("localhost", "nobody", False),
-    ],
-    ids=["mtls", "tls", "wrong-name", "no-certificate"],
+    ("name", "wants", "shows", "total"),
+    [("localhost", False, False, 7), ("localhost", True, True, 7), ("another.test", False, False, None)],
+    ids=["tls", "mtls", "wrong-name"],
 )
-def test_envoy_and_a_server_with_tls_know_each_other(
-    name: str, own: str | None, is_let_in: bool, upstream: Upstream, tmp_path: Path
+@pytest.mark.parametrize("workers", [1, 2])
+def test_traffic_is_metered_over_tls(
+    name: str,
+    wants: bool,
+    shows: bool,
+    total: int | None,
+    workers: int,
+    answering: tuple[Upstream, list[dict[str, str]]],
+    tmp_path: Path,
 ) -> None:
-    """By its authority and its name, and by a certificate of Envoy's where the server wants one; health tells."""
+    """With a certificate of Envoy's where the sidecar wants one; a sidecar of another name is told nothing."""
+    upstream, _ = answering
     files = Certificates(tmp_path)
     flags = ["--tls-ca", files.ca_file, "--tls-name", name]
+    flags += ["--tls-cert", files.client_cert_file, "--tls-key", files.client_key_file] if shows else []
     listen_tls = {"cert_file": files.server_cert_file, "key_file": files.server_key_file}
-    if own == "client":
-        flags += ["--tls-cert", files.client_cert_file, "--tls-key", files.client_key_file]
-        listen_tls["client_ca_file"] = files.ca_file
-    with HealthService(files, wants_certificate=own is not None) as service:
-        flags += ["--sidecar", str(service.address)]
-        environ = {"EXTPROC_LISTEN_TLS": json.dumps(listen_tls)}
-        with Gateway({}, bootstrap=Printed({"openai": upstream.address}, *flags, environ=environ)) as gateway:
-            wait_for(lambda: sum(checks_of_sidecar(gateway)) > 0, WAIT_SECONDS)
-            succeeded, failed = checks_of_sidecar(gateway)
-    assert (succeeded > 0, failed > 0, service.checks > 0) == (is_let_in, not is_let_in, is_let_in)
+    listen_tls |= {"client_ca_file": files.ca_file} if wants else {}
+    environ = {"EXTPROC_LISTEN_TLS": json.dumps(listen_tls)}
+    bootstrap = Printed({"openai": upstream.address}, *flags, environ=environ)
+    with Gateway({}, bootstrap=bootstrap, sidecar=SidecarCommand(workers=workers, environ=environ)) as gateway:
+        answer, _, entry = gateway.post(PATH, ASK)
+    assert answer.status == 200
+    assert (entry["ai"] or {}).get("total_tokens") == total
 
 
 def test_what_telemetry_reads_and_sets_passes(answering: tuple[Upstream, list[dict[str, str]]]) -> None:
