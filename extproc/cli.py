@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from extproc import __version__
+from extproc.commands.config import config
 from extproc.commands.demo import demo
 from extproc.commands.doctor import doctor
 from extproc.commands.envoy_config import envoy_config
@@ -49,6 +50,7 @@ def _root(
 
 for _command in (serve, demo, run, replay, envoy_config, doctor):
     app.command()(_command)
+app.add_typer(config, name="config")
 
 
 def main() -> None:

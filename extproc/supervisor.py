@@ -27,7 +27,6 @@ from extproc.config.telemetry import Telemetry
 from extproc.errors import SettingsError
 from extproc.logs import set_level
 from extproc.observability import Counts, flush_seconds_of
-from extproc.reading import build_detector
 from extproc.reloading import Reloader, ReloadMetrics, Source
 from extproc.reporting import Reporting
 from extproc.server.listen import check_listen, check_plaintext, reserve_port
@@ -150,7 +149,6 @@ class _Supervisor:
         self._admin.close()
 
     def _apply(self, settings: Settings) -> None:
-        build_detector(settings)  # what the workers would refuse
         with ExitStack() as undo:
             report = self._reporting.prepare(settings, undo)
             undo.pop_all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -190,12 +191,14 @@ def test_a_name_that_a_number_makes_too_long_is_said_so(tmp_path: Path) -> None:
 
 def test_a_setting_that_no_worker_can_start_with_is_said_once(tmp_path: Path) -> None:
     """With exit code 2, as by a sidecar that is alone."""
-    rules = '[{"authority": "*", "flavour": "gpt"}]'
+    (tmp_path / "empty.pem").touch()
+    exporter = {"name": "a", "host": "x", "tls": {"ca_file": f"{tmp_path}/empty.pem"}}
+    environ = {"EXTPROC_TELEMETRY": json.dumps({"exporters": {"otlp": [exporter]}})}
     listen = ("--listen", f"unix:{tmp_path}/x.sock", "--admin-listen", "127.0.0.1:0")
-    alone, several = (run("serve", *listen, *flags, environ={"EXTPROC_DETECTION_RULES": rules}) for flags in ((), TWO))
-    assert alone.stderr.startswith("extproc: detection_rules[0].flavour: no such flavour 'gpt'")
+    alone, several = (run("serve", *listen, *flags, environ=environ) for flags in ((), TWO))
+    assert alone.stderr.startswith(f"extproc: telemetry: cannot read {tmp_path}/empty.pem: no certificate")
     assert (several.returncode, several.stderr) == (alone.returncode, alone.stderr) == (2, alone.stderr)
-    assert list(tmp_path.iterdir()) == []
+    assert [file.name for file in tmp_path.iterdir()] == ["empty.pem"]
 
 
 def test_certificates_that_cannot_be_used_are_said_once(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 from support.sidecar import Sidecar, run
+from support.tls import ServerFiles
+from support.waiting import wait_for
 
 from extproc.config.address import HostPort
 from extproc.demo.bootstrap import Bootstrap
@@ -659,3 +661,47 @@ def test_settings_that_are_not_in_use_yet_can_be_checked(
         flags = ("--envoy-admin", str(envoy.envoy_admin), "--sidecar", sidecar.admin, "--json", "--config", str(config))
         found = json.loads(run("doctor", *flags).stdout)["findings"]
     assert {"namespaces-not-received", "metadata-namespace-misspelt"} <= {each["code"] for each in found}
+
+
+def secured(config: dict[str, Any]) -> Callable[[Bootstrap], object]:
+    context = {"@type": "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"} | config
+    return cluster(
+        lambda c: c.update(transport_socket={"name": "envoy.transport_sockets.tls", "typed_config": context})
+    )
+
+
+@pytest.mark.parametrize("demands_clients", [False, True])
+def test_tls_has_to_be_spoken_on_both_sides(
+    demands_clients: bool, providers: MockProviders, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With a certificate of Envoy's, where the sidecar asks for one."""
+    files = ServerFiles(tmp_path / "tls", demands_clients=demands_clients)
+    trusting = {"common_tls_context": {"validation_context": {"trusted_ca": {"filename": str(files.client_ca_file)}}}}
+    pair = {"certificate_chain": {"filename": str(files.cert_file)}, "private_key": {"filename": str(files.key_file)}}
+    known = {"common_tls_context": trusting["common_tls_context"] | {"tls_certificates": [pair]}}
+    with Sidecar(tmp_path, environ=files.environ) as safe:
+        for change, expected in (
+            (lambda _: None, {"tls-mismatch": "error"}),
+            (secured(trusting), {"client-certificate-missing": "error"} if demands_clients else {}),
+            (secured(known), {}),
+        ):
+            configured = bootstrap(providers)
+            change(configured)
+            with Front(configured, Path(safe.address.removeprefix("unix:"))) as envoy:
+                assert diagnose(envoy, safe.admin, capsys)[1] == expected
+
+
+def test_a_reload_that_failed_is_seen(
+    providers: MockProviders, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The sidecar goes on as before, which is easily missed."""
+    config = tmp_path / "extproc.yaml"
+    config.write_text("max_label_values: 100\n")
+    with (
+        Sidecar(tmp_path, "--config", str(config)) as reloading,
+        Front(bootstrap(providers), Path(reloading.address.removeprefix("unix:"))) as envoy,
+    ):
+        assert diagnose(envoy, reloading.admin, capsys)[:2] == (0, {})
+        config.write_text("max_label_valeus: 100\n")
+        reloading.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: diagnose(envoy, reloading.admin, capsys)[:2] == (4, {"reload-failed": "error"}))
