@@ -19,6 +19,7 @@ from extproc.commands.completion import COMPLETE_VARIABLE, answer_shells, comple
 from extproc.commands.config import config
 from extproc.commands.demo import demo
 from extproc.commands.doctor import doctor
+from extproc.commands.envoy_config import envoy_config
 from extproc.commands.replay import replay
 from extproc.commands.run import run
 from extproc.commands.serve import serve
@@ -64,7 +65,7 @@ def _root(
 
 
 app.add_typer(config, name="config")
-for _command in (serve, demo, run, replay, doctor, version, completion):
+for _command in (serve, demo, run, replay, envoy_config, doctor, version, completion):
     app.command()(_command)
 
 

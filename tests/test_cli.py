@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
+import yaml
 from support.sidecar import Sidecar, run
 
 from extproc import __version__
@@ -18,7 +19,7 @@ from extproc import __version__
         (["serve", "--log-level", "loud"], "--log-level: input should be 'debug', 'info', 'warning' or 'error'"),
         (["serve", "--config", "/no/such/file"], "/no/such/file: cannot read it: No such file or directory"),
         (["serve", "--nope"], "No such option: --nope"),
-        (["nope"], "No such command 'nope'. There are serve, demo, run, replay, config, doctor, version, completion."),
+        (["nope"], "No such command 'nope'. There are serve, demo, run, replay, config, envoy-config, doctor, version"),
         (["config"], "Missing command. There are check, schema, show."),
         (["config", "check"], "Missing argument 'FILE'. See extproc config check --help."),
         (["demo", "--port", "65536"], "Invalid value for '--port'"),
@@ -30,6 +31,10 @@ from extproc import __version__
         (["replay", __file__], f"{__file__} is not JSON; it has to be a HAR file, or a folder of captured"),
         (["replay", "/", "--split", "0"], "--split: '0' is none of whole, lines or a number of bytes from 1"),
         (["replay", "/", "--config", "/no/such/file"], "/no/such/file: cannot read it: No such file"),
+        (["envoy-config", "--config", "/no/such/file"], "/no/such/file: cannot read it: No such file"),
+        (["envoy-config", "--mode", "look"], "Invalid value for '--mode': Value error, 'look' is not one of 'inspect'"),
+        (["envoy-config", "--part", "x"], "Invalid value for '--part': Value error, 'x' is not one of 'bootstrap'"),
+        (["envoy-config", "--target", "kgateway", "--mode", "observe"], "--mode observe: kgateway's GatewayExtension"),
     ],
 )  # fmt: skip
 def test_a_mistake_gets_one_line_and_exit_code_2(arguments: list[str], said: str) -> None:
@@ -94,6 +99,7 @@ def test_what_does_not_apply_is_warned_of_once(tmp_path: Path) -> None:
         ["demo", "-h"],
         ["run", "-h"],
         ["replay", "-h"],
+        ["envoy-config", "-h"],
         ["config", "-h"],
         ["config", "check", "-h"],
         ["config", "schema", "-h"],
@@ -108,6 +114,18 @@ def test_help_reads_well_in_80_columns(arguments: list[str]) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("Usage: extproc")
     assert max(len(line) for line in ended.stdout.splitlines()) <= 80
+
+
+def test_configuration_for_envoy_is_printed_from_the_same_settings() -> None:
+    """As serve would be started: file, environment and flags; a warning is not among what is printed."""
+    environ = {"EXTPROC_METADATA_NAMESPACES": "mine", "EXTPROC_LISTN": "x"}
+    ended = run("envoy-config", "--listen", "unix:/run/x.sock", "--workers", "2", environ=environ)
+    assert (ended.returncode, ended.stderr) == (0, "extproc: EXTPROC_LISTN: no such setting\n")
+    printed = yaml.safe_load(ended.stdout)
+    (sidecar, *_) = printed["static_resources"]["clusters"]
+    assert "/run/x-0.sock" in str(sidecar)
+    assert "/run/x-1.sock" in str(sidecar)
+    assert "%DYNAMIC_METADATA(mine)%" in ended.stdout
 
 
 def test_the_version_is_told() -> None:

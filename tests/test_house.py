@@ -104,9 +104,11 @@ ROOMS = {
     "extproc.status": VOCABULARY | {"extproc.config", "extproc.codec"},
     "extproc.admin": {"extproc.errors", "extproc.config.address", "extproc.pace"},
     # Prints configuration for Envoy, and looks at that of a running one: from settings, without a sidecar.
-    "extproc.envoyconfig": VOCABULARY | {"extproc.envoyconfig", "extproc.config", "extproc.headers"},
+    "extproc.envoyconfig": VOCABULARY | {"extproc.envoyconfig", "extproc.config", "extproc.upstreams"},
     "extproc.doctor": VOCABULARY
     | {"extproc.doctor", "extproc.config", "extproc.headers", "extproc.status", "extproc.providers.vendors"},
+    # What people say of providers, for whoever puts an Envoy before them.
+    "extproc.upstreams": PROVIDERS,
     # What the sidecar is made of, but for what carries bytes to it.
     "extproc.replay": EXCHANGE | {"extproc.replay", "extproc.sinks", "extproc.config"},
 }
@@ -124,6 +126,7 @@ TESTED_ELSEWHERE = {
     "extproc.__main__": "tests/test_cli.py",
     "extproc.commands.config": "tests/test_config_commands.py",
     "extproc.commands.demo": "tests/test_cli.py",
+    "extproc.commands.envoy_config": "tests/test_cli.py",
     "extproc.commands.doctor": "tests/e2e/test_doctor.py",
     "extproc.commands.options": "tests/test_cli.py",
     "extproc.commands.replay": "tests/test_cli.py",
@@ -153,6 +156,11 @@ TESTED_ELSEWHERE = {
     "extproc.demo.run": "tests/e2e/test_run.py",
     "extproc.demo.show": "tests/e2e/test_demo.py",
     "extproc.demo.stack": "tests/e2e/test_faults.py",
+    "extproc.envoyconfig.access_log": "tests/envoyconfig/test_bootstrap.py",
+    "extproc.envoyconfig.choices": "tests/test_cli.py",
+    "extproc.envoyconfig.messages": "tests/envoyconfig/test_bootstrap.py",
+    "extproc.envoyconfig.modes": "tests/envoyconfig/test_ext_proc.py",
+    "extproc.envoyconfig.native": "tests/envoyconfig/test_bootstrap.py",
     "extproc.doctor.modes": "tests/e2e/test_doctor.py",
     "extproc.doctor.run": "tests/e2e/test_doctor.py",
     "extproc.doctor.traffic": "tests/e2e/test_doctor.py",

@@ -21,6 +21,7 @@ from extproc.demo.requests import demo_requests
 from extproc.errors import Hindrance
 from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 from extproc.providers.base import MAX_NAME_CHARACTERS
+from extproc.reloading import ReloadMetrics
 from extproc.sinks.metadata import build_fields
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.usage_log import encode_line
@@ -87,6 +88,7 @@ def test_every_metric_is_there() -> None:
     """As a scrape names it."""
     registry = CollectorRegistry()
     build_processor(Settings(), registry)
+    ReloadMetrics(registry)
     there = {metric.name + {"counter": "_total", "info": "_info"}.get(metric.type, "") for metric in registry.collect()}
     tables = rows(section("What it writes").partition("On `:9092/metrics`")[2])
     assert {name for row in tables for name in quoted(row[0])} == there

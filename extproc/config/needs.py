@@ -39,7 +39,7 @@ class Needs:
     `receiving_namespaces` are for `metadata_options.receiving_namespaces.untyped`, `forwarding_namespaces` for
     `metadata_options.forwarding_namespaces.untyped`. `request_headers` and `response_headers` are those that are read;
     `label_headers` those of the former that custom labels come from; with `all_headers` telemetry reports whatever
-    there is. `mutated_headers` are request headers that are written.
+    there is, but for `skipped_headers`. `mutated_headers` are request headers that are written.
     """
 
     receiving_namespaces: tuple[str, ...]
@@ -48,6 +48,7 @@ class Needs:
     response_headers: tuple[str, ...]
     label_headers: tuple[str, ...]
     all_headers: bool
+    skipped_headers: tuple[str, ...]
     request_attributes: tuple[str, ...]
     response_attributes: tuple[str, ...]
     mutated_headers: tuple[str, ...]
@@ -68,6 +69,7 @@ def find_needs(settings: Settings) -> Needs:
         response_headers=tuple(sorted(RESPONSE_HEADERS)),
         label_headers=() if telemetry is None else _label_headers(telemetry),
         all_headers=telemetry is not None and _reports_headers(telemetry),
+        skipped_headers=() if telemetry is None else _skipped_headers(telemetry),
         request_attributes=() if telemetry is None else _REQUEST_ATTRIBUTES,
         response_attributes=_CONNECTION_ATTRIBUTES if telemetry is not None and _tells_connection(telemetry) else (),
         mutated_headers=() if telemetry is None else _mutated_headers(telemetry),
@@ -92,11 +94,23 @@ def _label_headers(telemetry: Telemetry) -> tuple[str, ...]:
 
 
 def _reports_headers(telemetry: Telemetry) -> bool:
-    return telemetry.exporters.send_traces and any(
-        layer.report_headers
+    return telemetry.exporters.send_traces and bool(_skipped_by_layers(telemetry))
+
+
+def _skipped_headers(telemetry: Telemetry) -> tuple[str, ...]:
+    """Return the headers that no layer reports of those that all others are reported beside."""
+    skipped = _skipped_by_layers(telemetry) if _reports_headers(telemetry) else []
+    return tuple(sorted(frozenset.intersection(*skipped))) if skipped else ()
+
+
+def _skipped_by_layers(telemetry: Telemetry) -> list[frozenset[str]]:
+    """Return, of each layer that reports headers, which it leaves out."""
+    return [
+        frozenset(map(str.lower, layer.skip_headers))
         for layers in layers_of_rules(telemetry).values()
         for layer in (layers.global_, layers.proxy, layers.backend.traces)
-    )
+        if layer.report_headers
+    ]
 
 
 def _tells_connection(telemetry: Telemetry) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -17,30 +16,12 @@ import yaml
 
 from extproc import semconv
 from extproc.config.address import HostPort
+from extproc.upstreams import Upstream
 
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TLS_CONTEXT = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 _EXT_PROC = "envoy.filters.http.ext_proc"
 _PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute"
-
-
-@dataclass(frozen=True, slots=True)
-class Upstream:
-    """A provider behind the gateway. `name` is its path prefix, "" stands for the root."""
-
-    name: str
-    host: str
-    port: int
-    is_tls: bool
-    base_path: str  # what the provider's own paths start with, without a slash at its end
-    provider: str | None  # what the sidecar is to call it; None: it finds out
-
-    @property
-    def authority(self) -> str:
-        """The host the provider is asked for, with its port where it is not the usual one."""
-        usual = 443 if self.is_tls else 80
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == usual else f"{host}:{self.port}"
 
 
 class Bootstrap:

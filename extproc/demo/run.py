@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from extproc.demo.bootstrap import Bootstrap, Upstream
+from extproc.demo.bootstrap import Bootstrap
 from extproc.demo.check import REQUEST_COUNTER, TOKEN_COUNTERS, read_counters
 from extproc.demo.stack import Ports, Stack
 from extproc.demo.terminal import build_console, stay, stop_on_signals, unless_stopping
-from extproc.demo.upstreams import find_trust_store, parse_upstreams
+from extproc.upstreams import Upstream, find_trust_store, parse_upstreams
 
 
 def run(upstream_texts: Sequence[str], ports: Ports) -> int:

@@ -27,6 +27,7 @@ def test_without_telemetry_little_is_needed() -> None:
         response_headers=tuple(sorted(RESPONSE_HEADERS)),
         label_headers=(),
         all_headers=False,
+        skipped_headers=(),
         request_attributes=(),
         response_attributes=(),
         mutated_headers=(),
@@ -133,3 +134,15 @@ def test_a_header_is_only_changed_to_tell_of_a_span(telemetry: dict[str, Any], e
     surveyor = build_processor(Settings.model_validate({"telemetry": telemetry}), CollectorRegistry()).surveyor
     assert surveyor is not None
     assert sorted(surveyor.inject or ()) == list(expected)
+
+
+def test_headers_are_skipped_where_all_layers_skip_them() -> None:
+    """What one of them reports has to come; who reports none has no say."""
+    layers = {
+        "global": {"report_headers": True, "skip_headers": ["X-A", "x-b"]},
+        "proxy": {"report_headers": True, "skip_headers": ["x-b"]},
+        "backend": {"traces": {"report_headers": False, "skip_headers": ["x-c"]}},
+    }
+    assert needs_of(TRACED | {"layers": layers}).skipped_headers == ("x-b",)
+    assert needs_of({"layers": layers}).skipped_headers == ()
+    assert needs_of(TRACED).skipped_headers == ()

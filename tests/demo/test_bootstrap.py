@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from extproc.config.address import HostPort
-from extproc.demo.bootstrap import Bootstrap, Upstream
+from extproc.demo.bootstrap import Bootstrap
+from extproc.upstreams import Upstream
 
 OPENAI = Upstream("", "api.openai.com", 443, is_tls=True, base_path="", provider="openai")
 LOCAL = Upstream("vllm", "10.0.0.5", 8000, is_tls=False, base_path="/llm", provider=None)

@@ -14,14 +14,15 @@ from support.engine import ENGINE_ENVIRON
 
 from extproc.config.address import HostPort
 from extproc.demo.access_log import AccessLog
-from extproc.demo.bootstrap import Bootstrap, Upstream
+from extproc.demo.bootstrap import Bootstrap
 from extproc.demo.stack import Ports, SidecarCommand, Stack
+from extproc.upstreams import Upstream
 
 _TIMEOUT_SECONDS = 30
 
 
 class Gateway:
-    """A context: Envoy, configured by a file of envoy/, in front of servers of the test's.
+    """A context: Envoy, configured by a file of envoy/ or by `bootstrap`, in front of servers of the test's.
 
     `upstreams` are put in the place of the file's clusters; `change` may change the ext_proc filter's configuration,
     `configure` all of it.
@@ -35,13 +36,14 @@ class Gateway:
         upstreams: Mapping[str, HostPort],
         *,
         file: str = "envoy.yaml",
+        bootstrap: Bootstrap | None = None,
         own_routes: bool = False,
         change: Callable[[dict[str, Any]], object] | None = None,
         configure: Callable[[Bootstrap], object] | None = None,
         max_buffer_bytes: int | None = None,
         sidecar: SidecarCommand | None = None,
     ) -> None:
-        bootstrap = Bootstrap(file)
+        bootstrap = bootstrap or Bootstrap(file)
         if own_routes:
             bootstrap.use_upstreams(_as_upstreams(upstreams), trust_store="")
         else:

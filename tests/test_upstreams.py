@@ -4,10 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from extproc.demo import upstreams as module
-from extproc.demo.bootstrap import Upstream
-from extproc.demo.upstreams import find_trust_store, parse_upstream, parse_upstreams
+from extproc import upstreams as module
 from extproc.errors import SettingsError
+from extproc.upstreams import Upstream, find_trust_store, parse_upstream, parse_upstreams
 
 
 @pytest.mark.parametrize(
@@ -20,6 +19,7 @@ from extproc.errors import SettingsError
         ),
         ("claude=https://api.anthropic.com", Upstream("claude", "api.anthropic.com", 443, True, "", "anthropic")),
         ("vllm=http://10.0.0.5:8000/v1/", Upstream("vllm", "10.0.0.5", 8000, False, "/v1", "vllm")),
+        ("gemini=http://10.0.0.5", Upstream("gemini", "10.0.0.5", 80, False, "", "gcp.gemini")),
         ("http://localhost:11434", Upstream("", "localhost", 11434, False, "", None)),
         ("http://[::1]:8000", Upstream("", "::1", 8000, False, "", None)),
     ],

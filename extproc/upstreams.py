@@ -1,4 +1,4 @@
-"""`--upstream`, as people write it: URL, or NAME=URL.
+"""Providers behind a gateway, as people write them for `--upstream`: URL, or NAME=URL.
 
 Owns: what an upstream may look like, and what is said of one that does not. Pure, but for asking where this machine
 keeps the certificates it trusts.
@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 import ssl
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from extproc.demo.bootstrap import Upstream
+from extproc import semconv
 from extproc.errors import SettingsError
 from extproc.providers.detect import Detector
 
@@ -23,6 +24,35 @@ _FORM = "use URL or NAME=URL, such as https://api.openai.com or anthropic=https:
 
 # Where Linux distributions and macOS keep their bundles, where Python does not know it.
 _BUNDLES = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+
+# What people call these, whose hosts are not known where a proxy or a mock stands in their place.
+_PROVIDERS = {
+    "azure": semconv.AZURE_AI_OPENAI,
+    "bedrock": semconv.AWS_BEDROCK,
+    "gemini": semconv.GCP_GEMINI,
+    "mistral": semconv.MISTRAL_AI,
+    "vertex": semconv.GCP_VERTEX_AI,
+    "xai": semconv.X_AI,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Upstream:
+    """A provider behind the gateway. `name` is its path prefix, "" stands for the root."""
+
+    name: str
+    host: str
+    port: int
+    is_tls: bool
+    base_path: str  # what the provider's own paths start with, without a slash at its end
+    provider: str | None  # what the sidecar is to call it; None: it finds out
+
+    @property
+    def authority(self) -> str:
+        """The host the provider is asked for, with its port where it is not the usual one."""
+        usual = 443 if self.is_tls else 80
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == usual else f"{host}:{self.port}"
 
 
 def parse_upstreams(texts: Sequence[str]) -> list[Upstream]:
@@ -66,7 +96,7 @@ def parse_upstream(text: str) -> Upstream:
         port=port or (443 if parts.scheme == "https" else 80),
         is_tls=parts.scheme == "https",
         base_path=parts.path.rstrip("/"),
-        provider=Detector().detect(host, parts.path).provider or name or None,
+        provider=Detector().detect(host, parts.path).provider or _PROVIDERS.get(name, name) or None,
     )
 
 
