@@ -41,12 +41,11 @@ def check_receiving(attached: Sequence[Attached], expected: Expected) -> Iterato
             missing = [name for name in expected.written if name not in kept]
             none_kept = not set(expected.namespaces) & set(kept)
             grave = [name for name in missing if name in read or (none_kept and name != RATELIMIT_NAMESPACE)]
-            slips = [f"{name} is spelt {slip} there" for name in missing if (slip := _slip(name, kept, expected))]
-            mend = "metadata_options:\n  receiving_namespaces:\n    untyped: " + yaml_list(
-                [*kept, *missing] if not slips else expected.written
-            )
+            slips = {name: slip for name in missing if (slip := _slip(name, kept, expected))}
+            meant = [name for name in kept if name not in slips.values()]
+            mend = "metadata_options:\n  receiving_namespaces:\n    untyped: " + yaml_list([*meant, *missing])
             if grave:
-                hint = f" ({'; '.join(slips)})" if slips else ""
+                hint = "".join(f" ({name} is spelt {slip} there)" for name, slip in slips.items())
                 yield error(
                     "namespaces-not-received",
                     effective.where,

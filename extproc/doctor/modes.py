@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from extproc.doctor.attached import Attached
 from extproc.doctor.documents import is_true, number, seconds, text, texts
+from extproc.doctor.envoy import Chain, Route
 from extproc.doctor.findings import Finding, error, note, warning
 from extproc.doctor.sidecar import Expected
 from extproc.doctor.zero_body import reads_usage_itself
@@ -18,6 +19,8 @@ _DEFAULT_TIMEOUT_SECONDS = 0.2
 _SHORT_TIMEOUT_SECONDS = 1.0
 
 _DEFAULT_BUFFER_BYTES = 1024 * 1024
+# By which routes and virtual hosts say otherwise; the second is the older.
+_BUFFER_KEYS = ("request_body_buffer_limit", "per_request_buffer_limit_bytes")
 
 
 def check_timeout(attached: Sequence[Attached]) -> Iterator[Finding]:
@@ -146,15 +149,23 @@ def _kept(config: dict[str, object]) -> tuple[str, ...]:
 def check_buffers(attached: Sequence[Attached], expected: Expected) -> Iterator[Finding]:
     """Find buffers smaller than what the sidecar asks Envoy to hold."""
     for each in attached:
-        limit = number(each.chain.listener, "per_connection_buffer_limit_bytes")
-        limit = _DEFAULT_BUFFER_BYTES if limit is None else limit
-        if is_true(each.filter.config, "allow_mode_override") and limit < expected.max_whole_response_bytes:
-            yield error(
+        if not is_true(each.filter.config, "allow_mode_override"):
+            continue
+        limit = min((_buffer_bytes(each.chain, route) for route in each.chain.routes), default=_DEFAULT_BUFFER_BYTES)
+        if limit < expected.max_whole_response_bytes:
+            yield warning(
                 "buffer-too-small",
                 each.where,
-                "The sidecar asks for answers of up to "
-                f"{expected.max_whole_response_bytes} bytes in one message, and the listener holds {limit:.0f}: "
-                "answers between them fail.",
-                f"per_connection_buffer_limit_bytes: {_DEFAULT_BUFFER_BYTES}     # or, in the sidecar's settings,"
-                f"\n# max_whole_response_bytes: {limit:.0f}",
+                f"The sidecar asks for answers of up to {expected.max_whole_response_bytes} bytes in one message, and "
+                f"Envoy holds {limit:.0f}: of larger ones only the start may be shown, and their counts are lost.",
+                f"request_body_buffer_limit: {_DEFAULT_BUFFER_BYTES}     # at the virtual host\n"
+                f"# or, in the sidecar's settings, max_whole_response_bytes: {limit:.0f}",
             )
+
+
+def _buffer_bytes(chain: Chain, route: Route) -> float:
+    """Return how much Envoy holds of a body: what the route says, else its virtual host, else the listener."""
+    said = (number(level, key) for level in reversed(route.levels) for key in _BUFFER_KEYS)
+    own = next((limit for limit in said if limit is not None), None)
+    own = number(chain.listener, "per_connection_buffer_limit_bytes") if own is None else own
+    return _DEFAULT_BUFFER_BYTES if own is None else own

@@ -223,6 +223,17 @@ def rate_limited(*entries: dict[str, Any], first: bool = False) -> Callable[[Boo
 
 
 ADDEND = {"hits_addend": {"format": "%DYNAMIC_METADATA(envoy.ratelimit:hits_addend)%"}}
+BY_MODEL = {
+    "actions": [
+        {
+            "metadata": {
+                "descriptor_key": "model",
+                "metadata_key": {"key": "ai.gateway", "path": [{"key": "model"}]},
+                "source": "DYNAMIC",
+            }
+        }
+    ]
+}
 DONE = {"apply_on_stream_done": True}
 
 
@@ -321,9 +332,9 @@ CASES: dict[str, tuple[str, Callable[[Bootstrap], object], dict[str, str], int]]
     ),
     "small buffer": (
         "envoy.yaml",
-        lambda b: b.listener.update(per_connection_buffer_limit_bytes=4096),
-        {"buffer-too-small": "error"},
-        4,
+        lambda b: b.virtual_host.update(request_body_buffer_limit=4096),
+        {"buffer-too-small": "warning"},
+        3,
     ),
     "log without metadata": ("envoy.yaml", access_log(), {"access-log-without-metadata": "note"}, 0),
     "key misspelt": (
@@ -339,13 +350,15 @@ CASES: dict[str, tuple[str, Callable[[Bootstrap], object], dict[str, str], int]]
         4,
     ),
     "limit at the request": ("envoy.yaml", rate_limited(ADDEND), {"rate-limit-too-early": "error"}, 4),
-    "limit without addend": ("envoy.yaml", rate_limited(DONE), {"rate-limit-without-addend": "error"}, 4),
+    "limit without addend": ("envoy.yaml", rate_limited({}, DONE), {"rate-limit-without-addend": "error"}, 4),
     "limit before": (
         "envoy.yaml",
-        rate_limited(DONE | ADDEND, first=True),
-        {"rate-limit-before-ext-proc": "warning"},
-        3,
+        rate_limited(BY_MODEL, DONE | ADDEND, first=True),
+        {"rate-limit-before-ext-proc": "error"},
+        4,
     ),
+    "limit before, of tokens": ("envoy.yaml", rate_limited({}, DONE | ADDEND, first=True), {}, 0),
+    "limit never asked": ("envoy.yaml", rate_limited(DONE | ADDEND), {"rate-limit-never-asked": "warning"}, 3),
     "limit of requests": ("envoy.yaml", rate_limited({}), {"rate-limit-counts-requests": "note"}, 0),
     "limit of tokens": ("envoy.yaml", rate_limited({}, DONE | ADDEND), {}, 0),
     "compressor behind": ("envoy.yaml", compressor("gzip", first=False), {"compressed-before-reading": "note"}, 0),
