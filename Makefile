@@ -54,7 +54,7 @@ format: $(READY) ## let ruff mend what it can
 proto: $(READY) ## generate the wire code from proto/
 	$(BIN)/python tools/generate_proto.py
 
-docs: $(READY) ## write docs/providers.md from the tables of extproc/providers
+docs: $(READY) ## write docs/providers.md and docs/extproc.schema.json
 	$(BIN)/python tools/generate_docs.py
 
 lock: $(READY) ## lock the newest dependencies that pyproject.toml allows

@@ -23,7 +23,7 @@ from extproc.config.address import parse_host_port
 from extproc.config.settings import Settings
 from extproc.server.engine import EngineOptions, build_engine
 from extproc.server.health import Health
-from extproc.server.session import Processor
+from extproc.server.processor import Processor
 from extproc.server.signals import Signals
 from extproc.usage import Completion
 from extproc.wire.envoy import CONTINUE, Phase

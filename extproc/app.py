@@ -98,6 +98,7 @@ class _Sidecar:
 
     def stop(self) -> None:
         """Send what has not been sent yet, and close what is open."""
+        self._metering.settle()
         background = (*self._metering.background(), *self._reporting.background())
         stop_all(background, flush_seconds_of(self._reloader.settings))
         self._reporting.close()

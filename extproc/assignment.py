@@ -21,10 +21,16 @@ class WorkerSettings:
     index: int
     listen: str
     metrics_directory: Path
+    stdout: int = 1  # the supervisor's, as a descriptor that was handed down
 
     def to_line(self) -> bytes:
         """Return it as one line, without its end."""
-        own = {"index": self.index, "listen": self.listen, "metrics_directory": str(self.metrics_directory)}
+        own = {
+            "index": self.index,
+            "listen": self.listen,
+            "metrics_directory": str(self.metrics_directory),
+            "stdout": self.stdout,
+        }
         return json.dumps(own | {"settings": self.settings.model_dump(mode="json")}).encode()
 
     @classmethod
@@ -32,4 +38,4 @@ class WorkerSettings:
         """Return what `to_line` wrote. Raises ValueError, LookupError or TypeError for anything else."""
         told = json.loads(line)
         settings = Settings.model_validate(told["settings"])
-        return cls(settings, told["index"], told["listen"], Path(told["metrics_directory"]))
+        return cls(settings, told["index"], told["listen"], Path(told["metrics_directory"]), told["stdout"])

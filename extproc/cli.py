@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from extproc import __version__
+from extproc.commands.config import config
 from extproc.commands.demo import demo
 from extproc.commands.doctor import doctor
 from extproc.commands.replay import replay
@@ -48,6 +49,7 @@ def _root(
 
 for _command in (serve, demo, run, replay, doctor):
     app.command()(_command)
+app.add_typer(config, name="config")
 
 
 def main() -> None:

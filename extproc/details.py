@@ -19,7 +19,7 @@ from extproc.usage import UsageRecord
 class Details(enum.Enum):
     """How much is told."""
 
-    TIMES = "times"  # and sizes: what metrics are made of
+    TIMES = "times"  # and sizes: what metrics are made of; and the id of the request
     ALL = "all"  # and what was asked and answered: what a span has
 
 
@@ -30,17 +30,19 @@ class Known(NamedTuple):
     documents: DocumentReader
     stopwatch: Stopwatch
     clock: TokenClock | None
+    request_id: str | None
 
 
 def add_details(record: UsageRecord, known: Known, details: Details) -> UsageRecord:
     """Return the record with its details, as many as are wanted."""
-    question, documents, stopwatch, clock = known
+    question, documents, stopwatch, clock, request_id = known
     record = replace(
         record,
         started_at_seconds=stopwatch.started_at,
         timing=stopwatch.timing(clock),
         request_body_bytes=stopwatch.request_bytes,
         response_body_bytes=stopwatch.all_response_bytes(clock),
+        request_id=request_id,
     )
     if details is not Details.ALL:
         return record

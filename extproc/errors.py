@@ -48,6 +48,19 @@ class Reason(enum.StrEnum):
     INTERNAL = "internal"  # an exception nobody foresaw: a bug to report
 
 
+class Hindrance(enum.StrEnum):
+    """What a configuration of Envoy's makes impossible."""
+
+    OBSERVABILITY_MODE = "observability_mode"  # no reply of ours is read
+    REQUEST_HEADERS = "request_headers_not_sent"
+    FORWARD_RULES = "headers_not_forwarded"  # that every exchange has
+    REQUEST_BODY = "request_body_not_sent"  # and nothing in its place
+    RESPONSE_BODY = "response_body_not_sent"  # and nothing in its place
+    LABEL_NAMESPACES = "namespaces_not_forwarded"  # that custom labels are taken from
+    ATTRIBUTES = "attributes_not_sent"  # that spans should have
+    REQUEST_ID = "request_id_not_forwarded"  # that the usage log should have
+
+
 @dataclass(frozen=True, slots=True)
 class ExtractionError:
     """One thing that could not be read, as it is counted."""

@@ -41,7 +41,7 @@ class Exchange:
     __slots__ = ("_detector", "_documents", "_error_word", "_errors", "_limits", "_native",
                  "_native_check", "_question", "_request", "_response", "_response_bytes_left", "_response_chunks",
                  "_response_headers_seen", "_status_code", "_stopwatch", "asked_for_whole_response", "is_detachable",
-                 "record", "revision")  # fmt: skip
+                 "record", "request_id", "revision")  # fmt: skip
 
     def __init__(self, limits: Limits, detector: Detector, *, provider: str | None, now: float) -> None:
         """Start an exchange; `provider` is what the Envoy configuration says of it, taken verbatim."""
@@ -62,6 +62,7 @@ class Exchange:
         self._native: NativeUsage | None = None
         self._native_check: NativeCheck | None = None
         self.is_detachable = False
+        self.request_id: str | None = None  # set by who wants it in the record
         self.record: UsageRecord | None = None
         self.revision = 0
 
@@ -196,7 +197,8 @@ class Exchange:
         """Return the record of an exchange that is settled, with as many details."""
         assert self.record is not None  # noqa: S101 - for the type checker
         clock = self._response.clock if self._response is not None and self._response.is_stream else None
-        return add_details(self.record, Known(self._question, self._documents, self._stopwatch, clock), details)
+        known = Known(self._question, self._documents, self._stopwatch, clock, self.request_id)
+        return add_details(self.record, known, details)
 
     def _end_request(self, ended_at: float | None) -> None:
         request, self._request = self._request, None

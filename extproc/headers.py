@@ -6,10 +6,12 @@ that no credential can get in. Must not know phases or documents.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
 from extproc.codec.framing import media_type
+from extproc.credentials import holds_secret
 from extproc.providers.base import is_word
 from extproc.providers.bedrock_invoke import HEADERS as BEDROCK_HEADERS
 
@@ -21,6 +23,10 @@ REQUEST_HEADERS: Final = frozenset({":method", ":authority", ":path", "content-t
 RESPONSE_HEADERS: Final = BEDROCK_HEADERS | frozenset(
     {":status", "content-type", "content-encoding", "content-length", _ERROR_TYPE}
 )
+
+# Envoy names each request by it. A client may be free to choose it, so only what looks like an id is taken for one.
+REQUEST_ID_HEADER: Final = "x-request-id"
+_REQUEST_ID = re.compile(r"[\w.:/+=@-]{1,128}", re.ASCII)
 
 # More than any length or status has.
 _MAX_DIGITS = 18
@@ -36,6 +42,12 @@ def error_word(headers: Mapping[str, str]) -> str | None:
     """Return the word for an error in the response headers, if there is one."""
     word = headers.get(_ERROR_TYPE, "").partition(":")[0]
     return word if is_word(word) else None
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """Return the id of a request, if it has one that can be told."""
+    value = headers.get(REQUEST_ID_HEADER, "")
+    return value if _REQUEST_ID.fullmatch(value) and not holds_secret(value) else None
 
 
 def is_grpc(headers: Mapping[str, str]) -> bool:

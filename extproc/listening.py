@@ -12,7 +12,7 @@ from extproc.server.certificates import CertificateFiles, ServerCertificates
 from extproc.server.engine import Engine, EngineOptions, build_engine
 from extproc.server.health import Health
 from extproc.server.listener import Listener, ListenerOptions
-from extproc.server.session import Processor
+from extproc.server.processor import Processor
 from extproc.sinks.certificates import CertificateMetrics
 
 

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -23,10 +24,14 @@ from extproc.config.telemetry import Telemetry
 from extproc.logs import place_of
 from extproc.observability import Counts, Tracing, flush_seconds_of
 from extproc.reading import build_detector, build_limits
-from extproc.server.session import Processor
+from extproc.server.hindrances import MENDS, Hindrances, Wanted
+from extproc.server.processor import Processor
 from extproc.sinks.base import UsageSink
+from extproc.sinks.envoy_problems import EnvoyProblems
+from extproc.sinks.line_output import LineOutput
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics
+from extproc.sinks.usage_log import UsageLog, UsageLogLines
 from extproc.surveying import build_surveyor
 from extproc.telemetry.background import Background, stop_all
 from extproc.telemetry.metrics import MetricStore
@@ -40,26 +45,34 @@ _BATCH_SIZE = 16
 # How often it is looked whether the last stream of earlier settings has ended.
 _RETIRE_SECONDS = 1.0
 
+_STDOUT = 1
+
 
 @dataclass(frozen=True, slots=True)
 class _Generation:
-    """What meters under one set of settings. `exports` are those of its spans."""
+    """What meters under one set of settings. `background` are those of the sinks that have something to send."""
 
     settings: Settings
     processor: Processor
-    exports: tuple[Background, ...]
+    background: tuple[Background, ...]
 
 
 class Metering:
     """The processor of now, and those before it that still have streams."""
 
-    def __init__(self, settings: Settings, registry: CollectorRegistry, counts: Counts) -> None:
-        """Raises SettingsError for settings that can't work."""
+    def __init__(
+        self, settings: Settings, registry: CollectorRegistry, counts: Counts, *, stdout: int = _STDOUT
+    ) -> None:
+        """`stdout` is where a usage log on standard output goes. Raises SettingsError for settings that can't work."""
+        self._registry = registry
         self._counts = counts
+        self._stdout = stdout
         self._lock = threading.Lock()
         self._server = ServerMetrics(registry, version=__version__)
+        self._problems = EnvoyProblems(registry)
+        self._lines: UsageLogLines | None = None
         self._store = MetricStore(registry)
-        self._now = self._build(settings, None)
+        self._now = self._build(settings)
         self._before: list[_Generation] = []
         self._switched_at = 0.0
 
@@ -70,18 +83,20 @@ class Metering:
 
     def start(self) -> None:
         """Let what works in the background begin."""
-        for export in self._now.exports:
-            export.start()
+        for each in self._now.background:
+            each.start()
 
     def prepare(self, settings: Settings) -> Callable[[], None]:
         """Return what puts other settings into force. Raises SettingsError for those that can't work."""
-        prepared = self._build(settings, self._now)
+        prepared = self._follow(self._now, settings)
 
         def switch() -> None:
             before, self._now = self._now, prepared
-            for export in prepared.exports:
-                if export not in before.exports:
-                    export.start()
+            for each in prepared.background:
+                if each not in before.background:
+                    each.start()
+                elif isinstance(each, UsageLog):
+                    each.reopen()
             self._before.append(before)
             self._switched_at = time.monotonic()
 
@@ -101,35 +116,37 @@ class Metering:
         for generation in [each for each in self._before if not each.processor.streams.open]:
             generation.processor.teller.drain()
             self._before.remove(generation)
-            if exports := self._only_of(generation):
+            if idle := [each for each in generation.background if each not in self.background()]:
                 flush_seconds = flush_seconds_of(generation.settings)
-                threading.Thread(target=stop_all, args=(exports, flush_seconds), name="retire").start()
+                threading.Thread(target=stop_all, args=(idle, flush_seconds), name="retire").start()
         return _RETIRE_SECONDS if self._before else None
 
     def background(self) -> tuple[Background, ...]:
-        """Return what still has something to send, once the last stream has ended."""
-        self.settle()
-        return tuple(dict.fromkeys(export for each in (*self._before, self._now) for export in each.exports))
+        """Return what may have something to send."""
+        return tuple(dict.fromkeys(each for one in (*self._before, self._now) for each in one.background))
 
-    def _only_of(self, generation: _Generation) -> tuple[Background, ...]:
-        others = {export for each in (*self._before, self._now) for export in each.exports}
-        return tuple(export for export in generation.exports if export not in others)
+    def _follow(self, before: _Generation, settings: Settings) -> _Generation:
+        if _counted_by(before.settings) != _counted_by(settings):
+            return self._build(settings)
+        # Nothing changes of what is counted and told: the same sinks go on.
+        hindrances = before.processor.hindrances
+        processor = self._build_processor(settings, before.processor.sinks, hindrances)
+        return _Generation(settings, processor, before.background)
 
-    def _build(self, settings: Settings, before: _Generation | None) -> _Generation:
-        telemetry = settings.telemetry
-        if before is not None and before.settings.telemetry == telemetry and _same_labels(before.settings, settings):
-            # Nothing that is counted changes: the same sinks go on, spans and all.
-            return _Generation(settings, self._build_processor(settings, before.processor.sinks), before.exports)
-        processor = self._build_processor(settings, ())  # first what can be refused without having begun anything
-        tracing = Tracing(telemetry or Telemetry(), self._counts.of(telemetry or Telemetry()))
-        sinks = (
-            *self._store.build_sinks(telemetry, max_label_values=settings.max_label_values),
-            self._server,
-            *tracing.sinks,
-        )
-        return _Generation(settings, replace(processor, sinks=sinks), tracing.exports)
+    def _build(self, settings: Settings) -> _Generation:
+        hindrances = build_hindrances(settings, self._problems)
+        processor = self._build_processor(settings, (), hindrances)  # refused, if it is, before anything has begun
+        telemetry = settings.telemetry or Telemetry()
+        tracing = Tracing(telemetry, self._counts.of(telemetry))
+        usage_log = self._build_usage_log(settings)
+        metrics = self._store.build_sinks(settings.telemetry, max_label_values=settings.max_label_values)
+        sinks = (*metrics, self._server, *tracing.sinks, *usage_log)
+        return _Generation(settings, replace(processor, sinks=sinks), (*tracing.exports, *usage_log))
 
-    def _build_processor(self, settings: Settings, sinks: Sequence[UsageSink]) -> Processor:
+    def _build_processor(
+        self, settings: Settings, sinks: Sequence[UsageSink], hindrances: Hindrances | None
+    ) -> Processor:
+        has_log = settings.usage_log is not None
         return Processor(
             limits=build_limits(settings),
             detector=build_detector(settings),
@@ -137,15 +154,40 @@ class Metering:
             sinks=sinks,
             observer=self._server,
             report_bug=report_bug,
+            hindrances=hindrances,
             surveyor=None if settings.telemetry is None else build_surveyor(settings.telemetry),
-            # Values that another process reads are moved at once: nobody here would know when they are read.
-            batch_size=1 if is_shared() else _BATCH_SIZE,
+            names_requests=has_log,
+            # Values that another process reads are moved at once: nobody here would know when they are read. So are
+            # those that are written down.
+            batch_size=1 if is_shared() or has_log else _BATCH_SIZE,
             lock=self._lock,
         )
 
+    def _build_usage_log(self, settings: Settings) -> tuple[UsageLog, ...]:
+        """Return the usage log, if there is one. Raises SettingsError if it can't be had."""
+        if settings.usage_log is None:
+            return ()
+        if self._lines is None:
+            self._lines = UsageLogLines(self._registry)
+        labels = () if settings.telemetry is None else settings.telemetry.custom_labels
+        output = LineOutput(self._stdout if settings.usage_log == "stdout" else Path(settings.usage_log))
+        return (UsageLog(output, self._lines, [label.name for label in labels]),)
 
-def _same_labels(one: Settings, other: Settings) -> bool:
-    return one.max_label_values == other.max_label_values
+
+def _counted_by(settings: Settings) -> tuple[object, ...]:
+    """Return what sinks are made of."""
+    return settings.telemetry, settings.max_label_values, settings.usage_log
+
+
+def build_hindrances(settings: Settings, problems: EnvoyProblems) -> Hindrances:
+    """Return what looks for configurations of Envoy's that these settings can't work with."""
+    telemetry = settings.telemetry or Telemetry()
+    wanted = Wanted(
+        frozenset(label.metadataNamespace for label in telemetry.custom_labels if label.metadataKey is not None),
+        attributes=telemetry.exporters.send_traces,
+        request_id=settings.usage_log is not None,
+    )
+    return Hindrances(wanted, lambda hindrance, missing: problems.tell(hindrance, missing, MENDS))
 
 
 def report_bug(error: BaseException) -> None:

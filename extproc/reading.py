@@ -8,8 +8,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from extproc.config.settings import Settings
-from extproc.errors import SettingsError
-from extproc.providers.detect import FLAVOURS, Detector, Rule
+from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
 
 
@@ -19,13 +18,7 @@ def build_limits(settings: Settings) -> Limits:
 
 
 def build_detector(settings: Settings) -> Detector:
-    """Return what tells providers and flavours, with the deployment's own rules; raise SettingsError for a bad one."""
-    for index, rule in enumerate(settings.detection_rules):
-        if rule.flavour is not None and rule.flavour not in FLAVOURS:
-            known = ", ".join(FLAVOURS)
-            raise SettingsError(
-                f"detection_rules[{index}].flavour: no such flavour {rule.flavour!r}; there are {known}"
-            )
+    """Return what tells providers and flavours, with the deployment's own rules."""
     return Detector(
         [
             Rule(rule.authority, rule.path, rule.provider, rule.flavour, is_llm=rule.llm)

@@ -27,7 +27,6 @@ from extproc.config.telemetry import Telemetry
 from extproc.errors import SettingsError
 from extproc.logs import set_level
 from extproc.observability import Counts, flush_seconds_of
-from extproc.reading import build_detector
 from extproc.reloading import Reloader, ReloadMetrics, Source
 from extproc.reporting import Reporting
 from extproc.server.listen import check_listen, check_plaintext, reserve_port
@@ -35,9 +34,11 @@ from extproc.server.signals import SignalOrders
 from extproc.server.worker_process import Assignment
 from extproc.server.workers import Workers
 from extproc.sinks.certificates import CertificateMetrics
+from extproc.sinks.envoy_problems import EnvoyProblems
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, share_values
+from extproc.sinks.usage_log import UsageLogLines
 from extproc.status import build_status
 from extproc.telemetry.background import stop_all
 from extproc.telemetry.metrics import MetricStore
@@ -62,7 +63,7 @@ def serve(settings: Settings, source: Source) -> int:
     with ExitStack() as ending:
         addresses = _claim_addresses(settings, ending)
         directory = Path(ending.enter_context(_build_metrics_directory(settings)))
-        supervisor = _Supervisor(settings, source, addresses, directory)
+        supervisor = _Supervisor(settings, source, addresses, directory, _keep_stdout(ending))
         ending.callback(supervisor.stop)
         supervisor.start()
         orders = ending.enter_context(SignalOrders())
@@ -76,10 +77,16 @@ class _Supervisor:
     """All parts of the process."""
 
     def __init__(
-        self, settings: Settings, source: Source, addresses: Sequence[HostPort | UnixSocket], directory: Path
+        self,
+        settings: Settings,
+        source: Source,
+        addresses: Sequence[HostPort | UnixSocket],
+        directory: Path,
+        stdout: tuple[int, ...],
     ) -> None:
         self._addresses = addresses
         self._directory = directory
+        self._stdout = stdout
         self._families = _Families(settings)
         self._shared = SharedMetrics(directory, self._families.registry)
         self.workers = Workers(self._assign(settings), self._worker_ended)
@@ -142,7 +149,6 @@ class _Supervisor:
         self._admin.close()
 
     def _apply(self, settings: Settings) -> None:
-        build_detector(settings)  # what the workers would refuse
         with ExitStack() as undo:
             report = self._reporting.prepare(settings, undo)
             undo.pop_all()
@@ -160,7 +166,8 @@ class _Supervisor:
         return [
             Assignment(
                 (sys.executable, "-P", "-m", "extproc.worker", str(index)),
-                WorkerSettings(settings, index, str(address), self._directory).to_line(),
+                WorkerSettings(settings, index, str(address), self._directory, *self._stdout).to_line(),
+                self._stdout,
             )
             for index, address in enumerate(self._addresses)
         ]
@@ -176,8 +183,10 @@ class _Families:
     def __init__(self, settings: Settings) -> None:
         self.registry = CollectorRegistry()
         ServerMetrics(self.registry, version=__version__)
+        EnvoyProblems(self.registry)
         self._store = MetricStore(self.registry)
         self._counts = Counts(self.registry)
+        self._has_usage_log = False
         if settings.listen_tls is not None:
             CertificateMetrics(self.registry)
         self.show(settings)
@@ -186,6 +195,9 @@ class _Families:
         """Have those that workers with these settings have."""
         self._store.build_sinks(settings.telemetry, max_label_values=settings.max_label_values)
         self._counts.of(settings.telemetry or Telemetry())
+        if settings.usage_log is not None and not self._has_usage_log:
+            self._has_usage_log = True
+            UsageLogLines(self.registry)
 
 
 def _claim_addresses(settings: Settings, ending: ExitStack) -> list[HostPort | UnixSocket]:
@@ -216,6 +228,16 @@ def _build_metrics_directory(settings: Settings) -> tempfile.TemporaryDirectory[
     except OSError as error:
         reason = f"no folder for the metrics of several ({error.strerror})"
         raise SettingsError(f"workers: {reason}: set TMPDIR to one that can be written to") from None
+
+
+def _keep_stdout(ending: ExitStack) -> tuple[int, ...]:
+    """Return our standard output to be handed down, if there is one: a worker's own is for what it tells us."""
+    try:
+        stdout = os.dup(sys.stdout.fileno())
+    except (OSError, AttributeError):  # whoever started us has closed it
+        return ()
+    ending.callback(os.close, stdout)
+    return (stdout,)
 
 
 def _build_registry(shared: SharedMetrics, processes: WorkerProcesses) -> CollectorRegistry:

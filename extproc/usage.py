@@ -160,6 +160,7 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     request_body_bytes: int | None = None  # as they were on the wire, as far as they were shown
     response_body_bytes: int | None = None
     surroundings: Surroundings | None = None
+    request_id: str | None = None  # Envoy's, where somebody asked for it
 
     @property
     def model(self) -> str | None:

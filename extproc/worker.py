@@ -16,7 +16,7 @@ from prometheus_client import CollectorRegistry
 from extproc.assignment import WorkerSettings
 from extproc.config.address import HostPort, UnixSocket, parse_address
 from extproc.config.settings import Settings
-from extproc.errors import EXIT_USAGE, ListenerError, SettingsError
+from extproc.errors import EXIT_FAILURE, EXIT_USAGE, ListenerError, SettingsError
 from extproc.lifecycle import Patience, patience_of, serve_until_told
 from extproc.listening import Listening
 from extproc.logs import set_level, write_logs
@@ -51,7 +51,8 @@ def main() -> None:
             leash.report(refusal=str(error))  # it is the supervisor's to say it: once for all
             sys.exit(EXIT_USAGE)
         except ListenerError as error:
-            sys.exit(f"extproc: worker {told.index}: {error}")  # the next process may have more luck
+            log.error("not ready", reason=str(error))  # noqa: TRY400 - no bug
+            sys.exit(EXIT_FAILURE)  # the next process may have more luck
     if leash.is_cut:  # nobody else is left to do it
         remove_values(told.metrics_directory, told.settings.workers)  # the supervisor's own
         remove_values(told.metrics_directory, told.index)
@@ -60,13 +61,14 @@ def main() -> None:
 def _serve(told: WorkerSettings, leash: Leash) -> None:
     settings, listen = told.settings, parse_address(told.listen)
     shares_port = isinstance(listen, HostPort)
-    worker = _Worker(settings, leash, shares_port=shares_port)
+    worker = _Worker(settings, leash, shares_port=shares_port, stdout=told.stdout)
     if not shares_port:
         check_listen(listen)  # the supervisor keeps a port for us
     worker.metering.start()
     try:
         leash.report(cut_streams=serve_until_told(worker.listening, listen, leash, worker))
     finally:
+        worker.metering.settle()
         stop_all(worker.metering.background(), flush_seconds_of(worker.settings))
     log.info("stopped")
 
@@ -74,9 +76,9 @@ def _serve(told: WorkerSettings, leash: Leash) -> None:
 class _Worker:
     """All parts of a worker."""
 
-    def __init__(self, settings: Settings, leash: Leash, *, shares_port: bool) -> None:
+    def __init__(self, settings: Settings, leash: Leash, *, shares_port: bool, stdout: int) -> None:
         registry = CollectorRegistry()
-        self.metering = Metering(settings, registry, Counts(registry))
+        self.metering = Metering(settings, registry, Counts(registry), stdout=stdout)
         self.listening = Listening(settings, self.metering.processor, registry, shares_port=shares_port)
         self.settings = settings
         self._leash = leash

@@ -16,9 +16,11 @@ from extproc import __version__
         (["serve", "--admin-listen", "unix:/x"], "--admin-listen: 'unix:/x' is no TCP address: use host:port"),
         (["serve", "--drain-seconds", "-1"], "--drain-seconds: input should be greater than or equal to 0, not -1.0"),
         (["serve", "--log-level", "loud"], "--log-level: input should be 'debug', 'info', 'warning' or 'error'"),
-        (["serve", "--config", "/no/such/file"], "--config: cannot read /no/such/file: No such file or directory"),
+        (["serve", "--config", "/no/such/file"], "/no/such/file: cannot read it: No such file or directory"),
         (["serve", "--nope"], "No such option: --nope"),
-        (["nope"], "No such command 'nope'. There are serve, demo, run, replay, doctor."),
+        (["nope"], "No such command 'nope'. There are serve, demo, run, replay, doctor, config."),
+        (["config"], "Missing command. There are check, schema, show."),
+        (["config", "check"], "Missing argument 'FILE'. See extproc config check --help."),
         (["demo", "--port", "65536"], "Invalid value for '--port'"),
         (["run"], "Missing option '--upstream'"),
         (["run", "--upstream", "ftp://x"], "--upstream: 'ftp://x' is no http or https URL; use URL or NAME=URL"),
@@ -26,7 +28,7 @@ from extproc import __version__
         (["replay", "/no/such/path"], "cannot read /no/such/path: No such file or directory; it has to be a HAR"),
         (["replay", __file__], f"{__file__} is not JSON; it has to be a HAR file, or a folder of captured"),
         (["replay", "/", "--split", "0"], "--split: '0' is none of whole, lines or a number of bytes from 1"),
-        (["replay", "/", "--config", "/no/such/file"], "--config: cannot read /no/such/file: No such file"),
+        (["replay", "/", "--config", "/no/such/file"], "/no/such/file: cannot read it: No such file"),
     ],
 )  # fmt: skip
 def test_a_mistake_gets_one_line_and_exit_code_2(arguments: list[str], said: str) -> None:
@@ -58,13 +60,13 @@ def test_all_mistakes_in_all_files_get_a_line_each(tmp_path: Path, command: str)
     ended = run(command, *path, *flags, environ={"EXTPROC_WORKERS": "0"})
     assert (ended.returncode, ended.stdout) == (2, "")
     lines = ended.stderr.replace(f"{tmp_path}/", "").splitlines()
-    port = 'extra_config."telemetry/opentelemetry".exporters.prometheus[0].port in krakend.json'
+    port = 'krakend.json:1: extra_config."telemetry/opentelemetry".exporters.prometheus[0].port'
     assert [line.partition("; ")[0] for line in lines] == [
-        "extproc: --config: cannot read none: No such file or directory",
-        "extproc: EXTPROC_WORKERS: input should be greater than or equal to 1, not '0'",
-        "extproc: telemetry.trace_sample_rate in ours.yaml: input should be less than or equal to 1, not 2",
+        "extproc: ours.yaml:1: telemetry.trace_sample_rate: input should be less than or equal to 1, not 2",
+        "extproc: ours.yaml:1: telemetry.exporters.otlp[0].prot: no such setting",
         f"extproc: {port}: input should be less than or equal to 65535, not 70000",
-        "extproc: telemetry.exporters.otlp[0].prot in ours.yaml: no such setting",
+        "extproc: none: cannot read it: No such file or directory",
+        "extproc: EXTPROC_WORKERS: input should be greater than or equal to 1, not '0'",
     ]
 
 
@@ -76,13 +78,26 @@ def test_what_does_not_apply_is_warned_of_once(tmp_path: Path) -> None:
         lines = [line for line in sidecar.events() if line["level"] == "warning"]
     assert {line["event"] for line in lines} == {"a setting has no effect"}
     assert [line["what"] for line in lines] == [
+        f"{file}:1: port: not used here: routes, ports and the like are Envoy's",
         "EXTPROC_LISTN: no such setting",
-        f"port in {file}: not used here: routes, ports and the like are Envoy's",
     ]
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--help"], ["-h"], ["serve", "-h"], ["demo", "-h"], ["run", "-h"], ["replay", "-h"]]
+    "arguments",
+    [
+        [],
+        ["--help"],
+        ["-h"],
+        ["serve", "-h"],
+        ["demo", "-h"],
+        ["run", "-h"],
+        ["replay", "-h"],
+        ["config", "-h"],
+        ["config", "check", "-h"],
+        ["config", "schema", "-h"],
+        ["config", "show", "-h"],
+    ],
 )
 def test_help_reads_well_in_80_columns(arguments: list[str]) -> None:
     """And is no mistake."""

@@ -11,7 +11,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from extproc.config.documents import MAX_FILE_BYTES
 from extproc.config.otel_environment import USED_VARIABLES
+from extproc.config.parsing import MAX_DEPTH
 from extproc.config.settings import Settings
 from extproc.config.telemetry import (
     BackendTraces,
@@ -27,6 +29,7 @@ from extproc.config.telemetry import (
     Telemetry,
     TlsSettings,
 )
+from extproc.config.yaml_documents import MAX_YAML_CHARACTERS
 from extproc.providers.detect import FLAVOURS
 from extproc.providers.vendors import VENDORS
 
@@ -81,3 +84,18 @@ def test_the_examples_of_telemetry_can_be_loaded(example: str) -> None:
     telemetry = Settings.model_validate(yaml.safe_load(example)).telemetry
     assert telemetry is not None
     assert telemetry != Telemetry()
+
+
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+
+
+@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", CONFIGURATION, re.DOTALL))
+def test_the_examples_of_configuration_can_be_loaded(example: str) -> None:
+    """Also the one that `extproc config show` prints."""
+    Settings.model_validate(yaml.safe_load(example) or {})
+
+
+def test_the_bounds_of_files_are_those_it_says() -> None:
+    """In bytes and levels."""
+    assert (MAX_FILE_BYTES, MAX_YAML_CHARACTERS, MAX_DEPTH) == (4 * 2**20, 2**20, 64)
+    assert "up to 4 MiB, in YAML up to 1 MiB and 64 levels" in CONFIGURATION

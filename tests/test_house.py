@@ -31,6 +31,8 @@ READERS = CODEC | PROVIDERS | {"extproc.readers", "extproc.request_reader", "ext
                                "extproc.stopwatch"}  # fmt: skip
 HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
 EXCHANGE = READERS | HEADERS | {"extproc.exchange", "extproc.question", "extproc.details"}
+TELEMETRY_SCHEMA = {"extproc.config.forms", "extproc.config.section", "extproc.config.exporters",
+                    "extproc.config.layers"}  # fmt: skip
 ROOMS = {
     "extproc.credentials": set(),
     "extproc.errors": set(),
@@ -77,13 +79,23 @@ ROOMS = {
     "extproc.sinks": VOCABULARY | {"extproc.sinks.base", "extproc.sinks.exemplars", "extproc.sinks.labels"},
     "extproc.sinks.tokens": VOCABULARY
     | {"extproc.sinks.exemplars", "extproc.sinks.labels", "extproc.sinks.prometheus"},
+    "extproc.sinks.usage_log": VOCABULARY | {"extproc.sinks.metadata", "extproc.sinks.line_output", "extproc.pace"},
+    "extproc.sinks.line_output": {"extproc.errors"},
     "extproc.sinks.shared": set(),
     "extproc.sinks.processes": set(),
     # Traces and metrics for other systems: sinks, and what carries them off. The schema says what is wanted of them.
     "extproc.telemetry": VOCABULARY
     | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry", "extproc.pace", "extproc.certificates"},
     "extproc.config": VOCABULARY | {"extproc.config"},
-    "extproc.config.telemetry": {"extproc.config.forms"},
+    # Which flavours a rule may name.
+    "extproc.config.settings": VOCABULARY | {"extproc.config", "extproc.providers.detect"},
+    "extproc.config.telemetry": TELEMETRY_SCHEMA,
+    "extproc.config.exporters": TELEMETRY_SCHEMA,
+    "extproc.config.layers": TELEMETRY_SCHEMA,
+    "extproc.config.section": {"extproc.config.forms"},
+    "extproc.config.lines": set(),
+    "extproc.config.parsing": {"extproc.config.lines", "extproc.config.yaml_documents"},
+    "extproc.config.yaml_documents": {"extproc.config.lines", "extproc.config.parsing"},
     "extproc.config.forms": {"extproc.errors", "extproc.credentials"},
     "extproc.config.address": {"extproc.errors"},
     # What the settings need of Envoy: to know it, it has to know what is read of messages.
@@ -110,6 +122,7 @@ IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os
 # Files that are tested under another name: what they are is only seen from there.
 TESTED_ELSEWHERE = {
     "extproc.__main__": "tests/test_cli.py",
+    "extproc.commands.config": "tests/test_config_commands.py",
     "extproc.commands.demo": "tests/test_cli.py",
     "extproc.commands.doctor": "tests/e2e/test_doctor.py",
     "extproc.commands.options": "tests/test_cli.py",
@@ -118,6 +131,9 @@ TESTED_ELSEWHERE = {
     "extproc.commands.serve": "tests/test_cli.py",
     "extproc.assignment": "tests/test_worker.py",
     "extproc.codec.payload": "tests/codec/test_framing.py",
+    "extproc.config.exporters": "tests/config/test_telemetry.py",
+    "extproc.config.layers": "tests/config/test_telemetry.py",
+    "extproc.config.section": "tests/config/test_telemetry.py",
     "extproc.details": "tests/test_exchange_details.py",
     "extproc.demo.access_log": "tests/e2e/test_sdks.py",
     "extproc.demo.course": "tests/e2e/test_demo.py",
@@ -151,6 +167,7 @@ TESTED_ELSEWHERE = {
     "extproc.response_reader": "tests/test_readers.py",
     "extproc.server.aio": "tests/server/test_engine.py",
     "extproc.server.observer": "tests/server/test_session.py",
+    "extproc.server.processor": "tests/server/test_session.py",
     "extproc.server.worker_process": "tests/server/test_workers.py",
     "extproc.sinks.base": "tests/server/test_session.py",
     "extproc.surroundings": "tests/server/test_surroundings.py",

@@ -14,7 +14,8 @@ from extproc.config.settings import Settings
 from extproc.errors import SettingsError
 from extproc.metering import Metering
 from extproc.observability import Counts
-from extproc.server.session import Processor, Session
+from extproc.server.processor import Processor
+from extproc.server.session import Session
 from extproc.telemetry.background import stop_all
 from extproc.usage import Completion
 

@@ -10,6 +10,7 @@ from support.logged import Logged
 
 from extproc.config.loading import Loaded, load_settings
 from extproc.config.settings import Settings
+from extproc.config.sources import Tree
 from extproc.errors import SettingsError
 from extproc.reloading import Reloader, ReloadMetrics, Source, changed_paths
 
@@ -108,7 +109,7 @@ def test_what_a_process_is_built_around_waits_for_the_next_start(file: Path, log
 
 def test_what_comes_from_a_pipe_cannot_be_read_again(tmp_path: Path, logged: Logged) -> None:
     """It would be empty, and all would be as if nothing had been set."""
-    source = Source(lambda: Loaded(Settings()), is_repeatable=False)
+    source = Source(lambda: Loaded(Settings(), Tree()), is_repeatable=False)
     applied: list[Settings] = []
     Reloader(Settings(), source, ReloadMetrics(CollectorRegistry()), applied.append).reload("SIGHUP")
     assert applied == []
@@ -118,7 +119,7 @@ def test_what_comes_from_a_pipe_cannot_be_read_again(tmp_path: Path, logged: Log
 
 def test_a_change_is_one_when_it_is_over(file: Path) -> None:
     """A file may be seen when half of it is there."""
-    source = Source(lambda: Loaded(Settings()), lambda: (file,))
+    source = Source(lambda: Loaded(Settings(), Tree()), lambda: (file,))
     assert not source.has_changed()
     file.write_text("drain_seconds: 22\n")
     assert not source.has_changed()
@@ -130,7 +131,7 @@ def test_a_change_is_one_when_it_is_over(file: Path) -> None:
 
 def test_a_file_that_goes_or_comes_is_a_change(file: Path) -> None:
     """Whatever is made of it."""
-    source = Source(lambda: Loaded(Settings()), lambda: (file,))
+    source = Source(lambda: Loaded(Settings(), Tree()), lambda: (file,))
     file.unlink()
     assert [source.has_changed() for _ in range(3)] == [False, True, False]
     file.write_text("")
@@ -145,7 +146,7 @@ def test_the_links_of_a_mounted_configmap_are_followed(tmp_path: Path) -> None:
     data, file = tmp_path / "..data", tmp_path / "settings.yaml"
     data.symlink_to("1")
     file.symlink_to("..data/settings.yaml")
-    source = Source(lambda: Loaded(Settings()), lambda: (file,))
+    source = Source(lambda: Loaded(Settings(), Tree()), lambda: (file,))
     (tmp_path / "..data_tmp").symlink_to("2")
     os.replace(tmp_path / "..data_tmp", data)  # noqa: PTH105 - as kubelet does
     assert [source.has_changed() for _ in range(3)] == [False, True, False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -13,11 +14,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+import trustme
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 from support.client import ExtProcClient, Feed
 from support.messages import exchange, metadata_of, protocol, request_body, request_headers
 from support.sidecar import Sidecar, inherited_environ, is_alive, run
+from support.tls import ServerFiles
 from support.waiting import wait_for
 
 from extproc.config.address import parse_host_port
@@ -188,12 +191,35 @@ def test_a_name_that_a_number_makes_too_long_is_said_so(tmp_path: Path) -> None:
 
 def test_a_setting_that_no_worker_can_start_with_is_said_once(tmp_path: Path) -> None:
     """With exit code 2, as by a sidecar that is alone."""
-    rules = '[{"authority": "*", "flavour": "gpt"}]'
+    (tmp_path / "empty.pem").touch()
+    exporter = {"name": "a", "host": "x", "tls": {"ca_file": f"{tmp_path}/empty.pem"}}
+    environ = {"EXTPROC_TELEMETRY": json.dumps({"exporters": {"otlp": [exporter]}})}
     listen = ("--listen", f"unix:{tmp_path}/x.sock", "--admin-listen", "127.0.0.1:0")
-    alone, several = (run("serve", *listen, *flags, environ={"EXTPROC_DETECTION_RULES": rules}) for flags in ((), TWO))
-    assert alone.stderr.startswith("extproc: detection_rules[0].flavour: no such flavour 'gpt'")
+    alone, several = (run("serve", *listen, *flags, environ=environ) for flags in ((), TWO))
+    assert alone.stderr.startswith(f"extproc: telemetry: cannot read {tmp_path}/empty.pem: no certificate")
     assert (several.returncode, several.stderr) == (alone.returncode, alone.stderr) == (2, alone.stderr)
-    assert list(tmp_path.iterdir()) == []
+    assert [file.name for file in tmp_path.iterdir()] == ["empty.pem"]
+
+
+def test_certificates_that_cannot_be_used_are_said_once(tmp_path: Path) -> None:
+    """And no worker is left."""
+    files = ServerFiles(tmp_path / "tls")
+    files.key_file.write_bytes(trustme.CA().issue_cert("localhost").private_key_pem.bytes())
+    ended = run("serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", *TWO, environ=files.environ)
+    reason = f"cannot use {files.key_file}: the key is not that of the certificate in {files.cert_file}"
+    assert (ended.returncode, ended.stderr) == (2, f"extproc: listen_tls: {reason}\n")
+
+
+def test_each_socket_has_the_permissions_that_were_asked_for(tmp_path: Path) -> None:
+    """Also of the next process of a worker."""
+    with Sidecar(tmp_path, *TWO, environ={"EXTPROC_SOCKET_MODE": "0620"}) as sidecar:
+        os.kill(sidecar.workers[0], signal.SIGKILL)
+        wait_for(lambda: "is ready again" in sidecar.log)
+        assert [path.stat().st_mode & 0o777 for path in tmp_path.glob("x-*.sock")] == [0o620, 0o620]
+        for address in sidecar.addresses:
+            meter(address)
+        assert sidecar.stop() == 0
+    assert list(tmp_path.glob("*.sock")) == []
 
 
 def test_one_that_is_killed_comes_back_and_nothing_is_forgotten(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Write docs/providers.md from the tables that the sidecar itself goes by; the work behind `make docs`.
+"""Write docs/providers.md and docs/extproc.schema.json from what the sidecar goes by; the work behind `make docs`.
 
-Owns: the page. A test fails where it is not what this writes.
+Owns: the page. A test fails where either is not what this writes.
 """
 
 from __future__ import annotations
@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from extproc.config.schema import render_schema
 from extproc.providers.base import Flavour
 from extproc.providers.detect import FLAVOURS
 from extproc.providers.paths import ENDPOINTS, Endpoint
 from extproc.providers.uncounted import UNCOUNTED
 from extproc.providers.vendors import VENDORS
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "providers.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE = DOCS / "providers.md"
+SCHEMA = DOCS / "extproc.schema.json"
 
 INTRODUCTION = """\
 # What is counted, and where
@@ -116,5 +119,6 @@ def _vendors() -> Iterator[tuple[str, ...]]:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(render(), encoding="utf-8")
-    print(f"wrote {PAGE.relative_to(PAGE.parents[1])}")
+    for file, text in ((PAGE, render()), (SCHEMA, render_schema())):
+        file.write_text(text, encoding="utf-8")
+        print(f"wrote {file.relative_to(DOCS.parent)}")

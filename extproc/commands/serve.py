@@ -7,10 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
+from extproc.commands.options import (
+    AdminListenFlag,
+    ConfigFlag,
+    DrainSecondsFlag,
+    ListenFlag,
+    LogLevelFlag,
+    WorkersFlag,
+)
 from extproc.errors import EXIT_CUT
 
 if TYPE_CHECKING:
@@ -19,31 +27,12 @@ if TYPE_CHECKING:
 
 
 def serve(
-    config: Annotated[
-        list[Path] | None,
-        typer.Option(metavar="FILE", help="A YAML or JSON file of settings; the last of several wins."),
-    ] = None,
-    listen: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDR",
-            help="Where Envoy reaches it: unix:/path, unix-abstract:name or host:port [127.0.0.1:18080].",
-        ),
-    ] = None,
-    admin_listen: Annotated[
-        str | None,
-        typer.Option(metavar="HOST:PORT", help="Where /metrics, /livez and /readyz are served [0.0.0.0:9092]."),
-    ] = None,
-    drain_seconds: Annotated[
-        float | None,
-        typer.Option(metavar="SECONDS", help="After SIGTERM, how long running streams may take to finish [20]."),
-    ] = None,
-    log_level: Annotated[
-        str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error [info].")
-    ] = None,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", help="How many processes serve, each on a socket of its own [1].")
-    ] = None,
+    config: ConfigFlag = None,
+    listen: ListenFlag = None,
+    admin_listen: AdminListenFlag = None,
+    drain_seconds: DrainSecondsFlag = None,
+    log_level: LogLevelFlag = None,
+    workers: WorkersFlag = None,
 ) -> None:
     """Serve the external processor to Envoy.
 

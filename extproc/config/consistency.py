@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from extproc.config.lines import Loc
 from extproc.config.problems import nearest
-from extproc.config.sources import Loc, Tree
+from extproc.config.sources import Remark, Tree
 from extproc.config.telemetry import PrometheusExporter, Queue
 
 _ROOT: Loc = ("telemetry",)
@@ -22,11 +23,13 @@ _TRUE = {"true", "t", "yes", "y", "on", "1"}  # as the schema reads them
 _WILDCARDS = {"0.0.0.0": ".", "::": ":"}  # noqa: S104 - each stands for all addresses that have such a sign
 
 
-def check(tree: Tree) -> list[str]:
-    """Return one line for each thing that cannot work together."""
-    return [
-        f"{tree.where((*_ROOT, *loc))}: {text}" for loc, text in _check(tree, _mapping(tree.values.get("telemetry")))
-    ]
+def check(tree: Tree, *, reads_certificates: bool) -> list[Remark]:
+    """Return a remark for each thing that cannot work together, or is not there."""
+    telemetry = _mapping(tree.values.get("telemetry"))
+    found = list(_check(tree, telemetry))
+    if reads_certificates:
+        found += _check_files(telemetry)
+    return [Remark(tree.where((*_ROOT, *loc)), text) for loc, text in found]
 
 
 def _check(tree: Tree, telemetry: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
@@ -34,12 +37,13 @@ def _check(tree: Tree, telemetry: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
     yield from _check_names(tree, exporters)
     yield from _check_ports(tree, exporters)
     for index, exporter in _mappings(exporters.get("otlp")):
-        loc = ("exporters", "otlp", index)
+        loc: Loc = ("exporters", "otlp", index)
         yield from _check_way(exporter, loc)
         yield from _check_encoding(exporter, loc)
-        yield from _check_tls(exporter.get("tls"), (*loc, "tls"))
-        for signal in _SIGNALS:
-            yield from _check_tls(_mapping(exporter.get(signal)).get("tls"), (*loc, signal, "tls"))
+    for files, loc in _tls(telemetry):
+        for one, other in (("key_file", "cert_file"), ("cert_file", "key_file")):
+            if files.get(one) is not None and files.get(other) is None:
+                yield (*loc, one), f"a {one} goes with a {other}"
     yield from _check_overrides(telemetry, exporters)
     yield from _check_labels(tree, telemetry)
     queue = _mapping(telemetry.get("queue"))
@@ -60,7 +64,7 @@ def _check_names(tree: Tree, exporters: dict[str, Any]) -> Iterator[tuple[Loc, s
             if not isinstance(name, str):
                 continue
             if name in taken:
-                yield loc, f"{name!r} is the name of another: {tree.where((*_ROOT, *taken[name]))}"
+                yield loc, f"{name!r} is the name of another: {tree.where((*_ROOT, *taken[name])).name}"
             taken.setdefault(name, loc)
 
 
@@ -72,7 +76,7 @@ def _check_ports(tree: Tree, exporters: dict[str, Any]) -> Iterator[tuple[Loc, s
         loc = ("exporters", "prometheus", index)
         for other, other_port, other_loc in taken:
             if port == other_port and _overlap(address, other):
-                yield (*loc, "port"), f"{address} port {port} is taken: {tree.where((*_ROOT, *other_loc))}"
+                yield (*loc, "port"), f"{address} port {port} is taken: {tree.where((*_ROOT, *other_loc)).name}"
         taken.append((address, port, loc))
 
 
@@ -112,14 +116,20 @@ def _check_encoding(exporter: dict[str, Any], loc: Loc) -> Iterator[tuple[Loc, s
             yield (*loc, name, "encoding"), told
 
 
-def _check_tls(tls: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:
-    files = _mapping(tls)
-    for one, other in (("key_file", "cert_file"), ("cert_file", "key_file")):
-        if files.get(one) is not None and files.get(other) is None:
-            yield (*loc, one), f"a {one} goes with a {other}"
-    for name in ("ca_file", "cert_file", "key_file"):
-        path = files.get(name)
-        if isinstance(path, str):
+def _tls(telemetry: dict[str, Any]) -> Iterator[tuple[dict[str, Any], Loc]]:
+    for index, exporter in _mappings(_mapping(telemetry.get("exporters")).get("otlp")):
+        loc: Loc = ("exporters", "otlp", index)
+        yield _mapping(exporter.get("tls")), (*loc, "tls")
+        for signal in _SIGNALS:
+            yield _mapping(_mapping(exporter.get(signal)).get("tls")), (*loc, signal, "tls")
+
+
+def _check_files(telemetry: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
+    for files, loc in _tls(telemetry):
+        for name in ("ca_file", "cert_file", "key_file"):
+            path = files.get(name)
+            if not isinstance(path, str):
+                continue
             try:
                 with Path(path).open("rb"):
                     pass
@@ -130,7 +140,7 @@ def _check_tls(tls: Any, loc: Loc) -> Iterator[tuple[Loc, str]]:
 
 def _check_overrides(telemetry: dict[str, Any], exporters: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
     names = {
-        kind: [str(exporter.get("name")) for _, exporter in _mappings(exporters.get(kind))]
+        kind: [str(exporter["name"]) for _, exporter in _mappings(exporters.get(kind)) if "name" in exporter]
         for kind in ("prometheus", "otlp")
     }
     known = {"metric_exporters": names["prometheus"] + names["otlp"], "trace_exporters": names["otlp"]}
@@ -152,7 +162,7 @@ def _check_labels(tree: Tree, telemetry: dict[str, Any]) -> Iterator[tuple[Loc, 
         name = label.get("name")
         if isinstance(name, str):
             if name in taken:
-                yield (*loc, "name"), f"{name!r} is the name of another: {tree.where((*_ROOT, *taken[name]))}"
+                yield (*loc, "name"), f"{name!r} is the name of another: {tree.where((*_ROOT, *taken[name])).name}"
             taken.setdefault(name, loc)
         given = [key for key in ("metadataKey", "header", "value") if label.get(key) is not None]
         if len(given) != 1:

@@ -6,32 +6,39 @@ into our schema in a file of its own, which is loaded when there is one. Knows n
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from extproc.config.sources import Document, Origin
-from extproc.errors import SettingsError
+from extproc.config.lines import Duplicate, Lines, Mark
+from extproc.config.parsing import NotReadableError, Parsed, parse
+from extproc.config.problems import shown
+from extproc.config.sources import Document, Origin, Remark
+
+# Far more than settings need; what is larger was not meant, and could only take long to read.
+MAX_FILE_BYTES = 4 * 2**20
+
+# By which editors know what may stand in a JSON file.
+SCHEMA_KEY = "$schema"
 
 # Where kgateway mounts the settings of its AI extension.
 MOUNTED = Path("/var/run/ai-otel-config")
 _MOUNTED_FILES = ("stats.json", "tracing.json")
 
 _KRAKEND_KEYS = {"extra_config", "telemetry/opentelemetry", "telemetry/opentelemetry-security"}
+_KRAKEND_COMMENTS = ("@", "$", "_", "#")
 _KGATEWAY_KEYS = {"kind", "customLabels", "stats", "tracing", "grpc", "endpoint", "sampler"}
 
 
-def read_file(path: Path, prefix: str = "--config: ") -> list[Document]:
-    """Return the documents in a file, each in our schema. Raises SettingsError for a file that holds none."""
-    documents: list[Document] = []
-    for content in _read(path, prefix):
-        if content is None:
-            continue
-        if not isinstance(content, dict):
-            raise SettingsError(f"{prefix}{path} must be a mapping of settings to values")
-        documents.extend(_translate(content, f" in {path}"))
-    return documents
+def read_file(path: Path) -> list[Document]:
+    """Return the documents in a file, each in our schema, with what is wrong with them."""
+    try:
+        parsed = parse(_read(path), expects_json=path.suffix == ".json")
+    except NotReadableError as error:
+        origin = Origin("", str(path), _line(error.line))
+        return [Document(origin, problems=[Remark(origin, str(error))])]
+    return [document for each in parsed for document in _documents(each, str(path))]
 
 
 def mounted_files(folder: Path) -> list[Path]:
@@ -39,52 +46,58 @@ def mounted_files(folder: Path) -> list[Path]:
     return [folder / name for name in _MOUNTED_FILES if (folder / name).is_file()]
 
 
-def _translate(content: dict[str, Any], source: str) -> Iterator[Document]:
-    if content.keys() & _KRAKEND_KEYS:
+def _line(line: int | None) -> Lines | None:
+    return None if line is None else Lines(Mark(line))
+
+
+def _read(path: Path) -> str:
+    """Return the text of a file, with one kind of line breaks. Raises NotReadableError."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            raise NotReadableError(f"this is no file of settings: it has more than {MAX_FILE_BYTES} bytes", None)
+        text = content.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise NotReadableError(f"cannot read it: {reason}", None) from None
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _documents(parsed: Parsed, file: str) -> Iterator[Document]:
+    origin = Origin("", file, parsed.lines)
+    content = parsed.content
+    if not isinstance(content, dict):
+        problem = Remark(origin, f"a mapping of settings to values is expected, not {shown(content)}")
+        yield Document(origin, problems=[problem])
+        return
+    is_krakend = bool(content.keys() & _KRAKEND_KEYS)
+    problems = [
+        _twice(each, origin)
+        for each in parsed.duplicates
+        if not (is_krakend and str(each.loc[-1]).startswith(_KRAKEND_COMMENTS))
+    ]
+    yield Document(origin, problems=problems)
+    yield from _translate(content, origin, is_krakend=is_krakend)
+
+
+def _twice(duplicate: Duplicate, origin: Origin) -> Remark:
+    where = origin.inside(duplicate.loc)
+    if where.lines is None:
+        return Remark(where, "it is there twice")
+    text = f"it is there twice; the first is in line {duplicate.first_line}"
+    return Remark(replace(where, lines=_line(duplicate.line)), text)
+
+
+def _translate(content: dict[str, Any], origin: Origin, *, is_krakend: bool) -> Iterator[Document]:
+    if is_krakend:
         from extproc.config.krakend import translate  # noqa: PLC0415 - who has no such document need not load it
 
-        yield translate(content, source)
+        yield translate(content, origin)
     elif content.keys() & _KGATEWAY_KEYS and "telemetry" not in content:
         from extproc.config.kgateway import translate_all  # noqa: PLC0415 - as above
 
-        yield from translate_all(content, source)
+        yield from translate_all(content, origin)
     else:
-        yield Document(Origin("", source), content)
-
-
-def _read(path: Path, prefix: str) -> list[Any]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
-        raise SettingsError(f"{prefix}cannot read {path}: {reason}") from None
-    try:
-        return [_with_names(content) for content in _parse(text)]
-    except RecursionError:
-        raise SettingsError(f"{prefix}{path} is not YAML or JSON: it is nested too deep") from None
-    except ValueError as error:
-        # A mark is YAML's; a ValueError without is how its parser says that a date or a number is none.
-        mark = getattr(error.__cause__, "problem_mark", None)
-        where = f", line {mark.line + 1}" if mark else ""
-        raise SettingsError(f"{prefix}{path}{where} is not YAML or JSON") from None
-
-
-def _parse(text: str) -> list[Any]:
-    """Return the documents in a text. Raises ValueError and RecursionError."""
-    try:
-        return [json.loads(text)]  # not all JSON is YAML: tabs
-    except ValueError:
-        pass
-    import yaml  # noqa: PLC0415 - only who has such a file pays for the parser
-
-    try:
-        return list(yaml.safe_load_all(text))
-    except yaml.YAMLError as error:
-        raise ValueError("not YAML") from error
-
-
-def _with_names(content: Any) -> Any:
-    """Return a document in which every key is text: YAML has others."""
-    if isinstance(content, dict):
-        return {str(key): _with_names(value) for key, value in content.items()}
-    return [_with_names(value) for value in content] if isinstance(content, list) else content
+        content.pop(SCHEMA_KEY, None)
+        yield Document(origin, content)

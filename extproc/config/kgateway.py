@@ -8,11 +8,12 @@ https://kgateway.dev/docs/reference/api/#aiextension
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from extproc.config.lines import Loc
 from extproc.config.problems import shown, unknown_key
-from extproc.config.sources import Document, Loc, Origin
+from extproc.config.sources import Document, Origin, Remark
 
 _EXTENSION = ("spec", "kube", "aiExtension")
 
@@ -38,22 +39,22 @@ _DURATION_PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ms|h|m|s)", re.ASCII)
 _UNIT_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
 
-def translate_all(content: dict[str, Any], source: str) -> Iterator[Document]:
-    """Return what there is in a document of kgateway's; `source` names its file in what is said of it."""
+def translate_all(content: dict[str, Any], origin: Origin) -> Iterator[Document]:
+    """Return what there is in a document of kgateway's; `origin` is the document's."""
     if content.get("kind") == "List" and isinstance(content.get("items"), list):
         for index, item in enumerate(content["items"]):
             if isinstance(item, dict):
-                yield _translate_object(item, Origin(f"items[{index}]", source))
+                yield _translate_object(item, origin.inside(("items", index)))
     elif "kind" in content:
-        yield _translate_object(content, Origin("", source))
+        yield _translate_object(content, origin)
     else:
-        yield _translate_mounted(content, Origin("", source))
+        yield _translate_mounted(content, origin)
 
 
 def _translate_object(content: dict[str, Any], origin: Origin) -> Document:
     document = Document(origin)
     if content.get("kind") != "GatewayParameters":
-        document.warnings.append(f"{origin.inside(('kind',))}: not used here: only GatewayParameters are")
+        document.warnings.append(Remark(origin.inside(("kind",)), "not used here: only GatewayParameters are"))
         return document
     _tell_unused(document, content, (), {"spec", "apiVersion", "kind", "metadata", "status"})
     spec = _mapping(content.get("spec"))
@@ -64,7 +65,7 @@ def _translate_object(content: dict[str, Any], origin: Origin) -> Document:
     _tell_unused(document, extension, _EXTENSION, {"enabled", "stats", "tracing"})
     if extension.get("enabled") is False:
         where = origin.inside((*_EXTENSION, "enabled"))
-        document.warnings.append(f"{where}: not used here: a sidecar that runs is enabled")
+        document.warnings.append(Remark(where, "not used here: a sidecar that runs is enabled"))
     _translate_parts(document, extension, origin.inside(_EXTENSION))
     return document
 
@@ -72,8 +73,7 @@ def _translate_object(content: dict[str, Any], origin: Origin) -> Document:
 def _translate_mounted(content: dict[str, Any], origin: Origin) -> Document:
     document = Document(origin)
     if content.keys() & {"stats", "tracing"}:
-        for key in content.keys() - {"stats", "tracing"}:
-            document.problems.append(f"{origin.inside((key,))}: {unknown_key(key, ('stats', 'tracing'))}")
+        _refuse_others(document, content, ("stats", "tracing"), origin)
         _translate_parts(document, content, origin)
     elif "customLabels" in content:
         _translate_stats(document, content, origin)
@@ -86,7 +86,13 @@ def _tell_unused(document: Document, content: dict[str, Any], loc: Loc, used: se
     for key in content:
         if key not in used:
             where = document.origin.inside((*loc, key))
-            document.warnings.append(f"{where}: not used here: it says how Kubernetes runs a gateway")
+            document.warnings.append(Remark(where.at_key, "not used here: it says how Kubernetes runs a gateway"))
+
+
+def _refuse_others(document: Document, content: dict[str, Any], known: Sequence[str], origin: Origin) -> None:
+    for key in content:
+        if key not in known:
+            document.problems.append(Remark(origin.inside((key,)).at_key, unknown_key(key, known)))
 
 
 def _translate_parts(document: Document, content: dict[str, Any], origin: Origin) -> None:
@@ -95,7 +101,7 @@ def _translate_parts(document: Document, content: dict[str, Any], origin: Origin
         if isinstance(part, dict):
             translate(document, part, origin.inside((key,)))
         elif part is not None:
-            document.problems.append(f"{origin.inside((key,))}: a mapping is expected, not {shown(part)}")
+            document.problems.append(Remark(origin.inside((key,)), f"a mapping is expected, not {shown(part)}"))
 
 
 def _telemetry(document: Document) -> dict[str, Any]:
@@ -106,8 +112,7 @@ def _telemetry(document: Document) -> dict[str, Any]:
 
 
 def _translate_stats(document: Document, stats: dict[str, Any], origin: Origin) -> None:
-    for key in stats.keys() - {"customLabels"}:
-        document.problems.append(f"{origin.inside((key,))}: {unknown_key(key, ['customLabels'])}")
+    _refuse_others(document, stats, ("customLabels",), origin)
     labels = stats.get("customLabels")
     if labels is None:
         return
@@ -121,8 +126,7 @@ def _translate_tracing(document: Document, tracing: dict[str, Any], origin: Orig
     tracing = _without_nothing(tracing)
     if not tracing:
         return
-    for key in sorted(tracing.keys() - set(_TRACING_KEYS)):
-        document.problems.append(f"{origin.inside((key,))}: {unknown_key(key, _TRACING_KEYS)}")
+    _refuse_others(document, tracing, _TRACING_KEYS, origin)
     # Its metrics are scraped, and tracing sends none.
     exporter: dict[str, Any] = {"name": "kgateway", "disable_metrics": True}
     telemetry = _telemetry(document)
@@ -141,7 +145,7 @@ def _translate_tracing(document: Document, tracing: dict[str, Any], origin: Orig
         exporter |= _PROTOCOLS[protocol]
     else:
         choice = f"one of {', '.join(_PROTOCOLS)} is expected, not {shown(protocol)}"
-        document.problems.append(f"{origin.inside(('protocol',))}: {choice}")
+        document.problems.append(Remark(origin.inside(("protocol",)), choice))
     _translate_timeout(document, tracing.get("timeout"), exporter, origin)
     _translate_sampler(document, tracing.get("sampler"), telemetry, origin)
 
@@ -150,14 +154,12 @@ def _translate_collector(document: Document, tracing: dict[str, Any], exporter: 
     """Read the older shape: a collector's host and port."""
     grpc, where = tracing["grpc"], origin.inside(("grpc",))
     if not isinstance(grpc, dict):
-        document.problems.append(f"{where}: a mapping is expected, not {shown(grpc)}")
+        document.problems.append(Remark(where, f"a mapping is expected, not {shown(grpc)}"))
         return
-    for key, value in grpc.items():
-        if key in {"host", "port"}:
-            exporter[key] = value
-            document.origins[*_LOC, key] = where.inside((key,))
-        else:
-            document.problems.append(f"{where.inside((key,))}: {unknown_key(key, ('host', 'port'))}")
+    _refuse_others(document, grpc, ("host", "port"), where)
+    for key in grpc.keys() & {"host", "port"}:
+        exporter[key] = grpc[key]
+        document.origins[*_LOC, key] = where.inside((key,))
 
 
 def _translate_timeout(document: Document, text: Any, exporter: dict[str, Any], origin: Origin) -> None:
@@ -166,7 +168,7 @@ def _translate_timeout(document: Document, text: Any, exporter: dict[str, Any], 
     where = origin.inside(("timeout",))
     parts = _DURATION_PART.findall(text) if isinstance(text, str) else []
     if not parts or "".join(number + unit for number, unit in parts) != text:
-        document.problems.append(f"{where}: a duration such as 100s, 5m or 1h is expected, not {shown(text)}")
+        document.problems.append(Remark(where, f"a duration such as 100s, 5m or 1h is expected, not {shown(text)}"))
         return
     exporter["timeout_seconds"] = sum(float(number) * _UNIT_SECONDS[unit] for number, unit in parts)
     document.origins[*_LOC, "timeout_seconds"] = where
@@ -177,15 +179,14 @@ def _translate_sampler(document: Document, sampler: Any, telemetry: dict[str, An
         return
     where = origin.inside(("sampler",))
     if not isinstance(sampler, dict):
-        document.problems.append(f"{where}: a mapping is expected, not {shown(sampler)}")
+        document.problems.append(Remark(where, f"a mapping is expected, not {shown(sampler)}"))
         return
-    for key in sampler.keys() - {"type", "arg"}:
-        document.problems.append(f"{where.inside((key,))}: {unknown_key(key, ('type', 'arg'))}")
+    _refuse_others(document, sampler, ("type", "arg"), where)
     kind = sampler.get("type")
     name = _SAMPLERS.get(kind) if isinstance(kind, str) else None
     if name is None:
         choice = f"one of {', '.join(_SAMPLERS)} is expected, not {shown(kind)}"
-        document.problems.append(f"{where.inside(('type',))}: {choice}")
+        document.problems.append(Remark(where.inside(("type",)), choice))
         return
     telemetry["trace_sampler"] = name
     if sampler.get("arg") is None:
@@ -194,7 +195,7 @@ def _translate_sampler(document: Document, sampler: Any, telemetry: dict[str, An
         telemetry["trace_sample_rate"] = sampler["arg"]
         document.origins["telemetry", "trace_sample_rate"] = where.inside(("arg",))
     else:
-        document.warnings.append(f"{where.inside(('arg',))}: not used here: {kind} takes none")
+        document.warnings.append(Remark(where.inside(("arg",)), f"not used here: {kind} takes none"))
 
 
 def _without_nothing(content: dict[str, Any]) -> dict[str, Any]:

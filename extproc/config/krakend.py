@@ -14,8 +14,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from extproc.config.lines import Loc
 from extproc.config.problems import nearest
-from extproc.config.sources import Document, Loc, Origin
+from extproc.config.sources import Document, Origin, Remark
 
 _TELEMETRY = "telemetry/opentelemetry"
 _SECURITY = "telemetry/opentelemetry-security"
@@ -33,9 +34,9 @@ _DEFAULT_SKIP_PATHS = ["/__health", "/__debug/", "/__echo/", "/__stats/"]
 class _Translation:
     """One document under way into our schema."""
 
-    def __init__(self, content: dict[str, Any], source: str) -> None:
+    def __init__(self, content: dict[str, Any], origin: Origin) -> None:
         self.content = _without_comments(content)
-        self.origin = Origin("", source)
+        self.origin = origin
         self.document = Document(self.origin)
         extra_config = self.content.get("extra_config")
         # Some of KrakenD's own examples leave extra_config out.
@@ -47,13 +48,16 @@ class _Translation:
         return self.origin.inside((*self.base, *loc))
 
     def warn(self, origin: Origin, text: str) -> None:
-        self.document.warnings.append(f"{origin}: {text}")
+        self.document.warnings.append(Remark(origin, text))
+
+    def refuse(self, origin: Origin, text: str) -> None:
+        self.document.problems.append(Remark(origin, text))
 
     def finish(self) -> Document:
         document = self.document
         self._tell_unused()
         if _TELEMETRY not in self.extra:
-            document.problems.append(f"{self.at(_TELEMETRY)}: it is missing, and all that is read of such a document")
+            self.refuse(self.at(_TELEMETRY), "it is missing, and all that is read of such a document")
             return document
         document.origins["telemetry",] = self.at(_TELEMETRY)
         document.values["telemetry"] = self.extra[_TELEMETRY]
@@ -73,13 +77,15 @@ class _Translation:
         return document
 
     def _tell_unused(self) -> None:
-        for key in self.content.keys() - _DESCRIPTIONS - _USED_KEYS - {"endpoints"}:
-            self.warn(self.origin.inside((key,)), "not used here: routes, ports and the like are Envoy's")
-        if "endpoints" in self.content:
-            self.warn(self.origin.inside(("endpoints",)), "only their telemetry is used here: routes are Envoy's")
-        for key in self.extra.keys() - _USED_KEYS if self.base else ():
-            self.warn(self.at(key), f"not used here: of extra_config only {_TELEMETRY} is")
-        self.document.warnings.sort()
+        for key in self.content:
+            where = self.origin.inside((key,)).at_key
+            if key == "endpoints":
+                self.warn(where, "only their telemetry is used here: routes are Envoy's")
+            elif key not in _DESCRIPTIONS | _USED_KEYS:
+                self.warn(where, "not used here: routes, ports and the like are Envoy's")
+        for key in self.extra if self.base else ():
+            if key not in _USED_KEYS:
+                self.warn(self.at(key).at_key, f"not used here: of extra_config only {_TELEMETRY} is")
 
     def _translate_exporters(self) -> None:
         exporters = _mapping(self.telemetry.get("exporters"))
@@ -132,7 +138,7 @@ class _Translation:
             if not isinstance(name, str) or name not in by_name:
                 where = self.at(_SECURITY, "otlp", index, "name")
                 choice = nearest(str(name), [str(known) for known in by_name])
-                self.document.problems.append(f"{where}: no OTLP exporter has this name; {choice}")
+                self.refuse(where, f"no OTLP exporter has this name; {choice}")
                 continue
             number, exporter = by_name[name]
             exporter["headers"] = entry.get("headers", {})
@@ -201,9 +207,9 @@ class _Translation:
             own["backend"] = _mapping(layers.get("backend")) | own["backend"]
 
 
-def translate(content: dict[str, Any], source: str) -> Document:
-    """Return a document of KrakenD's in our schema; `source` names its file in what is said of it."""
-    return _Translation(content, source).finish()
+def translate(content: dict[str, Any], origin: Origin) -> Document:
+    """Return a document of KrakenD's in our schema; `origin` is the document's."""
+    return _Translation(content, origin).finish()
 
 
 def _without_comments(content: Any) -> Any:

@@ -7,7 +7,7 @@ once. What other systems' documents and variables mean is known to files of thei
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from extproc.config.documents import MOUNTED, mounted_files, read_file
-from extproc.config.problems import lines_of
+from extproc.config.lines import Loc
+from extproc.config.problems import remarks_of
 from extproc.config.settings import (
     ENV_PREFIX,
     KGATEWAY_ENV,
@@ -25,7 +26,7 @@ from extproc.config.settings import (
     Settings,
     unknown_variables,
 )
-from extproc.config.sources import Document, Loc, Origin, Tree
+from extproc.config.sources import Document, Origin, Remark, Tree, in_order
 from extproc.config.telemetry import Telemetry
 from extproc.config.transport import check as check_transport
 from extproc.errors import SettingsError
@@ -37,41 +38,50 @@ _JSON_KINDS: dict[Any, str] = {
     ListenTls | None: "a mapping in JSON is expected",
 }
 
+_SDK_DISABLED = "OTEL_SDK_DISABLED"
+
 # What the environment adds to what files have, in the place of replacing it.
 _ADDED = (("exporters", "prometheus"), ("exporters", "otlp"), ("custom_labels",))
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, and what there is to log of where they are from: lines for warnings, and lines to know."""
+    """Settings, where their values are from, what of that does not apply, and what there is to know."""
 
     settings: Settings
-    warnings: tuple[str, ...] = ()
+    tree: Tree
+    remarks: tuple[Remark, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The remarks as lines."""
+        return tuple(map(str, self.remarks))
 
 
 class _Loading:
     """The sources under way to settings, and what has been found wrong with them."""
 
-    def __init__(self) -> None:
+    def __init__(self, files: Sequence[Path]) -> None:
         self.tree = Tree()
-        self.problems: list[str] = []
-        self.warnings: list[str] = []
+        self.files = files
+        self.problems: list[Remark] = []
+        self.warnings: list[Remark] = []
 
-    def read_files(self, files: Sequence[tuple[Path, str]]) -> None:
+    def in_order(self, remarks: Iterable[Remark]) -> list[Remark]:
+        return in_order(remarks, map(str, self.files))
+
+    def read_files(self) -> None:
         documents: list[Document] = []
-        for file, prefix in files:
-            try:
-                documents.extend(read_file(file, prefix))
-            except SettingsError as error:
-                self.problems.append(str(error))
+        for file in self.files:
+            documents.extend(read_file(file))
         for document in documents:
-            self.tree.merge(document, document.defaults)
+            self.tree.merge(document.of_defaults())
         for document in documents:
             self.merge(document)
 
     def merge(self, document: Document) -> None:
-        self.tree.merge(document, document.values)
+        self.tree.merge(document)
         self.warnings += document.warnings
         self.problems += document.problems
 
@@ -83,6 +93,7 @@ class _Loading:
         if isinstance(before, dict) or (before is None and (added or own.values.get("telemetry") is not None)):
             self.merge(others)
         self.merge(own)
+        self.warnings += [Remark(Origin(name), "no such setting") for name in unknown_variables(environ)]
         for loc, items in added.items():
             self.tree.append(("telemetry", *loc), items, others)
 
@@ -91,19 +102,19 @@ class _Loading:
         origins: dict[Loc, Origin] = {(name,): Origin(f"--{name.replace('_', '-')}") for name in given}
         self.merge(Document(Origin(""), given, origins=origins))
 
-    def finish(self) -> Settings:
+    def finish(self, *, reads_certificates: bool) -> Settings:
         settings = None
         try:
             settings = Settings.model_validate(self.tree.values)
         except ValidationError as error:
-            self.problems += lines_of(error, Settings, self.tree)
+            self.problems += remarks_of(error, Settings, self.tree)
         if self.tree.values.get("telemetry") is not None:
             from extproc.config.consistency import check  # noqa: PLC0415 - who has no telemetry need not load it
 
-            self.problems += check(self.tree)
-        self.problems += check_transport(self.tree)
+            self.problems += check(self.tree, reads_certificates=reads_certificates)
+        self.problems += check_transport(self.tree, reads_certificates=reads_certificates)
         if settings is None or self.problems:
-            raise SettingsError("\n".join(dict.fromkeys(self.problems)))
+            raise SettingsError("\n".join(map(str, self.in_order(self.problems))))
         return settings
 
     def _own_variables(self, environ: Mapping[str, str]) -> Document:
@@ -117,30 +128,35 @@ class _Loading:
                 document.values[name] = _from_text(Settings.model_fields[name].annotation, environ[variable])
                 document.origins[name,] = Origin(variable)
             except SettingsError as error:
-                self.problems.append(f"{variable}: {error}")
+                self.problems.append(Remark(Origin(variable), str(error)))
         return document
 
 
 def load_settings(
-    flags: Mapping[str, Any], environ: Mapping[str, str], config_files: Sequence[Path] = (), mounted: Path = MOUNTED
+    flags: Mapping[str, Any],
+    environ: Mapping[str, str],
+    config_files: Sequence[Path] = (),
+    mounted: Path | None = MOUNTED,
 ) -> Loaded:
     """Return the settings from flags (None: not given), environment and files, of which the later win.
 
-    `mounted` is the folder in which kgateway mounts what it has for telemetry; it is read before all other files.
+    `mounted` is the folder in which kgateway mounts what it has for telemetry; it is read before all other files. None
+    says that the settings are for another machine: neither that folder nor files of certificates are looked for here.
     Raises SettingsError, with one line for each thing that can't work.
     """
-    loading = _Loading()
-    found = mounted_files(mounted)
-    loading.read_files([(file, "") for file in found] + [(file, "--config: ") for file in config_files])
+    found = mounted_files(mounted) if mounted else []
+    loading = _Loading([*found, *config_files])
+    loading.read_files()
     loading.read_environment(environ)
     loading.read_flags(flags)
-    settings = loading.finish()
-    warnings = [f"{variable}: no such setting" for variable in unknown_variables(environ)] + loading.warnings
-    if settings.telemetry is not None and environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+    settings = loading.finish(reads_certificates=mounted is not None)
+    if settings.telemetry is not None and environ.get(_SDK_DISABLED, "").strip().lower() == "true":
         settings = settings.model_copy(update={"telemetry": None})
-        warnings.append("OTEL_SDK_DISABLED: telemetry is configured, and is off")
+        off = Remark(Origin(_SDK_DISABLED), "telemetry is configured, and is off")
+        origins: dict[Loc, Origin] = {("telemetry",): off.origin}
+        loading.merge(Document(off.origin, {"telemetry": None}, origins=origins, warnings=[off]))
     notes = [f"telemetry: settings of kgateway's are in {file}" for file in found]
-    return Loaded(settings, tuple(dict.fromkeys(warnings)), tuple(notes))
+    return Loaded(settings, loading.tree, tuple(loading.in_order(loading.warnings)), tuple(notes))
 
 
 def _telemetry_variables(environ: Mapping[str, str]) -> Document:

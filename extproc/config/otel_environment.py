@@ -21,7 +21,7 @@ from urllib.parse import unquote
 from extproc.config.otel_exporter import EXPORTER_VARIABLES, read_exporter
 from extproc.config.otel_values import Values
 from extproc.config.settings import TELEMETRY_ENV_PREFIXES
-from extproc.config.sources import Document, Origin
+from extproc.config.sources import Document, Origin, Remark
 
 _SAMPLERS = (
     "always_on",
@@ -80,7 +80,7 @@ def read_environment(environ: Mapping[str, str]) -> Document:
         if name.startswith(TELEMETRY_ENV_PREFIXES) and environ[name] and name not in USED_VARIABLES
     )
     if unused:
-        document.warnings.append(f"{', '.join(unused)}: not used here")
+        document.warnings.append(Remark(Origin(", ".join(unused)), "not used here"))
     return document
 
 

@@ -12,7 +12,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from extproc.config.problems import nearest
-from extproc.config.sources import Document, Origin
+from extproc.config.sources import Document, Origin, Remark
 
 
 class Values:
@@ -65,8 +65,8 @@ class Values:
 
     def warn(self, name: str, text: str) -> None:
         """Say of a variable what came of it, where that is not what it asks for."""
-        self._document.warnings.append(f"{name}: {text}")
+        self._document.warnings.append(Remark(Origin(name), text))
 
     def refuse(self, name: str, text: str) -> None:
         """Say of a variable why it cannot work."""
-        self._document.problems.append(f"{name}: {text}")
+        self._document.problems.append(Remark(Origin(name), text))

@@ -1,6 +1,6 @@
-"""What is said of settings that cannot work: one line each, with the place, the value and what is allowed.
+"""What is said of settings that cannot work: a remark each, with the place, the value and what is allowed.
 
-Owns: these lines. Values of headers may be credentials and are never in them, and neither is what holds them. Knows
+Owns: these words. Values of headers may be credentials and are never in them, and neither is what holds them. Knows
 which models there are only from the one it is given.
 """
 
@@ -12,8 +12,13 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from extproc.config.sources import Loc, Tree
+from extproc.config.lines import Loc
+from extproc.config.sources import Origin, Remark, Tree
+from extproc.credentials import holds_secret, is_secret_name
 from extproc.errors import SettingsError
+
+# Looking for what was meant takes its time; a file with more is no file of settings.
+MAX_REMARKS = 1000
 
 _MAX_SHOWN_CHARACTERS = 100
 
@@ -29,9 +34,13 @@ _CONTAINERS = {
 }
 
 
-def lines_of(error: ValidationError, model: type[BaseModel], tree: Tree) -> list[str]:
-    """Return one line for each problem that pydantic found."""
-    return [_line(problem, model, tree) for problem in error.errors()]
+def remarks_of(error: ValidationError, model: type[BaseModel], tree: Tree) -> list[Remark]:
+    """Return one remark for each problem that pydantic found, up to more than anybody reads."""
+    problems = error.errors()
+    remarks = [Remark(*_place_and_text(problem, model, tree)) for problem in problems[:MAX_REMARKS]]
+    if len(problems) > MAX_REMARKS:
+        remarks.append(Remark(Origin(""), f"and {len(problems) - MAX_REMARKS} more"))
+    return remarks
 
 
 def unknown_key(key: str, known: Iterable[str]) -> str:
@@ -57,24 +66,28 @@ def shown(value: Any) -> str:
         return "a list"
     if isinstance(value, str) and "://" in value and "@" in value:
         return "a URL with a user"  # and a password, as a rule
+    if isinstance(value, str) and holds_secret(value):
+        return "what may be a credential"
     text = repr(value)
     return text if len(text) <= _MAX_SHOWN_CHARACTERS else f"{text[:_MAX_SHOWN_CHARACTERS]}..."
 
 
-def _line(problem: Any, model: type[BaseModel], tree: Tree) -> str:
+def _place_and_text(problem: Any, model: type[BaseModel], tree: Tree) -> tuple[Origin, str]:
     loc, value = problem["loc"], problem["input"]
     where = tree.where(loc)
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, SettingsError):
-        return f"{where}: {cause}"
+        return where, str(cause)
     if problem["type"] == "extra_forbidden":
-        return f"{where}: {_unknown(model, loc)}"
+        return where.at_key, _unknown(model, loc)
     if problem["type"] == "missing":
-        return f"{where}: it is missing"
+        return where, "it is missing"
     message = _CONTAINERS.get(problem["type"]) or problem["msg"][:1].lower() + problem["msg"][1:]
-    if "headers" in loc:
-        return f"{where}: {message}"
-    return f"{where}: {message}, not {shown(value)}"
+    return where, message if _may_be_secret(loc) else f"{message}, not {shown(value)}"
+
+
+def _may_be_secret(loc: Loc) -> bool:
+    return "headers" in loc or ("resource_attributes" in loc and is_secret_name(str(loc[-1]).lower()))
 
 
 def _unknown(model: type[BaseModel], loc: Loc) -> str:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from extproc.config.address import parse_address, parse_host_port
+from extproc.config.problems import nearest
 from extproc.config.telemetry import Telemetry
 from extproc.errors import SettingsError
 from extproc.semconv import DEFAULT_NAMESPACES, RATELIMIT_NAMESPACE
@@ -32,6 +33,10 @@ _MIB = 1024 * _KIB
 
 # As chmod has it, without the bits that say nothing of a socket. In YAML it needs quotes: 0660 is a number there.
 _SOCKET_MODE = re.compile(r"0?[0-7]{3}", re.ASCII)
+
+# For editors; what is said of an address is the business of config/address.py.
+_HOST_PORT_PATTERN = r"(\[[0-9A-Fa-f:.]+(%\w+)?\]|[A-Za-z0-9._-]+):[0-9]{1,5}"
+_ADDRESS_PATTERN = rf"unix:(//)?/.+|unix-abstract:.+|{_HOST_PORT_PATTERN}"
 
 # How other programs call our levels; LOG_LEVEL is a common name for a variable, and need not have been set for us.
 _LOG_LEVELS = {"warn": "warning", "critical": "error", "fatal": "error", "trace": "debug", "notset": "debug"}
@@ -61,6 +66,20 @@ def _checked_usage_log(text: str) -> str:
     return text
 
 
+def _checked_flavour(name: str) -> str:
+    from extproc.providers.detect import FLAVOURS  # noqa: PLC0415 - who has no such rule need not load it here
+
+    if name not in FLAVOURS:
+        raise SettingsError(f"{name!r} is no flavour; {nearest(name, FLAVOURS)}")
+    return name
+
+
+def _with_flavours(schema: dict[str, Any]) -> None:
+    from extproc.providers.detect import FLAVOURS  # noqa: PLC0415 - as above
+
+    schema["enum"] = list(FLAVOURS)
+
+
 def _checked_address(text: str) -> str:
     return str(parse_address(text))
 
@@ -77,7 +96,9 @@ class DetectionRule(BaseModel):
     authority: str = Field(default="*", min_length=1, description="A glob of authorities: hosts, or host:port.")
     path: str = Field(default="*", min_length=1, description="A glob of paths, without their query.")
     provider: str | None = Field(default=None, min_length=1, description="Who answers there.")
-    flavour: str | None = Field(default=None, description="Which API is spoken there.")
+    flavour: Annotated[str, AfterValidator(_checked_flavour), Field(json_schema_extra=_with_flavours)] | None = Field(
+        default=None, description="Which API is spoken there: docs/providers.md has their names."
+    )
     llm: bool = Field(default=True, description="Whether it is an LLM at all; false lets these exchanges go at once.")
 
     @model_validator(mode="after")
@@ -109,10 +130,14 @@ class Settings(BaseModel):
     listen: Annotated[str, AfterValidator(_checked_address)] = Field(
         default="127.0.0.1:18080",
         description="Where Envoy reaches the external processor: unix:/path, unix-abstract:name or host:port.",
+        examples=["unix:/run/extproc/extproc.sock", "unix-abstract:extproc", "127.0.0.1:18080"],
+        json_schema_extra={"pattern": f"^({_ADDRESS_PATTERN})$"},
     )
     admin_listen: Annotated[str, AfterValidator(_checked_host_port)] = Field(
         default="0.0.0.0:9092",
         description="Where /metrics, /livez and /readyz are served: host:port.",
+        examples=["127.0.0.1:9092", "[::]:9092"],
+        json_schema_extra={"pattern": f"^{_HOST_PORT_PATTERN}$"},
     )
     drain_seconds: float = Field(
         default=20.0,
@@ -146,6 +171,8 @@ class Settings(BaseModel):
     socket_mode: Annotated[str, BeforeValidator(_checked_socket_mode)] | None = Field(
         default=None,
         description="Permissions of the Unix socket in octal digits, such as '0660'; as the umask has it if not given.",
+        examples=["0660"],
+        json_schema_extra={"pattern": "^0?[0-7]{3}$"},
     )
     drain_delay_seconds: float = Field(
         default=0.0,
@@ -165,11 +192,14 @@ class Settings(BaseModel):
     usage_log: Annotated[str, AfterValidator(_checked_usage_log)] | None = Field(
         default=None,
         description="Where each exchange gets a line of JSON with what is in its metadata: stdout or an absolute path.",
+        examples=["stdout", "/var/log/extproc/usage.jsonl"],
+        json_schema_extra={"pattern": "^(stdout|/.*)$"},
     )
     metadata_namespaces: Annotated[tuple[str, ...], AfterValidator(_checked_namespaces)] = Field(
         default=DEFAULT_NAMESPACES,
         min_length=1,
         description="Namespaces of dynamic metadata to write. Envoy keeps those its receiving_namespaces list.",
+        json_schema_extra={"uniqueItems": True},
     )
     detection_rules: tuple[DetectionRule, ...] = Field(
         default=(),

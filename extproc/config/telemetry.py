@@ -1,8 +1,9 @@
 """The one telemetry schema: KrakenD's names and switches, TrueFoundry's per-signal endpoints, kgateway's labels.
 
-Owns: the shape, defaults and meaning of `telemetry` in the settings. Other systems' documents are turned into it by
-config/krakend.py, config/kgateway.py and config/otel_environment.py; what only shows where two values meet is checked
-by config/consistency.py. Must not know what is done with it.
+Owns: the shape, defaults and meaning of `telemetry` in the settings. Where it goes is described in config/exporters.py
+and what is reported of an exchange in config/layers.py; both are had from here. Other systems' documents are turned
+into it by config/krakend.py, config/kgateway.py and config/otel_environment.py; what only shows where two values meet
+is checked by config/consistency.py. Must not know what is done with it.
 
 https://www.krakend.io/docs/telemetry/opentelemetry/
 """
@@ -11,20 +12,42 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
+from extproc.config.exporters import Exporters, OtlpExporter, OtlpSignal, PrometheusExporter, TlsSettings
 from extproc.config.forms import (
     checked_buckets,
     checked_different,
-    checked_endpoint,
     checked_header_name,
-    checked_headers,
-    checked_host,
     checked_label_name,
-    checked_metric_key,
-    checked_number,
     checked_some,
 )
+from extproc.config.layers import BackendLayer, BackendMetrics, BackendTraces, GlobalLayer, Layers, ProxyLayer
+from extproc.config.section import Rate, Section, StaticAttribute
+
+__all__ = [
+    "BackendLayer",
+    "BackendMetrics",
+    "BackendTraces",
+    "CustomLabel",
+    "Exporters",
+    "ExportersOverride",
+    "GlobalLayer",
+    "Histograms",
+    "Layers",
+    "OtlpExporter",
+    "OtlpSignal",
+    "Override",
+    "PrometheusExporter",
+    "Propagator",
+    "ProxyLayer",
+    "Queue",
+    "Sampler",
+    "StaticAttribute",
+    "Telemetry",
+    "TlsSettings",
+    "Vocabulary",
+]
 
 Vocabulary: TypeAlias = Literal["legacy", "1.41", "latest"]
 Sampler: TypeAlias = Literal[
@@ -36,262 +59,148 @@ Sampler: TypeAlias = Literal[
     "parentbased_traceidratio",
 ]
 Propagator: TypeAlias = Literal["tracecontext", "b3", "b3multi"]
-Port: TypeAlias = Annotated[int, Field(ge=1, le=65535), BeforeValidator(checked_number)]
-Rate: TypeAlias = Annotated[float, Field(ge=0, le=1), BeforeValidator(checked_number)]
-Host: TypeAlias = Annotated[str, AfterValidator(checked_host)]
-Endpoint: TypeAlias = Annotated[str, AfterValidator(checked_endpoint)]
-Headers: TypeAlias = Annotated[dict[str, str], AfterValidator(checked_headers)]
-Timeout: TypeAlias = Annotated[float, Field(gt=0, le=3600)]
 Buckets: TypeAlias = Annotated[tuple[float, ...], AfterValidator(checked_buckets)]
-AttributeValue: TypeAlias = str
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class StaticAttribute(_Section):
-    """An attribute that is the same on all that a layer reports."""
-
-    key: str = Field(min_length=1)
-    value: AttributeValue
-
-
-def _checked_of_metrics(attribute: StaticAttribute) -> StaticAttribute:
-    checked_metric_key(attribute.key)
-    return attribute
-
-
-MetricAttribute: TypeAlias = Annotated[StaticAttribute, AfterValidator(_checked_of_metrics)]
-
-
-class CustomLabel(_Section):
+class CustomLabel(Section):
     """A label whose value comes from dynamic metadata, from a request header, or is always the same: one of the three.
 
     `metadataKey` is a path in the namespace, split at `keyDelimiter`, as kgateway has it. With `headerKey` the header
     is a JSON object, and the value a member of it, as in TrueFoundry's x-tfy-metadata.
     """
 
-    name: Annotated[str, AfterValidator(checked_label_name)]
-    metadataNamespace: str = "envoy.filters.http.jwt_authn"  # noqa: N815 - kgateway's name
-    metadataKey: str | None = Field(default=None, min_length=1)  # noqa: N815 - kgateway's name
-    keyDelimiter: str = Field(default=":", min_length=1)  # noqa: N815 - kgateway's name
-    header: Annotated[str, AfterValidator(checked_header_name)] | None = None  # in lower case
-    headerKey: str | None = Field(default=None, min_length=1)  # noqa: N815 - like its neighbours
-    value: str | None = None
+    name: Annotated[str, AfterValidator(checked_label_name)] = Field(
+        description="The label's name, as Prometheus allows it.",
+        examples=["team"],
+        json_schema_extra={"pattern": "^(?!__)[A-Za-z_][A-Za-z0-9_]*$"},
+    )
+    metadataNamespace: str = Field(  # noqa: N815 - kgateway's name
+        default="envoy.filters.http.jwt_authn",
+        description="Whose dynamic metadata it is. The filter's forwarding_namespaces have to list it.",
+    )
+    metadataKey: str | None = Field(  # noqa: N815 - kgateway's name
+        default=None, min_length=1, description="A path in that namespace.", examples=["principal:team"]
+    )
+    keyDelimiter: str = Field(  # noqa: N815 - kgateway's name
+        default=":", min_length=1, description="What stands between the parts of metadataKey."
+    )
+    header: Annotated[str, AfterValidator(checked_header_name)] | None = Field(
+        default=None,
+        description="A request header, in lower case. The filter's forward_rules have to allow it.",
+        examples=["x-tenant"],
+    )
+    headerKey: str | None = Field(  # noqa: N815 - like its neighbours
+        default=None, min_length=1, description="A member of the JSON object in the header.", examples=["customer_id"]
+    )
+    value: str | None = Field(default=None, description="A value that is always the same.", examples=["eu"])
 
 
-class PrometheusExporter(_Section):
-    """A port on which metrics are scraped, beside the admin port."""
-
-    name: str = Field(min_length=1)
-    port: Port = 9090
-    listen_ip: Host = "0.0.0.0"  # noqa: S104 - KrakenD's default
-    process_metrics: bool = False
-    go_metrics: bool = False  # accepted: there is no Go here
-    disable_metrics: bool = False
-
-
-class TlsSettings(_Section):
-    """Certificates for a collector, in PEM files. Without `ca_file` the system's authorities are trusted."""
-
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
-
-
-class OtlpSignal(_Section):
-    """One signal's own way to its collector; what is not said is as the exporter has it."""
-
-    endpoint: Endpoint | None = None  # complete: https://otlp.example.com/v1/traces
-    use_http: bool | None = None
-    encoding: Literal["proto", "json"] | None = None
-    headers: Headers | None = Field(default=None, repr=False)
-    compression: Literal["none", "gzip"] | None = None
-    timeout_seconds: Timeout | None = None
-    insecure: bool | None = None
-    tls: TlsSettings | None = None
-
-
-class OtlpExporter(_Section):
-    """A collector that traces and metrics are pushed to: `host` and `port`, or an `endpoint` for each signal."""
-
-    name: str = Field(min_length=1)
-    host: Host | None = None
-    port: Port | None = None  # 4317, with use_http 4318
-    use_http: bool = False
-    encoding: Literal["proto", "json"] = "proto"  # over HTTP
-    headers: Headers = Field(default_factory=dict, repr=False)  # credentials, as a rule
-    compression: Literal["none", "gzip"] = "none"
-    timeout_seconds: Timeout = 10.0
-    insecure: bool | None = None  # plain text; None: as the endpoint's scheme says, and plain text with `host`
-    tls: TlsSettings | None = None
-    traces: OtlpSignal | None = None
-    metrics: OtlpSignal | None = None
-    disable_metrics: bool = False
-    disable_traces: bool = False
-    custom_metric_reporting_period: int = Field(default=0, ge=0, le=86400)  # seconds; 0: as metric_reporting_period
-
-    @property
-    def sends_traces(self) -> bool:
-        """Whether there is a place for traces, and they are not switched off."""
-        return not self.disable_traces and self._has_way(self.traces)
-
-    @property
-    def sends_metrics(self) -> bool:
-        """The same of metrics."""
-        return not self.disable_metrics and self._has_way(self.metrics)
-
-    def _has_way(self, signal: OtlpSignal | None) -> bool:
-        return self.host is not None or (signal is not None and signal.endpoint is not None)
-
-
-class Exporters(_Section):
-    """Where telemetry goes, to several places at once."""
-
-    prometheus: tuple[PrometheusExporter, ...] = ()
-    otlp: tuple[OtlpExporter, ...] = ()
-
-    @property
-    def send_traces(self) -> bool:
-        """Whether any collector gets traces."""
-        return any(exporter.sends_traces for exporter in self.otlp)
-
-    @property
-    def send_metrics(self) -> bool:
-        """Whether any collector gets metrics."""
-        return any(exporter.sends_metrics for exporter in self.otlp)
-
-
-class GlobalLayer(_Section):
-    """The exchange as the client downstream sees it."""
-
-    disable_metrics: bool = False
-    disable_traces: bool = False
-    disable_propagation: bool = False
-    report_headers: bool = False
-    skip_headers: tuple[str, ...] = ()
-    metrics_static_attributes: tuple[MetricAttribute, ...] = ()
-    traces_static_attributes: tuple[StaticAttribute, ...] = ()
-    semantic_convention: Literal["", "1.27"] = "1.27"
-
-
-class ProxyLayer(_Section):
-    """The time that this sidecar takes."""
-
-    disable_metrics: bool = False
-    disable_traces: bool = False
-    report_headers: bool = False
-    skip_headers: tuple[str, ...] = ()
-    metrics_static_attributes: tuple[MetricAttribute, ...] = ()
-    traces_static_attributes: tuple[StaticAttribute, ...] = ()
-
-
-class BackendMetrics(_Section):
-    """What is counted of the call to the LLM."""
-
-    disable_stage: bool = False
-    round_trip: bool = False
-    read_payload: bool = False
-    detailed_connection: bool = False
-    static_attributes: tuple[MetricAttribute, ...] = ()
-
-
-class BackendTraces(_Section):
-    """What is traced of the call to the LLM."""
-
-    disable_stage: bool = False
-    round_trip: bool = False
-    read_payload: bool = False
-    detailed_connection: bool = False
-    report_headers: bool = False
-    skip_headers: tuple[str, ...] = ()
-    report_stop_sequences: bool = False  # they are text of the client's
-    static_attributes: tuple[StaticAttribute, ...] = ()
-
-
-# As in KrakenD: who says nothing of the backend gets all of it.
-_ALL_METRICS = BackendMetrics(round_trip=True, read_payload=True, detailed_connection=True)
-_ALL_TRACES = BackendTraces(round_trip=True, read_payload=True, detailed_connection=True)
-
-
-class BackendLayer(_Section):
-    """The call to the LLM."""
-
-    disable_metrics: bool = False
-    disable_traces: bool = False
-    metrics: BackendMetrics = _ALL_METRICS
-    traces: BackendTraces = _ALL_TRACES
-
-
-class Layers(_Section):
-    """What is reported of an exchange, from the outside in. `global` is a word of Python's, hence the alias."""
-
-    global_: GlobalLayer = Field(default=GlobalLayer(), alias="global")
-    proxy: ProxyLayer = ProxyLayer()
-    backend: BackendLayer = BackendLayer()
-
-    model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
-
-
-class Histograms(_Section):
+class Histograms(Section):
     """Upper bounds of buckets: seconds, and bytes. Empty: KrakenD's. Those of gen_ai.* are OpenTelemetry's."""
 
-    time_buckets: Buckets = ()
-    size_buckets: Buckets = ()
+    time_buckets: Buckets = Field(default=(), description="Seconds.", examples=[[0.1, 1, 10]])
+    size_buckets: Buckets = Field(default=(), description="Bytes.", examples=[[1024, 65536]])
 
 
-class ExportersOverride(_Section):
-    """Where the telemetry of some exchanges goes instead, by names of exporters. None: as everywhere."""
+class ExportersOverride(Section):
+    """Where the telemetry of some exchanges goes instead, by names of exporters."""
 
-    metric_exporters: tuple[str, ...] | None = None
-    trace_exporters: tuple[str, ...] | None = None
-    trace_sample_rate: Rate | None = None
+    metric_exporters: tuple[str, ...] | None = Field(
+        default=None, description="Names of exporters. Default: as everywhere.", examples=[["team"]]
+    )
+    trace_exporters: tuple[str, ...] | None = Field(
+        default=None, description="Names of OTLP exporters. Default: as everywhere.", examples=[["tempo"]]
+    )
+    trace_sample_rate: Rate | None = Field(
+        default=None, description="The part of traces that is sampled. Default: as everywhere."
+    )
 
 
-class Override(_Section):
+class Override(Section):
     """What is different for the exchanges whose authority and path fit two globs; the first that fits stands.
 
     A layer that is given stands in the place of the general one, as a whole.
     """
 
-    authority: str = "*"
-    path: str = "*"  # a glob, or KrakenD's /foo/{bar}, without the query
-    global_: GlobalLayer | None = Field(default=None, alias="global")
-    proxy: ProxyLayer | None = None
-    backend: BackendLayer | None = None
-    exporters_override: ExportersOverride = ExportersOverride()
+    authority: str = Field(default="*", description="A glob of authorities: hosts, or host:port.")
+    path: str = Field(
+        default="*",
+        description="A glob of paths without their query, or with {placeholders} for one segment.",
+        examples=["/v1/chat/*", "/foo/{bar}"],
+    )
+    global_: GlobalLayer | None = Field(
+        default=None, alias="global", description="The exchange as the client downstream sees it."
+    )
+    proxy: ProxyLayer | None = Field(default=None, description="The time that this sidecar takes.")
+    backend: BackendLayer | None = Field(default=None, description="The call to the LLM.")
+    exporters_override: ExportersOverride = Field(default=ExportersOverride(), description="Where it goes instead.")
 
     model_config = ConfigDict(populate_by_name=True, serialize_by_alias=True)
 
 
-class Queue(_Section):
+class Queue(Section):
     """How much waits for a collector, and for how long."""
 
-    max_spans: int = Field(default=8192, ge=1)  # of each exporter; what is beyond is dropped and counted
-    max_batch_spans: int = Field(default=512, ge=1)
-    delay_seconds: float = Field(default=1.0, gt=0, le=3600)  # how long a batch may wait to be filled
-    flush_seconds: float = Field(default=5.0, ge=0, le=3600)  # what a stop may take for it
+    max_spans: int = Field(
+        default=8192, ge=1, description="The most spans that wait for one exporter; more are dropped and counted."
+    )
+    max_batch_spans: int = Field(default=512, ge=1, description="The most spans in one request.")
+    delay_seconds: float = Field(default=1.0, gt=0, le=3600, description="How long a batch may wait to be filled.")
+    flush_seconds: float = Field(
+        default=5.0, ge=0, le=3600, description="How long a stop may take for what still waits."
+    )
 
 
-class Telemetry(_Section):
+class Telemetry(Section):
     """Traces and metrics: what they say of themselves, how much is reported, and where it goes."""
 
-    service_name: str = Field(default="ai-gateway-extproc", min_length=1)
-    service_version: str | None = None  # None: our own
-    deploy_env: str | None = None
-    resource_attributes: dict[str, str] = Field(default_factory=dict)
-    vocabularies: Annotated[tuple[Vocabulary, ...], AfterValidator(checked_some)] = ("1.41",)
-    metric_reporting_period: int = Field(default=30, ge=1, le=86400)  # seconds
-    trace_sample_rate: Rate = 1.0
-    trace_sampler: Sampler = "parentbased_traceidratio"
-    propagators: Annotated[tuple[Propagator, ...], AfterValidator(checked_different)] = ("tracecontext",)
-    inject_context: bool = False  # tell the provider of our span, by a traceparent header
-    skip_paths: tuple[str, ...] = ()  # literal, with {placeholders} for one segment; ends with / for all below
-    custom_labels: tuple[CustomLabel, ...] = ()
-    exemplars: bool = True
-    histograms: Histograms = Histograms()
-    queue: Queue = Queue()
-    exporters: Exporters = Exporters()
-    layers: Layers = Layers()
-    overrides: tuple[Override, ...] = ()
+    service_name: str = Field(
+        default="ai-gateway-extproc", min_length=1, description="Who is telling: service.name of the resource."
+    )
+    service_version: str | None = Field(default=None, description="service.version of the resource. Default: our own.")
+    deploy_env: str | None = Field(
+        default=None, description="deployment.environment of the resource.", examples=["production"]
+    )
+    resource_attributes: dict[str, str] = Field(
+        default_factory=dict,
+        description="More attributes of the resource, by OpenTelemetry's names.",
+        examples=[{"k8s.namespace.name": "gateway"}],
+    )
+    vocabularies: Annotated[tuple[Vocabulary, ...], AfterValidator(checked_some)] = Field(
+        default=("1.41",),
+        description="Whose GenAI names are used; several at a time while dashboards move.",
+        json_schema_extra={"minItems": 1, "uniqueItems": True},
+    )
+    metric_reporting_period: int = Field(
+        default=30, ge=1, le=86400, description="Seconds between two pushes of metrics."
+    )
+    trace_sample_rate: Rate = Field(default=1.0, description="The part of the traces that begin here that is sampled.")
+    trace_sampler: Sampler = Field(
+        default="parentbased_traceidratio", description="How it is decided what is sampled: one of OpenTelemetry's six."
+    )
+    propagators: Annotated[tuple[Propagator, ...], AfterValidator(checked_different)] = Field(
+        default=("tracecontext",),
+        description="Which headers of a client's are read for its trace.",
+        json_schema_extra={"uniqueItems": True},
+    )
+    inject_context: bool = Field(
+        default=False, description="Tell the provider of our span, by a traceparent header. Envoy has to allow it."
+    )
+    skip_paths: tuple[str, ...] = Field(
+        default=(),
+        description="Paths that are left out: literal, with {placeholders} for one segment; ending in / for all below.",
+        examples=[["/healthz", "/debug/"]],
+    )
+    custom_labels: tuple[CustomLabel, ...] = Field(
+        default=(), description="Labels from dynamic metadata, request headers or as they are, for metrics and spans."
+    )
+    exemplars: bool = Field(
+        default=True, description="Put ids of sampled traces beside buckets and token counters, for OpenMetrics."
+    )
+    histograms: Histograms = Field(default=Histograms(), description="Upper bounds of buckets.")
+    queue: Queue = Field(default=Queue(), description="How much waits for a collector, and for how long.")
+    exporters: Exporters = Field(default=Exporters(), description="Where telemetry goes, to several places at once.")
+    layers: Layers = Field(default=Layers(), description="What is reported of an exchange, from the outside in.")
+    overrides: tuple[Override, ...] = Field(
+        default=(), description="What is different for some exchanges; the first that fits stands."
+    )

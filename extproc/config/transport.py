@@ -11,16 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from extproc.config.address import HostPort, UnixSocket, is_loopback, parse_address, plaintext_refusal
-from extproc.config.sources import Loc, Tree
+from extproc.config.lines import Loc
+from extproc.config.sources import Remark, Tree
 from extproc.errors import SettingsError
 
 _FILES = ("cert_file", "key_file", "client_ca_file")
 _TRUE = {"true", "t", "yes", "y", "on", "1"}  # as the schema reads them
 
 
-def check(tree: Tree) -> list[str]:
-    """Return one line for each thing that cannot work together."""
-    return [f"{tree.where(loc)}: {text}" for loc, text in _check(tree.values)]
+def check(tree: Tree, *, reads_certificates: bool) -> list[Remark]:
+    """Return a remark for each thing that cannot work together, or is not there."""
+    found = list(_check(tree.values))
+    if reads_certificates:
+        found += _check_files(tree.values.get("listen_tls"))
+    return [Remark(tree.where(loc), text) for loc, text in found]
 
 
 def _check(values: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
@@ -31,6 +35,9 @@ def _check(values: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
     has_file = isinstance(listen, UnixSocket) and not listen.is_abstract
     if values.get("socket_mode") is not None and listen is not None and not has_file:
         yield ("socket_mode",), f"it is for the file of a Unix socket, and {listen} has none"
+
+
+def _check_files(tls: Any) -> Iterator[tuple[Loc, str]]:
     for name in _FILES:
         path = tls.get(name) if isinstance(tls, dict) else None
         if isinstance(path, str) and path:

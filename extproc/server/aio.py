@@ -16,10 +16,12 @@ from typing import Any
 import grpc
 import grpc.aio
 
+from extproc.errors import SettingsError
 from extproc.server import health as health_service
 from extproc.server.engine import SETTLE_SECONDS, EngineOptions, cannot_listen, how_streams_end
 from extproc.server.health import Health
-from extproc.server.session import Processor, Session
+from extproc.server.processor import Processor
+from extproc.server.session import Session
 from extproc.wire import envoy
 
 
@@ -50,7 +52,11 @@ class AioServer:
         """
         self._thread = threading.Thread(target=lambda: asyncio.run(self._run(address)), name="ext_proc", daemon=True)
         self._thread.start()
-        return self._started.result()
+        try:
+            return self._started.result()
+        except SettingsError:
+            self._thread = None  # there is nothing to drain
+            raise
 
     def drain(self, grace_seconds: float) -> None:
         """Refuse new streams, let running ones finish for so long, then end those that have not."""
@@ -145,7 +151,12 @@ class AioServer:
 
     async def _watch(self, request: bytes, _context: grpc.aio.ServicerContext[bytes, bytes]) -> AsyncIterator[bytes]:
         changed = asyncio.Event()
-        unwatch = self._health.watch(changed.set)
+
+        def wake() -> None:
+            with suppress(RuntimeError):  # the loop is closed: nobody waits
+                self._loop.call_soon_threadsafe(changed.set)
+
+        unwatch = self._health.watch(wake)
         try:
             last: bytes | None = None
             while True:

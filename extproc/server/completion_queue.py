@@ -23,7 +23,8 @@ from grpc._cython import cygrpc  # type: ignore[attr-defined]  # the stubs stop 
 from extproc.server import health as health_service
 from extproc.server.engine import SETTLE_SECONDS, EngineOptions, EngineUnusableError, cannot_listen, how_streams_end
 from extproc.server.health import Health
-from extproc.server.session import Processor, Session
+from extproc.server.processor import Processor
+from extproc.server.session import Session
 from extproc.wire import envoy
 
 # The versions of grpcio with which the tests of this file were run, first and first not.
@@ -264,7 +265,8 @@ class _HealthWatch:
             self._is_sending = bool(operations) and _start(self._call, operations, self._on_sent)
 
     def _on_sent(self, _event: Any) -> None:
-        self._is_sending = False
+        with self._lock:  # or whoever started to send, in another thread, says so only behind this
+            self._is_sending = False
         self._tell()
 
     def _on_close(self, _event: Any) -> None:

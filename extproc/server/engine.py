@@ -13,7 +13,7 @@ import structlog
 
 from extproc.errors import SettingsError
 from extproc.server.health import Health
-from extproc.server.session import Processor
+from extproc.server.processor import Processor
 from extproc.usage import Completion
 
 log = structlog.stdlib.get_logger("extproc")

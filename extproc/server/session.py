@@ -7,31 +7,22 @@ must not know which engine, which sinks, or where the clock is.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from extproc import semconv
 from extproc.details import Details
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.exchange import Exchange
-from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
-from extproc.providers.base import clean_name
-from extproc.providers.detect import Detector
-from extproc.readers import Limits
-from extproc.server.news import MetadataNews, Published
-from extproc.server.observer import ServerObserver
-from extproc.server.surroundings import Survey, Surveyor
-from extproc.server.telling import Teller
-from extproc.sinks.base import UsageSink
-from extproc.usage import Completion, UsageRecord
+from extproc.headers import RESPONSE_HEADERS, request_id_of
+from extproc.server.hindrances import Sighting
+from extproc.server.news import Published
+from extproc.server.surroundings import Survey
+from extproc.usage import Completion
 from extproc.wire.ai import read_request_info, read_token_usage
 from extproc.wire.envoy import (
     CONTINUE,
     NO_MODES,
-    Metadata,
     Phase,
     decode_request,
     encode_echo,
@@ -46,53 +37,10 @@ _CONTINUE_RESPONSE_BODY = CONTINUE[Phase.RESPONSE_BODY]
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
+if TYPE_CHECKING:
+    from extproc.server.processor import Processor
+
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Streams:
-    """How many streams of a processor are open."""
-
-    open: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Processor:
-    """What all sessions of a process share."""
-
-    limits: Limits
-    detector: Detector
-    build_metadata: Callable[[UsageRecord], Metadata]
-    sinks: Sequence[UsageSink]
-    observer: ServerObserver
-    report_bug: Callable[[BaseException], None]  # hears of exceptions nobody foresaw
-    surveyor: Surveyor | None = None  # what telemetry wants to know of the exchange around a call
-    batch_size: int = 1  # how many surveyed exchanges the sinks are told of together
-    lock: threading.Lock = field(default_factory=threading.Lock)  # held while sinks are told
-    streams: Streams = field(default_factory=Streams)
-    teller: Teller = field(init=False)
-    news: MetadataNews = field(init=False)
-    request_headers: frozenset[str] = field(init=False)  # that are read, whoever wants them
-
-    def __post_init__(self) -> None:
-        """Prepare what is derived."""
-        surveyed = self.surveyor.request_headers if self.surveyor is not None else frozenset()
-        object.__setattr__(self, "news", MetadataNews(self.build_metadata))
-        teller = Teller(self.sinks, self.observer, self.report_bug, self.batch_size, self.lock)
-        object.__setattr__(self, "teller", teller)
-        object.__setattr__(self, "request_headers", REQUEST_HEADERS | surveyed)
-
-    def open_session(self, initial_metadata: Iterable[tuple[str, str | bytes]], now: float) -> Session:
-        """Return the session of a gRPC stream that Envoy opened with this initial metadata."""
-        provider = None
-        for key, value in initial_metadata:
-            if key == semconv.PROVIDER_INITIAL_METADATA and isinstance(value, str):
-                provider = clean_name(value)
-                break
-        exchange = Exchange(self.limits, self.detector, provider=provider, now=now)
-        self.observer.stream_opened()
-        self.streams.open += 1
-        return Session(self, exchange, None if self.surveyor is None else self.surveyor.begin(initial_metadata))
 
 
 class Session:
@@ -103,12 +51,13 @@ class Session:
     """
 
     __slots__ = ("_exchange", "_is_broken", "_knows_request", "_knows_usage", "_messages", "_modes", "_passes_over",
-                 "_processor", "_published", "_revision", "_settled", "_survey", "detached")  # fmt: skip
+                 "_processor", "_published", "_revision", "_settled", "_sighting", "_survey", "detached")  # fmt: skip
 
     def __init__(self, processor: Processor, exchange: Exchange, survey: Survey | None) -> None:
         self._processor = processor
         self._exchange = exchange
         self._survey = survey
+        self._sighting: Sighting | None = None
         self._modes = NO_MODES
         self._messages: dict[str, int] = {}
         self._passes_over: Callable[[bytes, float], bool] | None = None
@@ -137,6 +86,9 @@ class Session:
             return None
         if not self._messages:
             self._modes = read_modes(request)
+            hindrances = self._processor.hindrances
+            if hindrances is not None and id(self._modes) not in hindrances.decided:
+                self._sighting = hindrances.begin(self._modes, phase, request)
         self._messages[phase] = self._messages.get(phase, 0) + 1
         additions = b"" if self._is_broken else self._process(phase, request, now)
         if request.observability_mode:
@@ -168,6 +120,8 @@ class Session:
         """Take a message into account; return what there is to add to its reply."""
         additions = b""
         try:
+            if self._sighting is not None:
+                self._sighting.take(request)
             has_metadata = request.HasField("metadata_context")
             if has_metadata:
                 self._take_native(request.metadata_context)
@@ -211,6 +165,8 @@ class Session:
             headers = request.request_headers
             wanted = read_headers(headers.headers, self._processor.request_headers)
             exchange.request_headers(wanted, end_of_stream=headers.end_of_stream, now=now)
+            if self._processor.names_requests:
+                exchange.request_id = request_id_of(wanted)
             return wanted
         elif phase is Phase.RESPONSE_HEADERS:
             headers = request.response_headers
@@ -262,10 +218,12 @@ class Session:
         if record is None or self._settled:
             return
         self._settled = True
+        if self._sighting is not None and self._processor.hindrances is not None:
+            self._processor.hindrances.end(self._sighting, record)
         if self._survey is not None:
             self._survey.end(now)
             self._processor.teller.put(self._exchange, self._survey)
-        elif record.streaming:
+        elif record.streaming or self._exchange.request_id is not None:
             self._processor.teller.tell(self._exchange.detailed(Details.TIMES))
         else:
             self._processor.teller.tell(record)

@@ -44,6 +44,7 @@ class Assignment:
 
     command: Sequence[str]
     line: bytes
+    descriptors: Sequence[int] = ()  # that it inherits
 
 
 class Backoff:
@@ -94,7 +95,12 @@ class Worker:
         """Start a process. Raises OSError if the system has no room for one."""
         # In a session of its own: Ctrl-C in our terminal is for us, and the workers end when we say so.
         self._process = subprocess.Popen(  # noqa: S603 - the command is ours
-            self._assignment.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0, start_new_session=True
+            self._assignment.command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            bufsize=0,
+            start_new_session=True,
+            pass_fds=self._assignment.descriptors,
         )
         assert self._process.stdin is not None  # noqa: S101 - for the type checker: they were asked for
         assert self._process.stdout is not None  # noqa: S101 - as above

@@ -11,9 +11,10 @@ families without a value (docs/adr/0009). Must not know which metrics there are.
 from __future__ import annotations
 
 import json
+import operator
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -31,8 +32,8 @@ Series: TypeAlias = tuple[str, Labels]  # name and labels of a sample
 
 # What the names of files begin with that hold gauges.
 _GAUGES = "gauge_"
-# And those that hold gauges of which the least is told, in the place of the sum.
-_LEAST = "gauge_livemin_"
+# And those that hold gauges of which the least is told, or the highest, in the place of the sum.
+_ADDERS: Mapping[str, Callable[[float, float], float]] = {"gauge_livemin_": min, "gauge_livemax_": max}
 
 # More series than a scrape should ever have. What is beyond is parsed again each time.
 _MAX_KNOWN_KEYS = 100_000
@@ -89,18 +90,19 @@ class SharedMetrics:
                     path.unlink(missing_ok=True)
 
     def _add_up(self) -> dict[str, dict[Series, float]]:
-        """Return the values of each family over all workers."""
+        """Return the values of each family over all workers: their sum, or of some gauges the least or the highest."""
         with self._lock:
             for path in sorted(self._directory.glob("*.db")):
                 self._read(path)
-            parts = [*self._seen.items(), *((Path(), kept) for kept in self._kept)]
+            parts = [(_adder_of(path), part) for path, part in self._seen.items()]
+            parts += [(operator.add, part) for part in self._kept]
         totals: dict[str, dict[Series, float]] = {}
-        for path, part in parts:
-            is_least = path.name.startswith(_LEAST)
+        for add, part in parts:
             for key, value in part.items():
                 family, name, labels = _parse_key(key)
                 series, sample = totals.setdefault(family, {}), (name, labels)
-                series[sample] = min(series.get(sample, value), value) if is_least else series.get(sample, 0.0) + value
+                before = series.get(sample)
+                series[sample] = value if before is None else add(before, value)
         return totals
 
     def _read(self, path: Path) -> bool:
@@ -116,6 +118,11 @@ class SharedMetrics:
                 return False
         self._seen[path] = found
         return True
+
+
+def _adder_of(path: Path) -> Callable[[float, float], float]:
+    """Return what makes one value of those of two workers."""
+    return next((add for start, add in _ADDERS.items() if path.name.startswith(start)), operator.add)
 
 
 def _read_values(path: Path) -> dict[str, float]:

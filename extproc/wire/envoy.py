@@ -127,11 +127,14 @@ class Modes:
 
     `echoed` holds the body phases whose chunks must be sent back. `whole_response` is the wish to get the response
     body in one message after all, as bytes to append to the reply to the response headers; empty where it makes no
-    sense. Envoy follows it where its configuration says allow_mode_override, and else passes it by.
+    sense. Envoy follows it where its configuration says allow_mode_override, and else passes it by. There are few of
+    them, each made once: they can be told apart by their identity.
     """
 
     echoed: frozenset[Phase] = frozenset()
     whole_response: bytes = b""
+    sends_request_body: bool = True
+    sends_response_body: bool = True
 
 
 NO_MODES: Final = Modes()
@@ -150,12 +153,13 @@ def _modes_of(request_body_mode: ProcessingMode.BodySendMode, response_body_mode
     by_phase = {Phase.REQUEST_BODY: request_body_mode, Phase.RESPONSE_BODY: response_body_mode}
     echoed = frozenset(phase for phase, mode in by_phase.items() if mode in _ECHO_MODES)
     if echoed or response_body_mode != ProcessingMode.STREAMED:
-        return Modes(echoed)
+        return Modes(echoed, b"", request_body_mode != ProcessingMode.NONE, response_body_mode != ProcessingMode.NONE)
     override = ProcessingMode(
         request_body_mode=request_body_mode,
         response_body_mode=ProcessingMode.BUFFERED_PARTIAL,
     )
-    return Modes(echoed, ProcessingResponse(mode_override=override).SerializeToString())
+    whole = ProcessingResponse(mode_override=override).SerializeToString()
+    return Modes(echoed, whole, request_body_mode != ProcessingMode.NONE)
 
 
 def read_headers(headers: HeaderMap, wanted: Iterable[str]) -> dict[str, str]:

@@ -30,51 +30,51 @@ def overriding(**choices: list[str]) -> dict[str, Any]:
     [
         (
             {"exporters": {"otlp": [{"name": "a", "host": "x"}], "prometheus": [{"name": "a"}, {"name": "b"}]}},
-            [f"{OTLP}[0].name in 0: 'a' is the name of another: {PROMETHEUS}[0].name in 0",
-             f"{PROMETHEUS}[1].port in 0: 0.0.0.0 port 9090 is taken: {PROMETHEUS}[0] in 0"],
+            [f"0:1: {OTLP}[0].name: 'a' is the name of another: {PROMETHEUS}[0].name (0:1)",
+             f"0:1: {PROMETHEUS}[1].port: 0.0.0.0 port 9090 is taken: {PROMETHEUS}[0] (0:1)"],
         ),
         (prometheus({"name": "a", "port": "9090", "listen_ip": "127.0.0.1"}, {"name": "b"}),
-         [f"{PROMETHEUS}[1].port in 0: 0.0.0.0 port 9090 is taken: {PROMETHEUS}[0] in 0"]),
-        (otlp(), [f"{OTLP}[0] in 0: where to is missing: set host, or traces.endpoint and metrics.endpoint"]),
+         [f"0:1: {PROMETHEUS}[1].port: 0.0.0.0 port 9090 is taken: {PROMETHEUS}[0] (0:1)"]),
+        (otlp(), [f"0:1: {OTLP}[0]: where to is missing: set host, or traces.endpoint and metrics.endpoint"]),
         (otlp(port=4317, disable_traces=True),
-         [f"{OTLP}[0].port in 0: a port goes with a host; the port of an endpoint stands in its URL",
-          (f"{OTLP}[0] in 0: where metrics go to is missing: "
+         [f"0:1: {OTLP}[0].port: a port goes with a host; the port of an endpoint stands in its URL",
+          (f"0:1: {OTLP}[0]: where metrics go to is missing: "
           "set metrics.endpoint or host, or disable_metrics: true")]),
         (otlp(traces={"endpoint": URL}),
-         [(f"{OTLP}[0] in 0: where metrics go to is missing: "
+         [(f"0:1: {OTLP}[0]: where metrics go to is missing: "
           "set metrics.endpoint or host, or disable_metrics: true")]),
         (otlp(host="x", traces={"endpoint": URL}, metrics={"endpoint": URL}),
-         [f"{OTLP}[0].traces.endpoint in 0: an exporter has a host, or endpoints, and not both",
-          f"{OTLP}[0].metrics.endpoint in 0: an exporter has a host, or endpoints, and not both"]),
+         [f"0:1: {OTLP}[0].traces.endpoint: an exporter has a host, or endpoints, and not both",
+          f"0:1: {OTLP}[0].metrics.endpoint: an exporter has a host, or endpoints, and not both"]),
         (otlp(host="x", endpoint=URL),
-         [f"{OTLP}[0].endpoint in 0: an endpoint is of one signal: set traces.endpoint and metrics.endpoint"]),
-        (otlp(host="x", encoding="json"), [f"{OTLP}[0].encoding in 0: encoding json is for HTTP: set use_http: true"]),
+         [f"0:1: {OTLP}[0].endpoint: an endpoint is of one signal: set traces.endpoint and metrics.endpoint"]),
+        (otlp(host="x", encoding="json"), [f"0:1: {OTLP}[0].encoding: encoding json is for HTTP: set use_http: true"]),
         (otlp(host="x", use_http=True, metrics={"encoding": "json", "use_http": False}),
-         [f"{OTLP}[0].metrics.encoding in 0: encoding json is for HTTP: set use_http: true"]),
+         [f"0:1: {OTLP}[0].metrics.encoding: encoding json is for HTTP: set use_http: true"]),
         (otlp(host="x", tls={"key_file": "/no/key"}, traces={"tls": {"cert_file": "a\0b"}}),
-         [f"{OTLP}[0].tls.key_file in 0: a key_file goes with a cert_file",
-          f"{OTLP}[0].tls.key_file in 0: cannot read '/no/key': No such file or directory",
-          f"{OTLP}[0].traces.tls.cert_file in 0: a cert_file goes with a key_file",
-          f"{OTLP}[0].traces.tls.cert_file in 0: cannot read 'a\\x00b': it holds a NUL"]),
+         [f"0:1: {OTLP}[0].tls.key_file: a key_file goes with a cert_file",
+          f"0:1: {OTLP}[0].traces.tls.cert_file: a cert_file goes with a key_file",
+          f"0:1: {OTLP}[0].tls.key_file: cannot read '/no/key': No such file or directory",
+          f"0:1: {OTLP}[0].traces.tls.cert_file: cannot read 'a\\x00b': it holds a NUL"]),
         (overriding(metric_exporters=["locl", "tempo"], trace_exporters=["local"]),
-         [("telemetry.overrides[1].exporters_override.metric_exporters[0] in 0: "
+         [("0:1: telemetry.overrides[1].exporters_override.metric_exporters[0]: "
           "'locl' is no name of an exporter; did you mean local? There are local, tempo"),
-          ("telemetry.overrides[1].exporters_override.trace_exporters[0] in 0: "
+          ("0:1: telemetry.overrides[1].exporters_override.trace_exporters[0]: "
           "'local' is no name of an OTLP exporter; there are tempo")]),
         ({"overrides": [{"exporters_override": {"trace_exporters": ["x"]}}]},
-         [("telemetry.overrides[0].exporters_override.trace_exporters[0] in 0: "
+         [("0:1: telemetry.overrides[0].exporters_override.trace_exporters[0]: "
           "'x' is no name of an OTLP exporter; there are none")]),
         ({"custom_labels": [{"name": "team", "value": "x"}, {"name": "team", "header": "x"}]},
-         [f"{LABELS}[1].name in 0: 'team' is the name of another: {LABELS}[0] in 0"]),
+         [f"0:1: {LABELS}[1].name: 'team' is the name of another: {LABELS}[0] (0:1)"]),
         ({"custom_labels": [{"name": "a"}, {"name": "b", "header": "x", "value": "y"},
                             {"name": "c", "value": "x", "headerKey": "y"}]},
-         [f"{LABELS}[0] in 0: a label has one of metadataKey, header and value, and not none",
-          f"{LABELS}[1] in 0: a label has one of metadataKey, header and value, and not header and value",
-          f"{LABELS}[2].headerKey in 0: it is a member of the JSON in a header: set header too"]),
+         [f"0:1: {LABELS}[0]: a label has one of metadataKey, header and value, and not none",
+          f"0:1: {LABELS}[1]: a label has one of metadataKey, header and value, and not header and value",
+          f"0:1: {LABELS}[2].headerKey: it is a member of the JSON in a header: set header too"]),
         ({"queue": {"max_spans": 100}},
-         ["telemetry.queue.max_spans in 0: a batch of 512 spans does not fit a queue of 100"]),
+         ["0:1: telemetry.queue.max_spans: a batch of 512 spans does not fit a queue of 100"]),
         ({"queue": {"max_batch_spans": 9000}},
-         ["telemetry.queue.max_batch_spans in 0: a batch of 9000 spans does not fit a queue of 8192"]),
+         ["0:1: telemetry.queue.max_batch_spans: a batch of 9000 spans does not fit a queue of 8192"]),
     ],
 )  # fmt: skip
 def test_what_cannot_work_together_is_said(tmp_path: Path, telemetry: dict[str, Any], lines: list[str]) -> None:

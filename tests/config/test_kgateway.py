@@ -51,17 +51,23 @@ def test_gateway_parameters_load_as_they_are(tmp_path: Path) -> None:
     assert (exporter.use_http, exporter.disable_metrics, exporter.disable_traces) == (False, True, False)
 
 
+def line_of(text: str, key: str) -> int:
+    """Return the line of a key that stands once in a text."""
+    (number,) = [number for number, line in enumerate(text.splitlines(), 1) if re.match(rf"[\s-]*{key}:", line)]
+    return number
+
+
 def test_what_says_nothing_to_a_sidecar_is_named(tmp_path: Path) -> None:
     """And what describes the object is not."""
-    unused = [f"{EXTENSION}.{key}" for key in ("image", "env", "ports", "resources")]
-    assert warnings_of(tmp_path, PARAMETERS) == [
-        f"{path} in 0: not used here: it says how Kubernetes runs a gateway"
-        for path in ["spec.kube.deployment", *unused]
-    ]
-    assert warnings_of(tmp_path, PARAMETERS.replace("enabled: true", "enabled: false"))[1:2] != []
-    assert f"{EXTENSION}.enabled in 0: not used here: a sidecar that runs is enabled" in warnings_of(
-        tmp_path, PARAMETERS.replace("enabled: true", "enabled: false")
+    unused = ["spec.kube.deployment", *(f"{EXTENSION}.{key}" for key in ("image", "env", "ports", "resources"))]
+    assert sorted(warnings_of(tmp_path, PARAMETERS)) == sorted(
+        f"0:{line_of(PARAMETERS, path.rpartition('.')[2])}: {path}: "
+        "not used here: it says how Kubernetes runs a gateway"
+        for path in unused
     )
+    disabled = PARAMETERS.replace("enabled: true", "enabled: false")
+    where = f"0:{line_of(disabled, 'enabled')}: {EXTENSION}.enabled"
+    assert f"{where}: not used here: a sidecar that runs is enabled" in warnings_of(tmp_path, disabled)
 
 
 @pytest.mark.parametrize("is_list", [False, True])
@@ -69,13 +75,13 @@ def test_other_objects_beside_it_are_named(tmp_path: Path, is_list: bool) -> Non
     """As `kubectl get -o yaml` and charts put them together."""
     others = "apiVersion: v1\nkind: Service\n"
     text = f"{others}---\n{PARAMETERS}"
-    where = "kind"
+    where = "0:2: kind"
     if is_list:
         indented = "\n    ".join(PARAMETERS.strip().splitlines())
         text = f"kind: List\nitems:\n  - kind: Service\n  - {indented}\n"
-        where = "items[0].kind"
+        where = "0:3: items[0].kind"
     assert load_telemetry(tmp_path, text).custom_labels[0].name == "team"
-    assert f"{where} in 0: not used here: only GatewayParameters are" in warnings_of(tmp_path, text)
+    assert f"{where}: not used here: only GatewayParameters are" in warnings_of(tmp_path, text)
 
 
 GRPC = {"insecure": True, "grpc": {"host": "jaeger", "port": 4317}}
@@ -142,7 +148,7 @@ def test_samplers_are_those_of_opentelemetry(tmp_path: Path, kind: str, sampler:
     has_ratio = sampler.endswith("ratio")
     assert (telemetry.trace_sampler, telemetry.trace_sample_rate) == (sampler, 0.5 if has_ratio else 1.0)
     assert warnings_of(tmp_path, tracing) == (
-        [] if has_ratio else [f"sampler.arg in 0: not used here: {kind} takes none"]
+        [] if has_ratio else [f"0:1: sampler.arg: not used here: {kind} takes none"]
     )
     assert load_telemetry(tmp_path, tracing | {"sampler": {"type": kind}}).trace_sample_rate == 1.0
 
@@ -162,46 +168,46 @@ URL = "http://jaeger:4317"
     [
         (
             {"endpont": "x", "grpc": {"host": "x"}},
-            [("endpont in 0: no such setting; did you mean endpoint? "
+            [("0:1: endpont: no such setting; did you mean endpoint? "
              "There are endpoint, sampler, timeout, protocol, insecure, grpc")],
         ),
         (
             {"grpc": {"hosst": "x", "port": 0}},
-            ["grpc.hosst in 0: no such setting; did you mean host? There are host, port",
-             "grpc.port in 0: input should be greater than or equal to 1, not 0",
-             "grpc.port in 0: a port goes with a host; the port of an endpoint stands in its URL",
-             "0: where traces go to is missing: set traces.endpoint or host, or disable_traces: true"],
+            ["0:1: grpc.hosst: no such setting; did you mean host? There are host, port",
+             "0:1: grpc.port: input should be greater than or equal to 1, not 0",
+             "0:1: grpc.port: a port goes with a host; the port of an endpoint stands in its URL",
+             "0:1: where traces go to is missing: set traces.endpoint or host, or disable_traces: true"],
         ),
-        ({"tracing": {"grpc": "x"}}, ["tracing.grpc in 0: a mapping is expected, not 'x'",
-          "tracing in 0: where traces go to is missing: set traces.endpoint or host, or disable_traces: true"]),
-        ({"tracing": "x"}, ["tracing in 0: a mapping is expected, not 'x'"]),
-        ({"tracing": {}, "x": 1}, ["x in 0: no such setting; there are stats, tracing"]),
+        ({"tracing": {"grpc": "x"}}, ["0:1: tracing.grpc: a mapping is expected, not 'x'",
+          "0:1: tracing: where traces go to is missing: set traces.endpoint or host, or disable_traces: true"]),
+        ({"tracing": "x"}, ["0:1: tracing: a mapping is expected, not 'x'"]),
+        ({"tracing": {}, "x": 1}, ["0:1: x: no such setting; there are stats, tracing"]),
         ({"stats": {"customLabel": []}},
-         ["stats.customLabel in 0: no such setting; did you mean customLabels? There are customLabels"]),
-        ({"customLabels": {}}, ["customLabels in 0: a list is expected, not a mapping"]),
+         ["0:1: stats.customLabel: no such setting; did you mean customLabels? There are customLabels"]),
+        ({"customLabels": {}}, ["0:1: customLabels: a list is expected, not a mapping"]),
         ({"customLabels": [{"name": "a b", "metadataKey": ""}, 5]},
-         [("customLabels[0].name in 0: 'a b' is no name of a label: use letters, digits and _, no digit first, "
+         [("0:1: customLabels[0].name: 'a b' is no name of a label: use letters, digits and _, no digit first, "
           "and no __ at the start"),
-          "customLabels[0].metadataKey in 0: string should have at least 1 character, not ''",
-          "customLabels[1] in 0: a mapping is expected, not 5"]),
+          "0:1: customLabels[0].metadataKey: string should have at least 1 character, not ''",
+          "0:1: customLabels[1]: a mapping is expected, not 5"]),
         ({"endpoint": URL, "protocol": "http"},
-         ["protocol in 0: one of grpc, http/protobuf, http/json is expected, not 'http'"]),
+         ["0:1: protocol: one of grpc, http/protobuf, http/json is expected, not 'http'"]),
         ({"endpoint": URL, "protocol": ["grpc"]},
-         ["protocol in 0: one of grpc, http/protobuf, http/json is expected, not a list"]),
+         ["0:1: protocol: one of grpc, http/protobuf, http/json is expected, not a list"]),
         ({"endpoint": URL, "timeout": "soon"},
-         ["timeout in 0: a duration such as 100s, 5m or 1h is expected, not 'soon'"]),
-        ({"endpoint": URL, "timeout": 5}, ["timeout in 0: a duration such as 100s, 5m or 1h is expected, not 5"]),
-        ({"endpoint": URL, "timeout": "2h"}, ["timeout in 0: input should be less than or equal to 3600, not 7200.0"]),
-        ({"endpoint": URL, "sampler": "alwaysOn"}, ["sampler in 0: a mapping is expected, not 'alwaysOn'"]),
+         ["0:1: timeout: a duration such as 100s, 5m or 1h is expected, not 'soon'"]),
+        ({"endpoint": URL, "timeout": 5}, ["0:1: timeout: a duration such as 100s, 5m or 1h is expected, not 5"]),
+        ({"endpoint": URL, "timeout": "2h"}, ["0:1: timeout: input should be less than or equal to 3600, not 7200.0"]),
+        ({"endpoint": URL, "sampler": "alwaysOn"}, ["0:1: sampler: a mapping is expected, not 'alwaysOn'"]),
         ({"endpoint": URL, "sampler": {"type": "always", "x": 1}},
-         ["sampler.x in 0: no such setting; there are type, arg",
-          ("sampler.type in 0: one of alwaysOn, alwaysOff, traceidratio, parentbasedAlwaysOn, parentbasedAlwaysOff, "
+         ["0:1: sampler.x: no such setting; there are type, arg",
+          ("0:1: sampler.type: one of alwaysOn, alwaysOff, traceidratio, parentbasedAlwaysOn, parentbasedAlwaysOff, "
           "parentbasedTraceidratio is expected, not 'always'")]),
         ({"endpoint": URL, "sampler": {"type": "traceidratio", "arg": "2"}},
-         ["sampler.arg in 0: input should be less than or equal to 1, not '2'"]),
-        ({"endpoint": "jaeger:4317"}, ["endpoint in 0: 'jaeger:4317' is no http or https URL"]),
+         ["0:1: sampler.arg: input should be less than or equal to 1, not '2'"]),
+        ({"endpoint": "jaeger:4317"}, ["0:1: endpoint: 'jaeger:4317' is no http or https URL"]),
         ({"endpoint": URL, "grpc": {"host": "x"}},
-         ["endpoint in 0: an exporter has a host, or endpoints, and not both"]),
+         ["0:1: endpoint: an exporter has a host, or endpoints, and not both"]),
     ],
 )  # fmt: skip
 def test_mistakes_are_said_at_their_own_path(tmp_path: Path, document: Any, lines: list[str]) -> None:

@@ -115,7 +115,7 @@ def test_names_and_values_that_are_krakends_own_become_ours(tmp_path: Path) -> N
     ]
     assert telemetry.exporters.otlp[1].custom_metric_reporting_period == 5
     assert warnings_of(tmp_path, document) == [
-        f"{AT}.exporters.otlp[1].port in 0: 0 is KrakenD's word for its default: 4317, or 4318 with use_http"
+        f"0:1: {AT}.exporters.otlp[1].port: 0 is KrakenD's word for its default: 4317, or 4318 with use_http"
     ]
 
 
@@ -131,8 +131,8 @@ def test_headers_that_are_kept_apart_come_to_their_exporter(tmp_path: Path) -> N
     security["otlp"].append({"name": "bb", "headers": {}})
     where = 'extra_config."telemetry/opentelemetry-security".otlp'
     assert problems_of(tmp_path, document) == [
-        f"{where}[1].name in 0: no OTLP exporter has this name; did you mean b? There are a, b",
-        f"{where}[0].headers.api-key in 0: input should be a valid string",
+        f"0:1: {where}[1].name: no OTLP exporter has this name; did you mean b? There are a, b",
+        f"0:1: {where}[0].headers.api-key: input should be a valid string",
     ]
 
 
@@ -198,17 +198,17 @@ def test_what_of_endpoints_is_not_used_is_named(tmp_path: Path) -> None:
     """Line by line."""
     own = f'extra_config."{NAME}"'
     assert warnings_of(tmp_path, with_endpoints()) == [
-        "endpoints in 0: only their telemetry is used here: routes are Envoy's",
+        "0:1: endpoints: only their telemetry is used here: routes are Envoy's",
         (
-            f"endpoints[1].backend[0].{own}.backend in 0: not used here: "
+            f"0:1: endpoints[1].backend[0].{own}.backend: not used here: "
             "one backend has been read for this endpoint, and that stands"
         ),
         (
-            f"endpoints[1].{own}.exporters_override.metric_reporting_period in 0: not used here: "
+            f"0:1: endpoints[1].{own}.exporters_override.metric_reporting_period: not used here: "
             "the metrics of all endpoints are sent together"
         ),
-        f"endpoints[2].backend[0].{own}.backend.traces.detailed_connection in 0: {CONNECTION}",
-        f"endpoints[3].{own} in 0: not used here: overrides go by path, and endpoints[2] has this one",
+        f"0:1: endpoints[2].backend[0].{own}.backend.traces.detailed_connection: {CONNECTION}",
+        f"0:1: endpoints[3].{own}: not used here: overrides go by path, and endpoints[2] has this one",
     ]
 
 
@@ -226,13 +226,13 @@ def test_what_says_nothing_to_a_sidecar_is_named(tmp_path: Path) -> None:
     document["extra_config"]["security/cors"] = {}
     prometheus = f"{AT}.exporters.prometheus[0]"
     assert warnings_of(tmp_path, document) == [
-        f'extra_config."security/cors" in 0: not used here: of extra_config only {NAME} is',
-        "port in 0: not used here: routes, ports and the like are Envoy's",
-        "timeout in 0: not used here: routes, ports and the like are Envoy's",
-        f"{prometheus}.go_metrics in 0: there is no Go runtime here, so it has no metrics",
-        f"{prometheus}.custom_metric_reporting_period in 0: not used here: Prometheus says when it scrapes",
-        f"{AT}.layers.backend.metrics.detailed_connection in 0: {CONNECTION}",
-        f"{AT}.layers.backend.traces.detailed_connection in 0: {CONNECTION}",
+        "0:1: port: not used here: routes, ports and the like are Envoy's",
+        "0:1: timeout: not used here: routes, ports and the like are Envoy's",
+        f'0:1: extra_config."security/cors": not used here: of extra_config only {NAME} is',
+        f"0:1: {prometheus}.go_metrics: there is no Go runtime here, so it has no metrics",
+        f"0:1: {prometheus}.custom_metric_reporting_period: not used here: Prometheus says when it scrapes",
+        f"0:1: {AT}.layers.backend.metrics.detailed_connection: {CONNECTION}",
+        f"0:1: {AT}.layers.backend.traces.detailed_connection: {CONNECTION}",
     ]
 
 
@@ -252,15 +252,15 @@ def test_mistakes_are_said_at_their_own_path(tmp_path: Path) -> None:
         ],
     )
     lines = problems_of(tmp_path, document)
-    unknown = f"{AT}.trace_sample_rat in 0: no such setting; did you mean trace_sample_rate? There are service_name, "
+    unknown = f"0:1: {AT}.trace_sample_rat: no such setting; did you mean trace_sample_rate? There are service_name, "
     assert len([line for line in lines if line.startswith(unknown)]) == 1
     assert {line for line in lines if not line.startswith(unknown)} == {
-        f"{AT}.exporters.otlp[0].port in 0: input should be less than or equal to 65535, not 70000",
-        f"{AT}.exporters.prometheus[0].host in 0: 'a b' is no host: use a name or an address, without scheme and port",
-        f"{AT}.layers in 0: a mapping is expected, not 'all'",
-        f"{AT}.exporters.otlp[0].name in 0: 'a' is the name of another: {AT}.exporters.prometheus[0].name in 0",
+        f"0:1: {AT}.exporters.otlp[0].port: input should be less than or equal to 65535, not 70000",
+        f"0:1: {AT}.exporters.prometheus[0].host: 'a b' is no host: use a name or an address, without scheme and port",
+        f"0:1: {AT}.layers: a mapping is expected, not 'all'",
+        f"0:1: {AT}.exporters.otlp[0].name: 'a' is the name of another: {AT}.exporters.prometheus[0].name (0:1)",
         (
-            f'endpoints[0].extra_config."{NAME}".exporters_override.trace_exporters[0] in 0: '
+            f'0:1: endpoints[0].extra_config."{NAME}".exporters_override.trace_exporters[0]: '
             "'b' is no name of an OTLP exporter; there are a"
         ),
     }
@@ -269,10 +269,10 @@ def test_mistakes_are_said_at_their_own_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
-        ({"version": 3, "extra_config": {}}, f"{AT} in 0: it is missing, and all that is read of such a document"),
-        (krakend("x"), f"{AT} in 0: a mapping is expected, not 'x'"),  # type: ignore[arg-type]
-        (krakend({"exporters": {"otlp": ["x"]}}), f"{AT}.exporters.otlp[0] in 0: a mapping is expected, not 'x'"),
-        (krakend({"exporters": [1]}), f"{AT}.exporters in 0: a mapping is expected, not a list"),
+        ({"version": 3, "extra_config": {}}, f"0:1: {AT}: it is missing, and all that is read of such a document"),
+        (krakend("x"), f"0:1: {AT}: a mapping is expected, not 'x'"),  # type: ignore[arg-type]
+        (krakend({"exporters": {"otlp": ["x"]}}), f"0:1: {AT}.exporters.otlp[0]: a mapping is expected, not 'x'"),
+        (krakend({"exporters": [1]}), f"0:1: {AT}.exporters: a mapping is expected, not a list"),
     ],
 )
 def test_a_document_of_another_shape_is_refused(tmp_path: Path, document: Any, problem: str) -> None:
@@ -284,7 +284,7 @@ def test_endpoints_of_another_shape_are_left_to_envoy(tmp_path: Path) -> None:
     """Only their telemetry is ours to check."""
     document = krakend({}, endpoints=[1, {"endpoint": 5}, {"endpoint": "/x", "extra_config": {NAME: {"proxy": 1}}}])
     assert problems_of(tmp_path, document) == [
-        f'endpoints[2].extra_config."{NAME}".proxy in 0: a mapping is expected, not 1'
+        f'0:1: endpoints[2].extra_config."{NAME}".proxy: a mapping is expected, not 1'
     ]
     assert load_telemetry(tmp_path, krakend({}, endpoints=5)).overrides == ()
 

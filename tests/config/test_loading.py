@@ -11,6 +11,7 @@ from support.configuration import load, load_telemetry, problems_of
 from extproc.config.loading import load_settings
 from extproc.config.settings import DetectionRule, Settings
 from extproc.errors import SettingsError
+from extproc.providers.detect import FLAVOURS
 
 
 def settings_of(flags: dict[str, Any], environ: dict[str, str], *files: Path) -> Settings:
@@ -71,19 +72,18 @@ def test_every_mistake_is_said_at_once_with_its_source_and_what_is_allowed(tmp_p
     assert "--listen: 'nowhere' is no address: use unix:/path, unix-abstract:name or host:port" in lines
     assert "EXTPROC_DRAIN_SECONDS: input should be a valid number" in text
     assert "EXTPROC_MAX_LABEL_VALUES: input should be greater than or equal to 1, not '0'" in lines
-    assert f"max_event_bytes in {file}: input should be greater than or equal to 1024, not 1" in lines
-    assert f"log_level in {file}: input should be 'debug', 'info', 'warning' or 'error', not 'loud'" in lines
-    assert f"listn in {file}: no such setting; did you mean listen? There are listen, admin_listen" in text
+    assert f"{file}:1: max_event_bytes: input should be greater than or equal to 1024, not 1" in lines
+    assert f"{file}:3: log_level: input should be 'debug', 'info', 'warning' or 'error', not 'loud'" in lines
+    assert f"{file}:2: listn: no such setting; did you mean listen? There are listen, admin_listen" in text
 
 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"listen: 2026-99-99", "is not YAML or JSON"),
-        (b"[" * 20_000, "is not YAML or JSON"),
-        (b"a: [", "line 1 is not YAML or JSON"),
-        (b"- a\n- b\n", "must be a mapping"),
-        (b"\xff\xfe\x00", "not UTF-8"),
+        (b"a: 1\nlisten: 2026-99-99", ":2: not YAML: no valid date or number"),
+        (b"[" * 20_000, ": it is nested deeper than 64 levels"),
+        (b"a: [", ":1: not YAML: "),
+        (b"- a\n- b\n", ":1: a mapping of settings to values is expected, not a list"),
     ],
 )
 def test_a_file_that_is_no_settings_is_refused(tmp_path: Path, content: bytes, said: str) -> None:
@@ -91,14 +91,15 @@ def test_a_file_that_is_no_settings_is_refused(tmp_path: Path, content: bytes, s
     file = tmp_path / "settings.yaml"
     file.write_bytes(content)
     (line,) = problems(file)
-    assert line.startswith("--config: ")
-    assert str(file) in line
-    assert said in line
+    assert line.startswith(f"{file}{said}")
 
 
-def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    """With the system's own word for it."""
-    assert problems(tmp_path / "no.yaml") == [f"--config: cannot read {tmp_path}/no.yaml: No such file or directory"]
+def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    """With its name, and the system's own word for it."""
+    file = tmp_path / "settings.yaml"
+    file.write_bytes(b"\xff\xfe\x00")
+    assert problems(file) == [f"{file}: cannot read it: not UTF-8"]
+    assert problems(tmp_path / "no.yaml") == [f"{tmp_path}/no.yaml: cannot read it: No such file or directory"]
 
 
 @pytest.mark.parametrize("text", [",", "a,a", "a,envoy.ratelimit", " , b"])
@@ -141,6 +142,13 @@ def test_rules_of_detection_are_a_list_of_globs(tmp_path: Path) -> None:
             (
                 "EXTPROC_DETECTION_RULES[1].provdier: no such setting; did you mean provider? "
                 "There are authority, path, provider, flavour, llm"
+            ),
+        ),
+        (
+            '[{"flavour": "openai_chatt"}]',
+            (
+                "EXTPROC_DETECTION_RULES[0].flavour: 'openai_chatt' is no flavour; did you mean openai_chat? "
+                f"There are {', '.join(FLAVOURS)}"
             ),
         ),
         ('[{"provider": ""}]', "EXTPROC_DETECTION_RULES[0].provider: string should have at least 1 character, not ''"),
@@ -252,10 +260,10 @@ def test_a_bad_file_hides_no_other_mistake(tmp_path: Path) -> None:
     lines = problems_of(
         tmp_path, "a: [", {"drain_seconds": -1}, environ={"EXTPROC_TELEMETRY": "{", "EXTPROC_WORKERS": "0"}
     )
-    assert lines == [
-        "--config: 0, line 1 is not YAML or JSON",
+    assert lines[0].startswith("0:1: not YAML: ")
+    assert lines[1:] == [
+        "1:1: drain_seconds: input should be greater than or equal to 0, not -1",
         "EXTPROC_TELEMETRY: a mapping in JSON is expected",
-        "drain_seconds in 1: input should be greater than or equal to 0, not -1",
         "EXTPROC_WORKERS: input should be greater than or equal to 1, not '0'",
     ]
 
@@ -264,7 +272,7 @@ def test_telemetry_that_is_no_mapping_is_refused_whatever_the_environment_adds(t
     """The environment's exporter does not hide it."""
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x:4318"}
     assert problems_of(tmp_path, {"telemetry": []}, environ=environ) == [
-        "telemetry in 0: a mapping is expected, not a list"
+        "0:1: telemetry: a mapping is expected, not a list"
     ]
 
 

@@ -147,7 +147,7 @@ def test_labels_add_to_those_of_a_file(tmp_path: Path) -> None:
     labels.append({"name": name, "value": "x"})
     (line,) = problems_of(tmp_path, {"telemetry": {"custom_labels": labels}}, environ=TRUEFOUNDRY)
     assert line == (
-        f"LLM_GATEWAY_METADATA_LOGGING_KEYS[0].name: {name!r} is the name of another: telemetry.custom_labels[1] in 0"
+        f"LLM_GATEWAY_METADATA_LOGGING_KEYS[0].name: {name!r} is the name of another: telemetry.custom_labels[1] (0:1)"
     )
 
 

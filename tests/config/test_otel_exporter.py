@@ -191,5 +191,5 @@ def test_exporters_add_to_those_of_a_file(tmp_path: Path) -> None:
     """And two of one name are a mistake."""
     file = {"telemetry": {"exporters": {"otlp": [{"name": "env", "host": "x"}]}}}
     assert problems_of(tmp_path, file, environ=BASE) == [
-        "OTEL_EXPORTER_OTLP_ENDPOINT: 'env' is the name of another: telemetry.exporters.otlp[0].name in 0"
+        "OTEL_EXPORTER_OTLP_ENDPOINT: 'env' is the name of another: telemetry.exporters.otlp[0].name (0:1)"
     ]

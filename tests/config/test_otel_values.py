@@ -32,7 +32,7 @@ def test_only_true_is_true(text: str, truth: bool, warnings: list[str]) -> None:
     """In any case; all else is false."""
     values, document = read(text)
     assert values.truth("X") is truth
-    assert document.warnings == warnings
+    assert list(map(str, document.warnings)) == warnings
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_a_number_is_above_0_or_ignored_with_a_warning(text: str, is_whole: bool
     """And none is made up."""
     values, document = read(text)
     assert values.number("X", "a number", is_whole=is_whole) == number
-    assert document.warnings == ([] if number else [f"X: use a number, not {text!r}, which is ignored"])
+    assert list(map(str, document.warnings)) == ([] if number else [f"X: use a number, not {text!r}, which is ignored"])
 
 
 def test_words_have_commas_between_them() -> None:
@@ -63,7 +63,7 @@ def test_a_choice_is_one_of_those_there_are_or_ignored_with_a_warning() -> None:
     values, document = read("gzip")
     assert values.choice("X", ("none", "gzip")) == "gzip"
     assert values.choice("X", ("none", "zip")) is None
-    assert document.warnings == ["X: 'gzip' is ignored; did you mean zip? There are none, zip"]
+    assert list(map(str, document.warnings)) == ["X: 'gzip' is ignored; did you mean zip? There are none, zip"]
 
 
 def test_what_is_set_has_the_name_of_its_variable() -> None:
@@ -72,4 +72,4 @@ def test_what_is_set_has_the_name_of_its_variable() -> None:
     values.note("X", "queue", "max_spans")
     values.refuse("X", "it is wrong")
     assert str(document.where(("telemetry", "queue", "max_spans"))) == "X"
-    assert document.problems == ["X: it is wrong"]
+    assert list(map(str, document.problems)) == ["X: it is wrong"]

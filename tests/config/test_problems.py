@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from extproc.config.problems import lines_of, nearest, shown, unknown_key
+from extproc.config.problems import MAX_REMARKS, nearest, remarks_of, shown, unknown_key
 from extproc.config.sources import Document, Origin, Tree
 
 
@@ -31,27 +31,27 @@ class Outer(BaseModel):
 @pytest.mark.parametrize(
     ("values", "line"),
     [
-        ({"on": 1}, "on in F: no such setting; did you mean one? There are one, many, words"),
-        ({"xyz": 1}, "xyz in F: no such setting; there are one, many, words"),
-        ({"one": {"size": 1, "sise": 1}}, "one.sise in F: no such setting; did you mean size? There are size, headers"),
-        ({"many": [{"size": 1, "sise": 1}]}, ("many[0].sise in F: no such setting; did you mean size? "
+        ({"on": 1}, "F: on: no such setting; did you mean one? There are one, many, words"),
+        ({"xyz": 1}, "F: xyz: no such setting; there are one, many, words"),
+        ({"one": {"size": 1, "sise": 1}}, "F: one.sise: no such setting; did you mean size? There are size, headers"),
+        ({"many": [{"size": 1, "sise": 1}]}, ("F: many[0].sise: no such setting; did you mean size? "
                                              "There are size, headers")),
-        ({"one": {}}, "one.size in F: it is missing"),
-        ({"one": {"size": "x"}}, ("one.size in F: input should be a valid integer, unable to parse string as an "
+        ({"one": {}}, "F: one.size: it is missing"),
+        ({"one": {"size": "x"}}, ("F: one.size: input should be a valid integer, unable to parse string as an "
                                  "integer, not 'x'")),
-        ({"one": []}, "one in F: a mapping is expected, not a list"),
-        ({"many": {}}, "many in F: a list is expected, not a mapping"),
-        ({"words": [{}]}, "words[0] in F: input should be a valid string, not a mapping"),
-        ({"one": {"size": 1, "headers": {"a": ["secret"]}}}, "one.headers.a in F: input should be a valid string"),
+        ({"one": []}, "F: one: a mapping is expected, not a list"),
+        ({"many": {}}, "F: many: a list is expected, not a mapping"),
+        ({"words": [{}]}, "F: words[0]: input should be a valid string, not a mapping"),
+        ({"one": {"size": 1, "headers": {"a": ["secret"]}}}, "F: one.headers.a: input should be a valid string"),
     ],
 )  # fmt: skip
 def test_a_problem_is_a_line(values: dict[str, Any], line: str) -> None:
     """Place, what is allowed, and the value, but for what holds others or a header."""
-    tree, document = Tree(), Document(Origin("", " in F"), values)
-    tree.merge(document, values)
+    tree, document = Tree(), Document(Origin("", "F"), values)
+    tree.merge(document)
     with pytest.raises(ValidationError) as raised:
         Outer.model_validate(values)
-    assert lines_of(raised.value, Outer, tree) == [line]
+    assert list(map(str, remarks_of(raised.value, Outer, tree))) == [line]
 
 
 def test_words_are_compared_with_those_there_are() -> None:
@@ -64,6 +64,7 @@ def test_words_are_compared_with_those_there_are() -> None:
     ("value", "text"),
     [
         ("http://a:b@c", "a URL with a user"),
+        ("Bearer abc", "what may be a credential"),
         ({"a": 1}, "a mapping"),
         ([1], "a list"),
         ("x", "'x'"),
@@ -73,3 +74,12 @@ def test_words_are_compared_with_those_there_are() -> None:
 def test_a_value_is_shown_if_it_is_short(value: object, text: str) -> None:
     """A line stays a line."""
     assert shown(value) == text
+
+
+def test_more_problems_than_anybody_reads_are_counted() -> None:
+    """What was meant by a hundred thousand keys would take minutes to find."""
+    values = {f"key{number}": 1 for number in range(MAX_REMARKS + 5)}
+    with pytest.raises(ValidationError) as raised:
+        Outer.model_validate(values)
+    remarks = remarks_of(raised.value, Outer, Tree())
+    assert (len(remarks), str(remarks[-1])) == (MAX_REMARKS + 1, "and 5 more")

@@ -10,9 +10,9 @@ from extproc.config.transport import check
 
 
 def problems(values: dict[str, Any]) -> list[str]:
-    tree, document = Tree(), Document(Origin("", " in f.yaml"), values)
-    tree.merge(document, document.values)
-    return check(tree)
+    tree, document = Tree(), Document(Origin(""), values)
+    tree.merge(document)
+    return [str(remark) for remark in check(tree, reads_certificates=True)]
 
 
 REFUSAL = "and there is no TLS: set listen_tls, or listen on a Unix socket or 127.0.0.1, or set allow_plaintext: true"
@@ -21,7 +21,7 @@ REFUSAL = "and there is no TLS: set listen_tls, or listen on a Unix socket or 12
 @pytest.mark.parametrize("listen", ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "[2001:db8::1]:1", "[::ffff:192.0.2.1]:1"])
 def test_plaintext_where_others_reach_it_is_refused(listen: str) -> None:
     """With the three ways out."""
-    assert problems({"listen": listen}) == [f"listen in f.yaml: other machines can reach {listen}, {REFUSAL}"]
+    assert problems({"listen": listen}) == [f"listen: other machines can reach {listen}, {REFUSAL}"]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_mode_without_a_file(listen: str | None) -> None:
     """It would silently do nothing."""
     values = {"socket_mode": "0660"} | ({} if listen is None else {"listen": listen})
     said = f"it is for the file of a Unix socket, and {listen or '127.0.0.1:0'} has none"
-    assert problems(values) == [f"socket_mode in f.yaml: {said}"]
+    assert problems(values) == [f"socket_mode: {said}"]
 
 
 def test_all_files_that_cannot_be_read_are_said(tmp_path: Path) -> None:
@@ -61,6 +61,6 @@ def test_all_files_that_cannot_be_read_are_said(tmp_path: Path) -> None:
     good.touch()
     tls = {"cert_file": f"{tmp_path}/no", "key_file": str(good), "client_ca_file": "a\0b"}
     assert problems({"listen_tls": tls}) == [
-        f"listen_tls.cert_file in f.yaml: cannot read '{tmp_path}/no': No such file or directory",
-        "listen_tls.client_ca_file in f.yaml: cannot read 'a\\x00b': it holds a NUL",
+        f"listen_tls.cert_file: cannot read '{tmp_path}/no': No such file or directory",
+        "listen_tls.client_ca_file: cannot read 'a\\x00b': it holds a NUL",
     ]

@@ -245,6 +245,19 @@ def test_watchers_of_health_come_and_go(start: Callable[..., Running]) -> None:
         assert not drain.is_alive()
 
 
+def test_a_watcher_hears_of_a_change_at_once(start: Callable[..., Running]) -> None:
+    """From whichever thread it comes, and long before a drain."""
+    server = start()
+    with ExtProcClient(server.address) as client:
+        watch = health_stub(client).Watch(health_pb2.HealthCheckRequest(), timeout=5)
+        for is_serving in (True, False) * 20:
+            server.health.set_serving(is_serving)
+            status = (
+                health_pb2.HealthCheckResponse.SERVING if is_serving else health_pb2.HealthCheckResponse.NOT_SERVING
+            )
+            assert next(watch).status == status
+
+
 def test_a_watcher_that_has_gone_leaves_no_garbage(start: Callable[..., Running], engine: EngineChoice) -> None:
     """The collector looks seldom, and each watcher holds a call of gRPC's."""
     if engine == "aio":

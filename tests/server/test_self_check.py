@@ -27,7 +27,7 @@ RESET = b"\0\0\4\x03\0\0\0\0\1\0\0\0\7"
 
 
 @contextmanager
-def answering(*parts: bytes, then: Callable[[], object] = lambda: None) -> Iterator[HostPort]:
+def answering(*parts: bytes, first: Callable[[], object] = lambda: None) -> Iterator[HostPort]:
     """A listener that says this to each who connects, whatever he says, and hangs up when he does."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -37,9 +37,9 @@ def answering(*parts: bytes, then: Callable[[], object] = lambda: None) -> Itera
                     connection, _ = server.accept()
                     with connection:
                         connection.recv(4096)
+                        first()
                         for part in parts:
                             connection.sendall(part)
-                        then()
                         connection.shutdown(socket.SHUT_WR)
                         while connection.recv(4096):
                             pass
@@ -72,7 +72,7 @@ def count(health: Health) -> Callable[[], object]:
 def test_an_answer_is_one_however_it_comes(parts: tuple[bytes, ...]) -> None:
     """What it says is that somebody is there."""
     health = Health()
-    with answering(*parts, then=count(health)) as address:
+    with answering(*parts, first=count(health)) as address:
         wait_until_answered(address, health, None, 5)
     assert health.checks == 1
 
@@ -113,7 +113,7 @@ def test_a_port_that_is_shared_is_asked_until_we_answer() -> None:
         asked.append(None)
         health.checks += len(asked) == 3
 
-    with answering(SETTINGS, HEADERS, ANSWER, then=every_third) as address:
+    with answering(SETTINGS, HEADERS, ANSWER, first=every_third) as address:
         wait_until_answered(address, health, None, 5)
     assert len(asked) == 3
 

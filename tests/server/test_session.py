@@ -528,3 +528,16 @@ def test_any_order_of_messages_is_answered_and_settles_once(messages: list[bytes
     assert len(heard.records) == (0 if set(messages) <= {b"\x01garbage", b""} else 1)
     assert heard.bugs == []
     assert (heard.opened, len(heard.closed)) == (1, 1)
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_a_record_has_the_id_of_its_request_where_it_is_wanted(heard: Everything, is_wanted: bool) -> None:
+    """It is not even read elsewhere."""
+    session = heard.processor(names_requests=is_wanted).open_session((), 0.0)
+    session.receive(request_headers(REQUEST | {"x-request-id": "r-1"}, config=protocol()), 0.0)
+    for message in exchange()[1:]:
+        session.receive(message, 0.0)
+    session.closed(Completion.CANCELLED, 0.0)
+    (record,) = heard.records
+    assert record.request_id == ("r-1" if is_wanted else None)
+    assert (record.usage or UsedHere()).total_tokens == 7

@@ -10,7 +10,7 @@ from support.messages import exchange, protocol, request_body, request_headers, 
 
 from extproc.errors import Reason, Stage
 from extproc.exchange import Exchange
-from extproc.server.session import Processor
+from extproc.server.processor import Processor
 from extproc.server.surroundings import Survey, Surveyor
 from extproc.trace_context import Sampling
 from extproc.usage import Completion

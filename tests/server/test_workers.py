@@ -294,3 +294,14 @@ def test_one_that_has_something_to_send_may_take_its_time(
     supervised.workers.drain(supervised.signals, 0, 60)
     assert (supervised.folder / "sent").exists()
     assert "killing workers that do not end" not in [line["event"] for line in logged]
+
+
+def test_a_descriptor_is_handed_down_where_one_is_needed(supervised: Supervised, tmp_path: Path) -> None:
+    """A worker's own standard output is for what it tells its supervisor."""
+    with (tmp_path / "out").open("wb") as file:
+        script = f"os.write({file.fileno()}, b'from below'); {SERVE}"
+        command = (sys.executable, "-c", PRELUDE + script, str(supervised.folder))
+        supervised.workers = Workers([Assignment(command, b"", (file.fileno(),))], lambda _index, _pid: None)
+        supervised.serve(lambda: supervised.workers.all[0].is_ready)
+        supervised.workers.drain(supervised.signals, 60)
+    assert (tmp_path / "out").read_bytes() == b"from below"

@@ -17,8 +17,9 @@ from prometheus_client.mmap_dict import MmapedDict
 from support.logged import Logged
 from support.waiting import wait_for
 
-from extproc.errors import ExtractionError, Reason, Stage
+from extproc.errors import ExtractionError, Hindrance, Reason, Stage
 from extproc.sinks.certificates import CertificateMetrics
+from extproc.sinks.envoy_problems import EnvoyProblems
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, remove_values, share_values
 from extproc.sinks.tokens import TokenMetrics
@@ -26,6 +27,7 @@ from extproc.usage import Completion, TokenUsage, UsageRecord
 
 LABELS = {"llm": "openai", "model": "m"}
 TOTAL = "ai_total_tokens_total"
+MISCONFIGURED = "extproc_envoy_misconfigured"
 
 
 class Worker:
@@ -37,6 +39,7 @@ class Worker:
         with self._running():
             self._tokens = TokenMetrics(self.registry, max_label_values=9)
             self._server = ServerMetrics(self.registry, version="1")
+            self._problems = EnvoyProblems(self.registry)
 
     @contextmanager
     def _running(self) -> Iterator[None]:
@@ -61,6 +64,11 @@ class Worker:
             self._server.stream_opened()
             self._tokens.emit(record)
             self._server.emit(record)
+
+    def find(self, hindrance: Hindrance) -> None:
+        """Tell of something found."""
+        with self._running():
+            self._problems.tell(hindrance, "", dict.fromkeys(Hindrance, ""))
 
     def text(self) -> str:
         return generate_latest(self.registry).decode()
@@ -138,7 +146,20 @@ def test_the_next_process_goes_on_where_the_last_one_stopped(shared: Shared) -> 
     again.exchange()
     assert (shared.value(TOTAL, **LABELS), shared.value("extproc_streams_active")) == (21, 2)
     assert shared.value("ai_request_duration_seconds_count", **LABELS) == 3
-    assert len(list(shared.folder.iterdir())) == 6
+    assert len(list(shared.folder.iterdir())) == 8
+
+
+def test_what_one_worker_has_found_stands_for_all(shared: Shared) -> None:
+    """It is no more of a problem for being found twice; the next process of a worker looks for itself."""
+    workers = [shared.start(0), shared.start(1)]
+    assert shared.value(MISCONFIGURED, problem="observability_mode") == 0
+    for worker in workers:
+        worker.find(Hindrance.OBSERVABILITY_MODE)
+        assert shared.value(MISCONFIGURED, problem="observability_mode") == 1
+    assert shared.value(MISCONFIGURED, problem="headers_not_forwarded") == 0
+    for index in range(2):
+        shared.metrics.worker_ended(index)
+    assert shared.value(MISCONFIGURED, problem="observability_mode") in (0, None)
 
 
 def test_a_worker_is_not_one_whose_number_ends_like_its_own(shared: Shared) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from extproc.errors import Reason, Stage
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
-from extproc.server.session import Processor
+from extproc.server.processor import Processor
 from extproc.server.surroundings import Surveyor
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.surroundings import Surroundings
@@ -43,7 +43,7 @@ class Everything:
     def sink_failed(self, sink: str) -> None:
         self.sinks_failed.append(sink)
 
-    def processor(self, *sinks: Any, surveyor: Surveyor | None = None, batch_size: int = 1) -> Processor:
+    def processor(self, *sinks: Any, surveyor: Surveyor | None = None, **more: Any) -> Processor:
         """Return what tells it of sessions, and other sinks before it."""
         return Processor(
             limits=Limits(),
@@ -53,7 +53,7 @@ class Everything:
             observer=self,
             report_bug=self.bugs.append,
             surveyor=surveyor,
-            batch_size=batch_size,
+            **more,
         )
 
     @property

@@ -13,7 +13,7 @@ from extproc.config.telemetry import Exporters, Telemetry
 from extproc.metering import Metering
 from extproc.observability import Counts
 from extproc.reporting import Reporting
-from extproc.server.session import Processor
+from extproc.server.processor import Processor
 from extproc.telemetry.background import Background, stop_all
 
 
