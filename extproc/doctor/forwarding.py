@@ -13,6 +13,7 @@ from extproc.doctor.attached import Attached, Effective
 from extproc.doctor.documents import Object, dig, is_true, obj, objects, text, texts, walk
 from extproc.doctor.findings import Finding, error, note, warning
 from extproc.doctor.sidecar import Expected
+from extproc.headers import REQUEST_ID_HEADER
 from extproc.semconv import RATELIMIT_NAMESPACE
 
 # Without these a body can't be told from another, or not be read. The others cost details.
@@ -145,6 +146,8 @@ def _what_is_lost(names: Sequence[str]) -> str:
         losses.append("traces of clients are not gone on with")
     if any(name.startswith("x-amzn-") for name in names):
         losses.append("Bedrock's counts and errors that only stand there are lost")
+    if REQUEST_ID_HEADER in names:
+        losses.append("the usage log does not name requests")
     if "content-length" in names:
         losses.append("short answers take more messages")
     return ", ".join(losses) or "telemetry lacks what they say"
