@@ -36,7 +36,9 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.75) -> str:
 def check_receiving(attached: Sequence[Attached], expected: Expected) -> Iterator[Finding]:
     """Find metadata that Envoy drops."""
     for each in attached:
-        read = _namespaces_read(each)
+        if not each.hears_replies:
+            continue
+        read = namespaces_read(each)
         for effective in each.effective:
             kept = texts(effective.config, "metadata_options", "receiving_namespaces", "untyped")
             missing = [name for name in expected.written if name not in kept]
@@ -67,7 +69,7 @@ def _slip(name: str, kept: Iterable[str], expected: Expected) -> str:
     return nearest(name, [each for each in kept if each not in expected.written])
 
 
-def _namespaces_read(attached: Attached) -> set[str]:
+def namespaces_read(attached: Attached) -> set[str]:
     """Return the namespaces that anything in the chain or its routes reads."""
     documents = [attached.chain.manager, *attached.chain.route_configs]
     found: set[str] = set()

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from extproc.doctor.attached import Attached
-from extproc.doctor.documents import is_true, number, seconds, text, texts
+from extproc.doctor.documents import Object, is_true, number, seconds, text, texts
 from extproc.doctor.envoy import Chain, Route
 from extproc.doctor.findings import Finding, error, note, warning
+from extproc.doctor.forwarding import namespaces_read
 from extproc.doctor.sidecar import Expected
 from extproc.doctor.zero_body import reads_usage_itself
 
@@ -29,7 +30,7 @@ def check_timeout(attached: Sequence[Attached]) -> Iterator[Finding]:
         timeout = seconds(each.filter.config, "message_timeout")
         is_default = timeout is None
         timeout = _DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout
-        if timeout < _SHORT_TIMEOUT_SECONDS and not is_true(each.filter.config, "observability_mode"):
+        if timeout < _SHORT_TIMEOUT_SECONDS and each.hears_replies:
             said = "the default of 200 ms" if is_default else f"{timeout * 1000:g} ms"
             yield warning(
                 "message-timeout-short",
@@ -122,16 +123,17 @@ def check_bodies(attached: Sequence[Attached]) -> Iterator[Finding]:
 def check_observability(attached: Sequence[Attached], expected: Expected) -> Iterator[Finding]:
     """Find metadata that is expected of a filter that hears nothing."""
     for each in attached:
-        if not is_true(each.filter.config, "observability_mode"):
+        if each.hears_replies:
             continue
-        kept = {name for effective in each.effective for name in _kept(effective.config) if name in expected.written}
-        if kept:
+        kept = [_kept(effective.config) for effective in each.effective]
+        wanted = namespaces_read(each).union(*kept) & set(expected.written)
+        if wanted:
             yield error(
                 "observability-mode",
                 each.where,
-                "observability_mode is on: Envoy does not hear what the sidecar "
-                f"says, so there is no metadata under {', '.join(sorted(kept))}. Its own metrics work.",
-                "observability_mode: false      # or, if metrics are enough, no receiving_namespaces",
+                "observability_mode is on: Envoy does not hear what the sidecar says, so there is no metadata under "
+                f"{', '.join(sorted(wanted))}. Its own metrics work.",
+                "observability_mode: false      # or, if metrics are enough, do not receive or read these namespaces",
             )
         else:
             yield note(
@@ -142,7 +144,7 @@ def check_observability(attached: Sequence[Attached], expected: Expected) -> Ite
             )
 
 
-def _kept(config: dict[str, object]) -> tuple[str, ...]:
+def _kept(config: Object) -> tuple[str, ...]:
     return texts(config, "metadata_options", "receiving_namespaces", "untyped")
 
 

@@ -125,6 +125,19 @@ def without(*keys: str) -> Callable[[Bootstrap], None]:
     return change
 
 
+def observed(b: Bootstrap) -> None:
+    ext_proc(observability_mode=True)(b)
+    mode(request_body_mode="STREAMED")(b)
+
+
+def observed_and(*changes: Callable[[Bootstrap], None]) -> Callable[[Bootstrap], None]:
+    def change(b: Bootstrap) -> None:
+        for each in (observed, *changes):
+            each(b)
+
+    return change
+
+
 def receiving(*namespaces: str) -> Callable[[Bootstrap], None]:
     return lambda b: b.ext_proc["metadata_options"].update(receiving_namespaces={"untyped": list(namespaces)})
 
@@ -326,9 +339,21 @@ CASES: dict[str, tuple[str, Callable[[Bootstrap], object], dict[str, str], int]]
     "no response headers": ("envoy.yaml", mode(response_header_mode="SKIP"), {"response-headers-skipped": "error"}, 4),
     "observability": (
         "envoy.yaml",
-        lambda b: (ext_proc(observability_mode=True)(b), mode(request_body_mode="STREAMED")(b)),
+        observed,
         {"observability-mode": "error"},
         4,
+    ),
+    "observability, read": (
+        "envoy.yaml",
+        observed_and(without("metadata_options")),
+        {"observability-mode": "error"},
+        4,
+    ),
+    "observability, for metrics": (
+        "envoy.yaml",
+        observed_and(without("metadata_options"), access_log()),
+        {"observability-mode-metrics-only": "note"},
+        0,
     ),
     "small buffer": (
         "envoy.yaml",
