@@ -12,7 +12,7 @@ from typing import Final
 
 from extproc.config.settings import Settings
 from extproc.config.telemetry import Layers, Telemetry
-from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
+from extproc.headers import REQUEST_HEADERS, REQUEST_ID_HEADER, RESPONSE_HEADERS
 from extproc.semconv import RATELIMIT_NAMESPACE, REQUEST_INFO_NAMESPACE, TOKEN_USAGE_NAMESPACE
 from extproc.telemetry.rules import layers_of_rules
 from extproc.trace_context import B3, PROPAGATORS, TRACEPARENT
@@ -65,7 +65,7 @@ def find_needs(settings: Settings) -> Needs:
     return Needs(
         receiving_namespaces=(*settings.metadata_namespaces, RATELIMIT_NAMESPACE),
         forwarding_namespaces=() if telemetry is None else _label_namespaces(telemetry),
-        request_headers=tuple(sorted(REQUEST_HEADERS if telemetry is None else _request_headers(telemetry))),
+        request_headers=tuple(sorted(_request_headers(settings))),
         response_headers=tuple(sorted(RESPONSE_HEADERS)),
         label_headers=() if telemetry is None else _label_headers(telemetry),
         all_headers=telemetry is not None and _reports_headers(telemetry),
@@ -82,11 +82,18 @@ def _label_namespaces(telemetry: Telemetry) -> tuple[str, ...]:
     return tuple(dict.fromkeys(label.metadataNamespace for label in labels))
 
 
-def _request_headers(telemetry: Telemetry) -> frozenset[str]:
+def _request_headers(settings: Settings) -> frozenset[str]:
+    """Return the request headers that are read, whoever wants them."""
+    named = frozenset({REQUEST_ID_HEADER}) if settings.usage_log is not None else frozenset[str]()
+    surveyed = _surveyed_headers(settings.telemetry) if settings.telemetry is not None else frozenset[str]()
+    return REQUEST_HEADERS | named | surveyed
+
+
+def _surveyed_headers(telemetry: Telemetry) -> frozenset[str]:
     has_trace = telemetry.exporters.send_traces or telemetry.exemplars
     follows = has_trace and not telemetry.layers.global_.disable_propagation
     traced = (PROPAGATORS[name] for name in telemetry.propagators if follows)
-    return REQUEST_HEADERS | _PSEUDO_HEADERS | set(_label_headers(telemetry)) | frozenset[str]().union(*traced)
+    return _PSEUDO_HEADERS | set(_label_headers(telemetry)) | frozenset[str]().union(*traced)
 
 
 def _label_headers(telemetry: Telemetry) -> tuple[str, ...]:

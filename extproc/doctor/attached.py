@@ -55,6 +55,11 @@ class Attached:
     disabled: tuple[Route, ...]
 
     @property
+    def hears_replies(self) -> bool:
+        """Whether Envoy takes note of what the sidecar says."""
+        return not is_true(self.filter.config, "observability_mode")
+
+    @property
     def where(self) -> str:
         """The place of the filter itself."""
         return f"{self.chain.where} / filter {self.filter.name}"

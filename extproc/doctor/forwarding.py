@@ -13,6 +13,7 @@ from extproc.doctor.attached import Attached, Effective
 from extproc.doctor.documents import Object, dig, is_true, obj, objects, text, texts, walk
 from extproc.doctor.findings import Finding, error, note, warning
 from extproc.doctor.sidecar import Expected
+from extproc.headers import REQUEST_ID_HEADER
 from extproc.semconv import RATELIMIT_NAMESPACE
 
 # Without these a body can't be told from another, or not be read. The others cost details.
@@ -35,18 +36,19 @@ def nearest(word: str, known: Iterable[str], cutoff: float = 0.75) -> str:
 def check_receiving(attached: Sequence[Attached], expected: Expected) -> Iterator[Finding]:
     """Find metadata that Envoy drops."""
     for each in attached:
-        read = _namespaces_read(each)
+        if not each.hears_replies:
+            continue
+        read = namespaces_read(each)
         for effective in each.effective:
             kept = texts(effective.config, "metadata_options", "receiving_namespaces", "untyped")
             missing = [name for name in expected.written if name not in kept]
             none_kept = not set(expected.namespaces) & set(kept)
             grave = [name for name in missing if name in read or (none_kept and name != RATELIMIT_NAMESPACE)]
-            slips = [f"{name} is spelt {slip} there" for name in missing if (slip := _slip(name, kept, expected))]
-            mend = "metadata_options:\n  receiving_namespaces:\n    untyped: " + yaml_list(
-                [*kept, *missing] if not slips else expected.written
-            )
+            slips = {name: slip for name in missing if (slip := _slip(name, kept, expected))}
+            meant = [name for name in kept if name not in slips.values()]
+            mend = "metadata_options:\n  receiving_namespaces:\n    untyped: " + yaml_list([*meant, *missing])
             if grave:
-                hint = f" ({'; '.join(slips)})" if slips else ""
+                hint = "".join(f" ({name} is spelt {slip} there)" for name, slip in slips.items())
                 yield error(
                     "namespaces-not-received",
                     effective.where,
@@ -67,7 +69,7 @@ def _slip(name: str, kept: Iterable[str], expected: Expected) -> str:
     return nearest(name, [each for each in kept if each not in expected.written])
 
 
-def _namespaces_read(attached: Attached) -> set[str]:
+def namespaces_read(attached: Attached) -> set[str]:
     """Return the namespaces that anything in the chain or its routes reads."""
     documents = [attached.chain.manager, *attached.chain.route_configs]
     found: set[str] = set()
@@ -146,6 +148,8 @@ def _what_is_lost(names: Sequence[str]) -> str:
         losses.append("traces of clients are not gone on with")
     if any(name.startswith("x-amzn-") for name in names):
         losses.append("Bedrock's counts and errors that only stand there are lost")
+    if REQUEST_ID_HEADER in names:
+        losses.append("the usage log does not name requests")
     if "content-length" in names:
         losses.append("short answers take more messages")
     return ", ".join(losses) or "telemetry lacks what they say"

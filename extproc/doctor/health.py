@@ -59,7 +59,7 @@ def _check_configuration(sidecar: Sidecar) -> Iterator[Finding]:
             "envoy-misconfigured",
             _WHERE,
             f"By what came over its streams, it warns of: {problem}.",
-            "# see the sidecar's log, and what else is found here",
+            "# what else is found here says how; if nothing is, it is mended, and a restart of the sidecar forgets it",
         )
 
 

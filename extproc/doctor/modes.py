@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from extproc.doctor.attached import Attached
-from extproc.doctor.documents import is_true, number, seconds, text, texts
+from extproc.doctor.documents import Object, is_true, number, seconds, text, texts
+from extproc.doctor.envoy import Chain, Route
 from extproc.doctor.findings import Finding, error, note, warning
+from extproc.doctor.forwarding import namespaces_read
 from extproc.doctor.sidecar import Expected
 from extproc.doctor.zero_body import reads_usage_itself
 
@@ -18,6 +20,8 @@ _DEFAULT_TIMEOUT_SECONDS = 0.2
 _SHORT_TIMEOUT_SECONDS = 1.0
 
 _DEFAULT_BUFFER_BYTES = 1024 * 1024
+# By which routes and virtual hosts say otherwise; the second is the older.
+_BUFFER_KEYS = ("request_body_buffer_limit", "per_request_buffer_limit_bytes")
 
 
 def check_timeout(attached: Sequence[Attached]) -> Iterator[Finding]:
@@ -26,7 +30,7 @@ def check_timeout(attached: Sequence[Attached]) -> Iterator[Finding]:
         timeout = seconds(each.filter.config, "message_timeout")
         is_default = timeout is None
         timeout = _DEFAULT_TIMEOUT_SECONDS if timeout is None else timeout
-        if timeout < _SHORT_TIMEOUT_SECONDS and not is_true(each.filter.config, "observability_mode"):
+        if timeout < _SHORT_TIMEOUT_SECONDS and each.hears_replies:
             said = "the default of 200 ms" if is_default else f"{timeout * 1000:g} ms"
             yield warning(
                 "message-timeout-short",
@@ -119,16 +123,17 @@ def check_bodies(attached: Sequence[Attached]) -> Iterator[Finding]:
 def check_observability(attached: Sequence[Attached], expected: Expected) -> Iterator[Finding]:
     """Find metadata that is expected of a filter that hears nothing."""
     for each in attached:
-        if not is_true(each.filter.config, "observability_mode"):
+        if each.hears_replies:
             continue
-        kept = {name for effective in each.effective for name in _kept(effective.config) if name in expected.written}
-        if kept:
+        kept = [_kept(effective.config) for effective in each.effective]
+        wanted = namespaces_read(each).union(*kept) & set(expected.written)
+        if wanted:
             yield error(
                 "observability-mode",
                 each.where,
-                "observability_mode is on: Envoy does not hear what the sidecar "
-                f"says, so there is no metadata under {', '.join(sorted(kept))}. Its own metrics work.",
-                "observability_mode: false      # or, if metrics are enough, no receiving_namespaces",
+                "observability_mode is on: Envoy does not hear what the sidecar says, so there is no metadata under "
+                f"{', '.join(sorted(wanted))}. Its own metrics work.",
+                "observability_mode: false      # or, if metrics are enough, do not receive or read these namespaces",
             )
         else:
             yield note(
@@ -139,22 +144,30 @@ def check_observability(attached: Sequence[Attached], expected: Expected) -> Ite
             )
 
 
-def _kept(config: dict[str, object]) -> tuple[str, ...]:
+def _kept(config: Object) -> tuple[str, ...]:
     return texts(config, "metadata_options", "receiving_namespaces", "untyped")
 
 
 def check_buffers(attached: Sequence[Attached], expected: Expected) -> Iterator[Finding]:
     """Find buffers smaller than what the sidecar asks Envoy to hold."""
     for each in attached:
-        limit = number(each.chain.listener, "per_connection_buffer_limit_bytes")
-        limit = _DEFAULT_BUFFER_BYTES if limit is None else limit
-        if is_true(each.filter.config, "allow_mode_override") and limit < expected.max_whole_response_bytes:
-            yield error(
+        if not is_true(each.filter.config, "allow_mode_override"):
+            continue
+        limit = min((_buffer_bytes(each.chain, route) for route in each.chain.routes), default=_DEFAULT_BUFFER_BYTES)
+        if limit < expected.max_whole_response_bytes:
+            yield warning(
                 "buffer-too-small",
                 each.where,
-                "The sidecar asks for answers of up to "
-                f"{expected.max_whole_response_bytes} bytes in one message, and the listener holds {limit:.0f}: "
-                "answers between them fail.",
-                f"per_connection_buffer_limit_bytes: {_DEFAULT_BUFFER_BYTES}     # or, in the sidecar's settings,"
-                f"\n# max_whole_response_bytes: {limit:.0f}",
+                f"The sidecar asks for answers of up to {expected.max_whole_response_bytes} bytes in one message, and "
+                f"Envoy holds {limit:.0f}: of larger ones only the start may be shown, and their counts are lost.",
+                f"request_body_buffer_limit: {_DEFAULT_BUFFER_BYTES}     # at the virtual host\n"
+                f"# or, in the sidecar's settings, max_whole_response_bytes: {limit:.0f}",
             )
+
+
+def _buffer_bytes(chain: Chain, route: Route) -> float:
+    """Return how much Envoy holds of a body: what the route says, else its virtual host, else the listener."""
+    said = (number(level, key) for level in reversed(route.levels) for key in _BUFFER_KEYS)
+    own = next((limit for limit in said if limit is not None), None)
+    own = number(chain.listener, "per_connection_buffer_limit_bytes") if own is None else own
+    return _DEFAULT_BUFFER_BYTES if own is None else own

@@ -8,9 +8,10 @@ https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/rate
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from extproc.doctor.attached import Attached
-from extproc.doctor.documents import Object, dig, is_true, message, number, obj, objects, text
+from extproc.doctor.documents import Object, dig, is_true, message, number, objects, text
 from extproc.doctor.envoy import Filter, Route
 from extproc.doctor.findings import Finding, error, note, warning
 from extproc.doctor.reading import names_read
@@ -19,7 +20,9 @@ from extproc.semconv import KEY_HITS_ADDEND, RATELIMIT_NAMESPACE
 
 _ENTRY = f"""\
 rate_limits:
-- actions: [...]
+- actions: [...]                     # asks whether there is anything left
+  hits_addend: {{number: 0}}
+- actions: [...]                     # the same; charges
   apply_on_stream_done: true
   hits_addend: {{format: "%DYNAMIC_METADATA({RATELIMIT_NAMESPACE}:{KEY_HITS_ADDEND})%"}}"""
 
@@ -31,32 +34,33 @@ http_filters:
 
 
 def check_rate_limits(attached: Sequence[Attached], expected: Expected) -> Iterator[Finding]:
-    """Find limits that are asked for too early, or with nothing to charge."""
+    """Find limits that are asked for too early, with nothing to charge, or never."""
     for each in attached:
         for index, limiter in each.chain.find("RateLimit"):
-            routes = [route for route in each.chain.routes if route.leads_on]
-            entries = {route.where: _entries(limiter, route) for route in routes}
-            for where, of_route in entries.items():
-                for entry in of_route:
-                    yield from _check_entry(where, entry, expected)
-            all_entries = [entry for of_route in entries.values() for entry in of_route]
-            charging = [entry for entry in all_entries if _reads_ours(entry, expected)]
-            if charging and index < each.index:
-                yield warning(
-                    "rate-limit-before-ext-proc",
-                    each.chain.where,
-                    f"{limiter.name} stands before ext_proc: "
-                    "what it asks for is read before the sidecar has written it.",
-                    _ORDER,
-                )
-            done = [entry for entry in all_entries if is_true(entry, "apply_on_stream_done")]
-            if not charging and not done:
+            charges = False
+            for route in each.chain.routes:
+                entries = _entries(limiter, route) if route.leads_on else []
+                charges = charges or any(_charges(entry, expected) for entry in entries)
+                yield from _check_entries(route.where, entries, expected, is_first=index < each.index)
+            if not charges:
                 yield note(
                     "rate-limit-counts-requests",
                     each.chain.where,
                     f"{limiter.name} counts requests: no limit charges the tokens of an exchange.",
                     _ENTRY,
                 )
+
+
+def _charges(entry: Object, expected: Expected) -> bool:
+    return _is_done(entry) or _reads_ours(dig(entry, "hits_addend"), expected)
+
+
+def _is_done(entry: Object) -> bool:
+    return is_true(entry, "apply_on_stream_done")
+
+
+def _reads_ours(document: Any, expected: Expected) -> bool:
+    return any(namespace in expected.written for namespace, _ in names_read(document))
 
 
 def _entries(limiter: Filter, route: Route) -> list[Object]:
@@ -76,26 +80,42 @@ def _entries(limiter: Filter, route: Route) -> list[Object]:
     )
 
 
-def _reads_ours(entry: Object, expected: Expected) -> bool:
-    return any(namespace in expected.written for namespace, _ in names_read(obj(entry, "hits_addend")))
-
-
-def _check_entry(where: str, entry: Object, expected: Expected) -> Iterator[Finding]:
-    is_done = is_true(entry, "apply_on_stream_done")
-    if _reads_ours(entry, expected) and not is_done:
-        yield error(
-            "rate-limit-too-early",
+def _check_entries(where: str, entries: Sequence[Object], expected: Expected, *, is_first: bool) -> Iterator[Finding]:
+    for entry in entries:
+        if _is_done(entry):
+            yield from _check_addend(where, entry)
+        elif _reads_ours(dig(entry, "hits_addend"), expected):
+            yield error(
+                "rate-limit-too-early",
+                where,
+                "A limit charges what the sidecar writes, and is asked for at the request, when no token is counted "
+                "yet: it charges nothing.",
+                _ENTRY,
+            )
+        elif is_first and _reads_ours(dig(entry, "actions"), expected):
+            # At the end of an exchange the order of filters no longer matters.
+            yield error(
+                "rate-limit-before-ext-proc",
+                where,
+                "A limit goes by what the sidecar writes, and its filter stands before ext_proc: at the request there "
+                "is nothing yet, and nobody is limited.",
+                _ORDER,
+            )
+    if entries and all(map(_is_done, entries)):
+        yield warning(
+            "rate-limit-never-asked",
             where,
-            "A limit charges what the sidecar writes, and is asked for at the "
-            "request, when no token is counted yet: it charges nothing.",
+            "All limits are only charged when the exchange is over: none is asked before, so no request is refused.",
             _ENTRY,
         )
-    has_addend = bool(text(entry, "hits_addend", "format")) or number(entry, "hits_addend", "number") is not None
-    if is_done and not has_addend:
+
+
+def _check_addend(where: str, entry: Object) -> Iterator[Finding]:
+    if not text(entry, "hits_addend", "format") and number(entry, "hits_addend", "number") is None:
         yield error(
             "rate-limit-without-addend",
             where,
-            "A limit is charged when the exchange is over, without "
-            "hits_addend.format: Envoy charges 1, however many tokens there are.",
+            "A limit is charged when the exchange is over, without hits_addend.format: Envoy charges 1, however many "
+            "tokens there are.",
             _ENTRY,
         )

@@ -65,9 +65,10 @@ def test_labels_need_the_namespaces_and_headers_they_are_read_from() -> None:
         {"custom_labels": [{"name": "tenant", "header": "x-tenant"}]},
     ],
 )
-def test_the_headers_needed_are_those_that_are_read(telemetry: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize("usage_log", [None, "stdout"])
+def test_the_headers_needed_are_those_that_are_read(telemetry: dict[str, Any] | None, usage_log: str | None) -> None:
     """Neither one more, which would leave Envoy for nothing, nor one less."""
-    settings = Settings.model_validate({"telemetry": telemetry})
+    settings = Settings.model_validate({"telemetry": telemetry, "usage_log": usage_log})
     processor = build_processor(settings, CollectorRegistry())
     assert set(find_needs(settings).request_headers) == processor.request_headers
 

@@ -93,6 +93,8 @@ def test_rules_are_read_as_envoy_reads_them(rules: dict[str, Any], name: str, ex
         ({"disallowed_headers": patterns(":path")}, {}, ["headers-not-forwarded"]),
         ({"disallowed_headers": patterns("x-tenant")}, {"telemetry": LABELS}, ["label-headers-not-forwarded"]),
         ({"disallowed_headers": patterns("content-length")}, {}, ["details-not-forwarded"]),
+        ({"disallowed_headers": patterns("x-request-id")}, {}, []),
+        ({"disallowed_headers": patterns("x-request-id")}, {"usage_log": "stdout"}, ["details-not-forwarded"]),
         ({"disallowed_headers": patterns("traceparent")}, {"telemetry": OTLP}, ["details-not-forwarded"]),
         ({}, {}, ["all-headers-forwarded"]),
         ({}, {"telemetry": OTLP | {"layers": {"proxy": {"report_headers": True}}}}, []),

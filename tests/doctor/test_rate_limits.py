@@ -12,6 +12,7 @@ NAME = "envoy.filters.http.ratelimit"
 TOKENS = {"hits_addend": {"format": "%DYNAMIC_METADATA(ai.gateway:total_tokens)%"}}
 DONE = {"apply_on_stream_done": True}
 GOOD = TOKENS | DONE
+BY_MODEL = {"actions": [{"metadata": {"metadata_key": {"key": "ai.gateway", "path": [{"key": "model"}]}}}]}
 
 
 def configured_with(*, first: bool = False) -> Bootstrap:
@@ -28,12 +29,12 @@ def found(configured: Bootstrap) -> list[str]:
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
-        ([GOOD], []),
         ([{}, GOOD], []),
+        ([GOOD], ["rate-limit-never-asked"]),
         ([TOKENS], ["rate-limit-too-early"]),
-        ([DONE], ["rate-limit-without-addend"]),
-        ([DONE | {"hits_addend": {"number": "5"}}], []),
-        ([DONE | {"hits_addend": {"format": "%DYNAMIC_METADATA(com.example:x)%"}}], []),
+        ([{}, DONE], ["rate-limit-without-addend"]),
+        ([{}, DONE | {"hits_addend": {"number": "5"}}], []),
+        ([{}, DONE | {"hits_addend": {"format": "%DYNAMIC_METADATA(com.example:x)%"}}], []),
         ([{}], ["rate-limit-counts-requests"]),
         ([], ["rate-limit-counts-requests"]),
     ],
@@ -66,17 +67,30 @@ def test_limits_of_the_virtual_host_count_where_a_route_has_none() -> None:
     configured.virtual_host["rate_limits"] = [TOKENS]
     count = len(configured.virtual_host["routes"])
     assert found(configured) == ["rate-limit-too-early"] * count
-    configured.virtual_host["routes"][0]["route"]["rate_limits"] = [GOOD]
+    configured.virtual_host["routes"][0]["route"]["rate_limits"] = [{}, GOOD]
     assert found(configured) == ["rate-limit-too-early"] * (count - 1)
     configured.virtual_host["routes"][0]["route"]["include_vh_rate_limits"] = True
     assert found(configured) == ["rate-limit-too-early"] * count
 
 
-def test_the_filter_stands_behind_ext_proc() -> None:
-    """So that there is something to read."""
-    configured = configured_with(first=True)
-    configured.virtual_host["rate_limits"] = [GOOD]
-    assert found(configured) == ["rate-limit-before-ext-proc"]
+@pytest.mark.parametrize(
+    ("entry", "first", "expected"),
+    [
+        (BY_MODEL, True, ["rate-limit-before-ext-proc"]),
+        (BY_MODEL, False, []),
+        (BY_MODEL | GOOD, True, []),
+        ({}, True, []),
+    ],
+)
+def test_what_a_limit_goes_by_is_there_when_it_is_asked(
+    entry: dict[str, Any],
+    first: bool,
+    expected: list[str],
+) -> None:
+    """Behind ext_proc, or at the end, when the order of filters does not matter."""
+    configured = configured_with(first=first)
+    configured.virtual_host["routes"][0]["route"]["rate_limits"] = [entry, {}, GOOD]
+    assert found(configured) == expected
 
 
 def test_without_the_filter_nothing_is_limited() -> None:

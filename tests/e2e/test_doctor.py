@@ -125,6 +125,19 @@ def without(*keys: str) -> Callable[[Bootstrap], None]:
     return change
 
 
+def observed(b: Bootstrap) -> None:
+    ext_proc(observability_mode=True)(b)
+    mode(request_body_mode="STREAMED")(b)
+
+
+def observed_and(*changes: Callable[[Bootstrap], None]) -> Callable[[Bootstrap], None]:
+    def change(b: Bootstrap) -> None:
+        for each in (observed, *changes):
+            each(b)
+
+    return change
+
+
 def receiving(*namespaces: str) -> Callable[[Bootstrap], None]:
     return lambda b: b.ext_proc["metadata_options"].update(receiving_namespaces={"untyped": list(namespaces)})
 
@@ -223,6 +236,17 @@ def rate_limited(*entries: dict[str, Any], first: bool = False) -> Callable[[Boo
 
 
 ADDEND = {"hits_addend": {"format": "%DYNAMIC_METADATA(envoy.ratelimit:hits_addend)%"}}
+BY_MODEL = {
+    "actions": [
+        {
+            "metadata": {
+                "descriptor_key": "model",
+                "metadata_key": {"key": "ai.gateway", "path": [{"key": "model"}]},
+                "source": "DYNAMIC",
+            }
+        }
+    ]
+}
 DONE = {"apply_on_stream_done": True}
 
 
@@ -315,15 +339,27 @@ CASES: dict[str, tuple[str, Callable[[Bootstrap], object], dict[str, str], int]]
     "no response headers": ("envoy.yaml", mode(response_header_mode="SKIP"), {"response-headers-skipped": "error"}, 4),
     "observability": (
         "envoy.yaml",
-        lambda b: (ext_proc(observability_mode=True)(b), mode(request_body_mode="STREAMED")(b)),
+        observed,
         {"observability-mode": "error"},
         4,
     ),
+    "observability, read": (
+        "envoy.yaml",
+        observed_and(without("metadata_options")),
+        {"observability-mode": "error"},
+        4,
+    ),
+    "observability, for metrics": (
+        "envoy.yaml",
+        observed_and(without("metadata_options"), access_log()),
+        {"observability-mode-metrics-only": "note"},
+        0,
+    ),
     "small buffer": (
         "envoy.yaml",
-        lambda b: b.listener.update(per_connection_buffer_limit_bytes=4096),
-        {"buffer-too-small": "error"},
-        4,
+        lambda b: b.virtual_host.update(request_body_buffer_limit=4096),
+        {"buffer-too-small": "warning"},
+        3,
     ),
     "log without metadata": ("envoy.yaml", access_log(), {"access-log-without-metadata": "note"}, 0),
     "key misspelt": (
@@ -339,13 +375,15 @@ CASES: dict[str, tuple[str, Callable[[Bootstrap], object], dict[str, str], int]]
         4,
     ),
     "limit at the request": ("envoy.yaml", rate_limited(ADDEND), {"rate-limit-too-early": "error"}, 4),
-    "limit without addend": ("envoy.yaml", rate_limited(DONE), {"rate-limit-without-addend": "error"}, 4),
+    "limit without addend": ("envoy.yaml", rate_limited({}, DONE), {"rate-limit-without-addend": "error"}, 4),
     "limit before": (
         "envoy.yaml",
-        rate_limited(DONE | ADDEND, first=True),
-        {"rate-limit-before-ext-proc": "warning"},
-        3,
+        rate_limited(BY_MODEL, DONE | ADDEND, first=True),
+        {"rate-limit-before-ext-proc": "error"},
+        4,
     ),
+    "limit before, of tokens": ("envoy.yaml", rate_limited({}, DONE | ADDEND, first=True), {}, 0),
+    "limit never asked": ("envoy.yaml", rate_limited(DONE | ADDEND), {"rate-limit-never-asked": "warning"}, 3),
     "limit of requests": ("envoy.yaml", rate_limited({}), {"rate-limit-counts-requests": "note"}, 0),
     "limit of tokens": ("envoy.yaml", rate_limited({}, DONE | ADDEND), {}, 0),
     "compressor behind": ("envoy.yaml", compressor("gzip", first=False), {"compressed-before-reading": "note"}, 0),
