@@ -133,8 +133,8 @@ def _build_families(settings: Settings) -> CollectorRegistry:
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
     families = CollectorRegistry()
     ServerMetrics(families, version=__version__)
-    EnvoyProblems(families)
     build_metric_sinks(families, settings.telemetry, max_label_values=settings.max_label_values)
+    EnvoyProblems(families)
     if settings.telemetry is not None:
         build_counts(settings.telemetry, families)
     if settings.usage_log is not None:
