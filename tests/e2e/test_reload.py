@@ -104,6 +104,7 @@ class Load:
         while not self._is_over.is_set():
             number += 1
             more = b', "stream": true' if number % 2 else b""
+            metered: tuple[object, ...]
             try:
                 sent, _, entry = self._gateway.post(PATH, b'{"model": "gpt-4o"%s, "messages": []}' % more)
                 metered = (sent.status, entry["ai"]["total_tokens"], entry["ai"]["usage_source"])
