@@ -177,7 +177,7 @@ class GrpcReceiver(Receiver):
         self._server = grpc.server(ThreadPoolExecutor(8), options=[("grpc.so_reuseport", 0)])
         add_TraceServiceServicer_to_server(_TraceService(self), self._server)  # type: ignore[no-untyped-call]  # generated
         add_MetricsServiceServicer_to_server(_MetricsService(self), self._server)  # type: ignore[no-untyped-call]  # generated
-        address = f"localhost:{self.port}"
+        address = f"127.0.0.1:{self.port}"  # as `localhost` it may get the port for one of two addresses only
         if self._certificates is None:
             self.port = self._server.add_insecure_port(address)
         else:
