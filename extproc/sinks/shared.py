@@ -135,9 +135,9 @@ def _read_values(path: Path) -> dict[str, float]:
 
 @lru_cache(_MAX_KNOWN_KEYS)
 def _parse_key(key: str) -> tuple[str, str, Labels]:
-    """Return family, sample and labels of a key in a file."""
+    """Return family, sample and labels of a key in a file. An empty label is one that is not there."""
     family, name, labels, _help = json.loads(key)
-    return family, name, tuple(labels.items())
+    return family, name, tuple((label, value) for label, value in labels.items() if value)
 
 
 def _sample(series: Mapping[Series, float]) -> Iterator[Sample]:

@@ -17,6 +17,7 @@ from extproc.config.telemetry import Telemetry
 from extproc.pace import AT_ONCE, Pace
 from extproc.telemetry.groups import EVERYWHERE, GROUP_LABEL, groups_of_exporter, groups_of_rules
 from extproc.telemetry.instruments import INSTRUMENTS, label_of
+from extproc.telemetry.store import add_up
 
 # How the names of families begin that say how a process fares, whatever it does.
 _PROCESS = ("process_", "python_")
@@ -76,17 +77,9 @@ class _Merge:
     pace: Pace
 
     def over(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """Yield the samples of these groups, those of one series added up."""
-        merged: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
-        for sample in self.pace.over(samples):
-            if self.groups is not None and sample.labels.get(GROUP_LABEL, EVERYWHERE) not in self.groups:
-                continue
-            labels = {name: value for name, value in sample.labels.items() if name != GROUP_LABEL}
-            key = (sample.name, tuple(labels.items()))
-            known = merged.get(key)
-            if known is None:
-                merged[key] = sample._replace(labels=labels)
-            else:
-                exemplar = sample.exemplar or known.exemplar
-                merged[key] = known._replace(value=known.value + sample.value, exemplar=exemplar)
-        yield from merged.values()
+        """Return the samples of these groups, those of one series added up."""
+        groups = self.groups
+        paced = self.pace.over(samples)
+        if groups is not None:
+            paced = (each for each in paced if each.labels.get(GROUP_LABEL, EVERYWHERE) in groups)
+        return add_up(paced, GROUP_LABEL)

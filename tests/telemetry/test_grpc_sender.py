@@ -149,7 +149,7 @@ def test_a_file_without_a_certificate_is_told_at_once(tmp_path: Path) -> None:
     """gRPC would take it, and then trust nobody."""
     file = tmp_path / "ca.pem"
     file.write_text("nonsense")
-    with pytest.raises(OSError, match="no certificate, or no key"):
+    with pytest.raises(OSError, match="it holds no certificate in PEM"):
         sender_to(1, tls={"ca_file": str(file)})
 
 
