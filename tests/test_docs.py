@@ -30,8 +30,10 @@ from extproc.config.telemetry import (
     TlsSettings,
 )
 from extproc.config.yaml_documents import MAX_YAML_CHARACTERS
+from extproc.errors import EXIT_CUT, EXIT_FAILURE, EXIT_USAGE
 from extproc.providers.detect import FLAVOURS
 from extproc.providers.vendors import VENDORS
+from extproc.reloading import FIXED
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -99,3 +101,16 @@ def test_the_bounds_of_files_are_those_it_says() -> None:
     """In bytes and levels."""
     assert (MAX_FILE_BYTES, MAX_YAML_CHARACTERS, MAX_DEPTH) == (4 * 2**20, 2**20, 64)
     assert "up to 4 MiB, in YAML up to 1 MiB and 64 levels" in CONFIGURATION
+
+
+def test_what_waits_for_the_next_start_is_what_the_page_says() -> None:
+    """Of all settings; the others are put into force by a reload."""
+    page = (ROOT / "docs" / "operations.md").read_text()
+    told = page.partition("These wait for the next start")[2].partition("Settings from a pipe")[0]
+    assert set(re.findall(r"`([a-z_]+)`", told)) == set(FIXED) <= set(Settings.model_fields)
+
+
+def test_the_exit_codes_of_serve_are_those_of_the_page() -> None:
+    """By their numbers."""
+    rows = re.findall(r"^\| (\d) \|", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
+    assert [int(row) for row in rows] == [0, EXIT_FAILURE, EXIT_USAGE, EXIT_CUT]

@@ -21,6 +21,9 @@ log = structlog.stdlib.get_logger("extproc")
 _FIRST_PAUSE_SECONDS = 1.0
 _JITTER = 0.2
 
+# Where what is dropped is counted.
+_DROPPED = "extproc_telemetry_dropped_total"
+
 # A try for which less than this is left would only fail.
 _MIN_TRY_SECONDS = 0.001
 
@@ -111,8 +114,7 @@ class Delivery:
     def _note(self, reason: str | None) -> None:
         """Log it once when a collector starts to fail, and once when it works again."""
         if reason is not None and not self._is_failing:
-            # What is dropped is counted in extproc_telemetry_dropped_total.
-            log.warning("an exporter of telemetry fails", **self._told, reason=reason)
+            log.warning("an exporter of telemetry fails", **self._told, reason=reason, counted_in=_DROPPED)
         elif reason is None and self._is_failing:
             log.warning("an exporter of telemetry works again", **self._told)
         self._is_failing = reason is not None
