@@ -37,10 +37,10 @@ def serve(settings: Settings, source: Source) -> int:
     Raises SettingsError if an address can't be had.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
-    sidecar = _Sidecar(settings, source)
     with ExitStack() as ending:
-        ending.callback(sidecar.stop)
         orders = ending.enter_context(SignalOrders())
+        sidecar = _Sidecar(settings, source)
+        ending.callback(sidecar.stop)
         sidecar.start()
         listen = parse_address(settings.listen)
         if not settings.may_be_reached:
