@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -28,7 +27,7 @@ from extproc.server.hindrances import MENDS, Hindrances, Wanted
 from extproc.server.processor import Processor
 from extproc.sinks.base import UsageSink
 from extproc.sinks.envoy_problems import EnvoyProblems
-from extproc.sinks.line_output import LineOutput, find_stdout
+from extproc.sinks.line_output import open_output
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.usage_log import DebugLines, UsageLog, UsageLogLines
@@ -173,10 +172,7 @@ class Metering:
         if self._lines is None:
             self._lines = UsageLogLines(self._registry)
         labels = () if settings.telemetry is None else settings.telemetry.custom_labels
-        if settings.usage_log == "stdout":
-            output = LineOutput(find_stdout() if self._stdout is None else self._stdout)
-        else:
-            output = LineOutput(Path(settings.usage_log))
+        output = open_output(settings.usage_log, self._stdout)
         return (UsageLog(output, self._lines, [label.name for label in labels]),)
 
 

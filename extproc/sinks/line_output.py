@@ -97,6 +97,16 @@ class LineOutput:
         return len(lines)
 
 
+def open_output(target: str, stdout: int | None = None) -> LineOutput:
+    """Return the output of a setting: a path, or "stdout", for which `stdout` stands if it is another descriptor.
+
+    Raises SettingsError if it can't be had.
+    """
+    if target == "stdout":
+        return LineOutput(find_stdout() if stdout is None else stdout)
+    return LineOutput(Path(target))
+
+
 def find_stdout() -> int:
     """Return the descriptor of standard output. Raises SettingsError where there is none."""
     if sys.stdout is None:  # what has its number by now is something else
