@@ -109,9 +109,9 @@ class _Sidecar:
             report = self._reporting.prepare(settings, undo)
             meter = self._metering.prepare(settings)
             undo.pop_all()
+        report()  # first: who sees what is settled before there is more to see
         meter()
         self.listening.engine.processor = self._metering.processor
-        report()
         set_level(settings.log_level)
 
     def _status(self) -> dict[str, object]:

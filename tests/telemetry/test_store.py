@@ -179,6 +179,20 @@ def test_a_label_that_is_empty_is_none(request: pytest.FixtureRequest, is_file: 
     assert generate_latest(registry).count(b"a_size_bytes_count{") == 1
 
 
+def test_other_bounds_in_a_file_stand_beside_the_old_ones(shared_in: Path) -> None:
+    """Each series has the buckets of both: who adds up those of one metric does so bucket by bucket."""
+    template, registry = CollectorRegistry(), CollectorRegistry()
+    families = Families(template)
+    families.histogram(SIZES, ["team"]).series(("me",)).observe(0.75)
+    families.histogram(Instrument("a.size", "histogram", "By", "Sizes", (9.0,)), ["team"]).series(("you",)).observe(1)
+    families.show()
+    registry.register(SharedMetrics(shared_in, template))
+    text = generate_latest(registry).decode()
+    for team, counts in {"me": "0 1 1 1 1", "you": "0 0 0 1 1"}.items():
+        lines = [line for line in text.splitlines() if '_bucket{le="' in line and f'team="{team}"' in line]
+        assert [line.rpartition(" ")[2] for line in lines] == [f"{count}.0" for count in counts.split()]
+
+
 def test_other_bounds_begin_again_whatever_the_labels_are() -> None:
     """One metric has one set of buckets: series that turn out to be one can be added up."""
     registry = CollectorRegistry()
