@@ -45,7 +45,7 @@ _BATCH_SIZE = 16
 _RETIRE_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Generation:
     """What meters under one set of settings. `background` are those of the sinks that have something to send."""
 
@@ -74,8 +74,7 @@ class Metering:
         self._lines: UsageLogLines | None = None
         self._store = MetricStore(registry)
         self._now = self._build(settings)
-        self._before: list[_Generation] = []
-        self._switched_at = 0.0
+        self._before: dict[_Generation, float] = {}  # and from when on, in monotonic seconds, none gets a new stream
 
     @property
     def processor(self) -> Processor:
@@ -98,8 +97,8 @@ class Metering:
                     each.start()
                 elif isinstance(each, UsageLog):
                     each.reopen()
-            self._before.append(before)
-            self._switched_at = time.monotonic()
+            # A stream may just be opened with what was there before.
+            self._before[before] = time.monotonic() + _RETIRE_SECONDS
 
         return switch
 
@@ -110,13 +109,11 @@ class Metering:
 
     def tick(self) -> float | None:
         """Let go of earlier settings whose last stream has ended; return in how many seconds to look again."""
-        if not self._before:
-            return None
-        if time.monotonic() < self._switched_at + _RETIRE_SECONDS:
-            return _RETIRE_SECONDS  # a stream may just be opened with what was there before
-        for generation in [each for each in self._before if not each.processor.streams.open]:
+        now = time.monotonic()
+        closed = [each for each, closed_at in self._before.items() if now >= closed_at]
+        for generation in [each for each in closed if not each.processor.streams.open]:
             generation.processor.teller.drain()
-            self._before.remove(generation)
+            del self._before[generation]
             if idle := [each for each in generation.background if each not in self.background()]:
                 flush_seconds = flush_seconds_of(generation.settings)
                 threading.Thread(target=stop_all, args=(idle, flush_seconds), name="retire").start()
