@@ -37,10 +37,10 @@ def serve(settings: Settings, source: Source) -> int:
     Raises SettingsError if an address can't be had.
     """
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
-    sidecar = _Sidecar(settings, source)
     with ExitStack() as ending:
-        ending.callback(sidecar.stop)
         orders = ending.enter_context(SignalOrders())
+        sidecar = _Sidecar(settings, source)
+        ending.callback(sidecar.stop)
         sidecar.start()
         listen = parse_address(settings.listen)
         if not settings.may_be_reached:
@@ -109,9 +109,9 @@ class _Sidecar:
             report = self._reporting.prepare(settings, undo)
             meter = self._metering.prepare(settings)
             undo.pop_all()
+        report()  # first: who sees what is settled before there is more to see
         meter()
         self.listening.engine.processor = self._metering.processor
-        report()
         set_level(settings.log_level)
 
     def _status(self) -> dict[str, object]:

@@ -89,6 +89,10 @@ class ListenerError(ExtprocError):
     """A listener that does not do what it is there for. The message is one line for a person."""
 
 
+class WorkerError(ExtprocError):
+    """Workers that did not end in order. The message is one line for a person."""
+
+
 class SettingsError(ExtprocError, ValueError):
     """A setting that cannot work. The message is one line: what is wrong, and what is allowed.
 

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -28,7 +27,7 @@ from extproc.server.hindrances import MENDS, Hindrances, Wanted
 from extproc.server.processor import Processor
 from extproc.sinks.base import UsageSink
 from extproc.sinks.envoy_problems import EnvoyProblems
-from extproc.sinks.line_output import LineOutput, find_stdout
+from extproc.sinks.line_output import open_output
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.usage_log import DebugLines, UsageLog, UsageLogLines
@@ -46,7 +45,7 @@ _BATCH_SIZE = 16
 _RETIRE_SECONDS = 1.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Generation:
     """What meters under one set of settings. `background` are those of the sinks that have something to send."""
 
@@ -75,8 +74,7 @@ class Metering:
         self._lines: UsageLogLines | None = None
         self._store = MetricStore(registry)
         self._now = self._build(settings)
-        self._before: list[_Generation] = []
-        self._switched_at = 0.0
+        self._before: dict[_Generation, float] = {}  # and from when on, in monotonic seconds, none gets a new stream
 
     @property
     def processor(self) -> Processor:
@@ -99,8 +97,8 @@ class Metering:
                     each.start()
                 elif isinstance(each, UsageLog):
                     each.reopen()
-            self._before.append(before)
-            self._switched_at = time.monotonic()
+            # A stream may just be opened with what was there before.
+            self._before[before] = time.monotonic() + _RETIRE_SECONDS
 
         return switch
 
@@ -111,13 +109,11 @@ class Metering:
 
     def tick(self) -> float | None:
         """Let go of earlier settings whose last stream has ended; return in how many seconds to look again."""
-        if not self._before:
-            return None
-        if time.monotonic() < self._switched_at + _RETIRE_SECONDS:
-            return _RETIRE_SECONDS  # a stream may just be opened with what was there before
-        for generation in [each for each in self._before if not each.processor.streams.open]:
+        now = time.monotonic()
+        closed = [each for each, closed_at in self._before.items() if now >= closed_at]
+        for generation in [each for each in closed if not each.processor.streams.open]:
             generation.processor.teller.drain()
-            self._before.remove(generation)
+            del self._before[generation]
             if idle := [each for each in generation.background if each not in self.background()]:
                 flush_seconds = flush_seconds_of(generation.settings)
                 threading.Thread(target=stop_all, args=(idle, flush_seconds), name="retire").start()
@@ -173,10 +169,7 @@ class Metering:
         if self._lines is None:
             self._lines = UsageLogLines(self._registry)
         labels = () if settings.telemetry is None else settings.telemetry.custom_labels
-        if settings.usage_log == "stdout":
-            output = LineOutput(find_stdout() if self._stdout is None else self._stdout)
-        else:
-            output = LineOutput(Path(settings.usage_log))
+        output = open_output(settings.usage_log, self._stdout)
         return (UsageLog(output, self._lines, [label.name for label in labels]),)
 
 

@@ -7,7 +7,7 @@ and their supervisor pushes metrics. What carries bytes is only loaded where it 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -57,12 +57,12 @@ def build_pushes(
     counts: TelemetryCounts | None,
     *,
     started_unix_nano: int,
-    grouped: bool = False,
+    is_grouped: Callable[[], bool] = lambda: False,
 ) -> Sequence[Background]:
     """Return what pushes the metrics of a registry, for each exporter of metrics.
 
-    They count from when the process started, whatever settings there have been since; `grouped` is as for views. Raises
-    SettingsError where a certificate can't be read.
+    They count from when the process started, whatever settings there have been since; `is_grouped` is as for views.
+    Raises SettingsError where a certificate can't be read.
     """
     if counts is None or not telemetry.exporters.send_metrics:
         return ()
@@ -74,7 +74,7 @@ def build_pushes(
     scope = Scope(Resource(build_resource_attributes(telemetry)), __version__, started_unix_nano)
     readers = {
         exporter.name: MetricsReader(
-            build_view(registry, telemetry, exporter=exporter.name, process_metrics=False, grouped=grouped),
+            build_view(registry, telemetry, exporter=exporter.name, process_metrics=False, is_grouped=is_grouped),
             telemetry,
             scope,
         )

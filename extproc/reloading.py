@@ -25,7 +25,7 @@ log = structlog.stdlib.get_logger("extproc")
 
 # What a process is built around. Changes of these wait for the next start.
 FIXED = ("listen", "listen_tls", "allow_plaintext", "socket_mode", "admin_listen", "workers", "engine",
-         "max_message_bytes", "max_concurrent_streams")  # fmt: skip
+         "max_message_bytes", "max_concurrent_streams", "log_format")  # fmt: skip
 
 # What tells that a file is another one, or has another content: device, inode, size, time of change.
 _Mark: TypeAlias = tuple[int, int, int, int] | None
@@ -35,13 +35,13 @@ _Mark: TypeAlias = tuple[int, int, int, int] | None
 class Source:
     """Where settings come from, to be asked again and again.
 
-    `find_files` returns the files that are read. `load` raises SettingsError; it can be called again if it
+    `find_files` returns the files that are read. `load` raises SettingsError; it can be called again as long as it
     `is_repeatable`.
     """
 
     load: Callable[[], Loaded]
     find_files: Callable[[], Iterable[Path]] = tuple
-    is_repeatable: bool = True
+    is_repeatable: Callable[[], bool] = lambda: True
     _marks: Mapping[Path, _Mark] = field(default_factory=dict)
     _changing: Mapping[Path, _Mark] | None = None
 
@@ -143,7 +143,7 @@ class Reloader:
         """Read the settings again and put them into force, or say what is wrong with them and leave all as it is."""
         self._source.remember()
         try:
-            if not self._source.is_repeatable:
+            if not self._source.is_repeatable():
                 raise SettingsError("--config: settings come from what is no file, and cannot be read again")  # noqa: TRY301 - as any other
             loaded = self._source.load()
             settings = self._without_fixed(loaded.settings)

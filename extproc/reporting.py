@@ -42,6 +42,16 @@ class Window(CollectorRegistry):
         return self.view.restricted_registry(names)
 
 
+class _Groups:
+    """Whether any settings so far have series that only some exporters may see."""
+
+    exist = False
+
+    def __call__(self) -> bool:
+        """Return it, to whoever asks again and again."""
+        return self.exist
+
+
 @dataclass(frozen=True, slots=True)
 class _Port:
     server: MetricsServer
@@ -56,7 +66,7 @@ class Reporting:
         self._registry = registry
         self._counts = counts
         self._started_unix_nano = time.time_ns()
-        self._is_grouped = False
+        self._groups = _Groups()
         self._ports: dict[HostPort, _Port] = {}
         self._pushes: tuple[Background, ...] = ()
         self._admin: HostPort | None = None
@@ -93,9 +103,9 @@ class Reporting:
 
     def _prepare(self, settings: Settings, undo: ExitStack) -> Callable[[], None]:
         telemetry = settings.telemetry or Telemetry()
-        grouped = self._is_grouped or bool(groups_of_rules(telemetry))
+        self._groups.exist |= bool(groups_of_rules(telemetry))  # who reads now must not see them when they are filled
         views = {
-            address: _build_port_view(self._registry, telemetry, exporter, grouped=grouped)
+            address: _build_port_view(self._registry, telemetry, exporter, self._groups)
             for address, exporter in self._exporters(telemetry)
         }
         ports = {}
@@ -112,12 +122,11 @@ class Reporting:
                 self._registry,
                 self._counts.of(telemetry),
                 started_unix_nano=self._started_unix_nano,
-                grouped=grouped,
+                is_grouped=self._groups,
             )
         )
 
         def switch() -> None:
-            self._is_grouped = grouped
             before, self._settings = self._settings, settings
             self.admin_view.view = self._build_admin_view(settings.telemetry)
             for address, view in views.items():
@@ -146,14 +155,14 @@ class Reporting:
 
     def _build_admin_view(self, telemetry: Telemetry | None) -> CollectorRegistry:
         """Return what the admin port shows: everything."""
-        if telemetry is None and not self._is_grouped:
+        if telemetry is None and not self._groups.exist:
             return self._registry
         known = telemetry or Telemetry()
-        return build_view(self._registry, known, target=target_of(known), grouped=self._is_grouped)
+        return build_view(self._registry, known, target=target_of(known), is_grouped=self._groups)
 
 
 def _build_port_view(
-    registry: CollectorRegistry, telemetry: Telemetry, exporter: PrometheusExporter, *, grouped: bool
+    registry: CollectorRegistry, telemetry: Telemetry, exporter: PrometheusExporter, groups: _Groups
 ) -> CollectorRegistry:
     return build_view(
         registry,
@@ -161,7 +170,7 @@ def _build_port_view(
         exporter=exporter.name,
         process_metrics=exporter.process_metrics,
         target=target_of(telemetry),
-        grouped=grouped,
+        is_grouped=groups,
     )
 
 

@@ -24,7 +24,7 @@ from extproc.assignment import WorkerSettings
 from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
 from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
-from extproc.errors import SettingsError
+from extproc.errors import SettingsError, WorkerError
 from extproc.logs import set_level
 from extproc.observability import Counts, flush_seconds_of
 from extproc.reloading import Reloader, ReloadMetrics, Source
@@ -35,7 +35,7 @@ from extproc.server.worker_process import Assignment
 from extproc.server.workers import Workers
 from extproc.sinks.certificates import CertificateMetrics
 from extproc.sinks.envoy_problems import EnvoyProblems
-from extproc.sinks.line_output import find_stdout
+from extproc.sinks.line_output import find_stdout, open_output
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, share_values
@@ -56,18 +56,19 @@ _LABEL_BYTES, _TELEMETRY_LABEL_BYTES = 16 * 1024, 64 * 1024
 def serve(settings: Settings, source: Source) -> int:
     """Serve with several workers until SIGTERM or SIGINT, drain; return how many exchanges had to be cut off.
 
-    Raises SettingsError if an address can't be had, or a worker says why it can't start.
+    Raises SettingsError if an address can't be had, or a worker says why it can't start; WorkerError if one ended
+    before it had drained, so that nobody knows what it cut off.
     """
     # Who started us may not have cared for the ends of processes, and then the system does not tell of them.
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has left it untyped
     with ExitStack() as ending:
+        orders = ending.enter_context(SignalOrders())
         addresses = _claim_addresses(settings, ending)
         directory = Path(ending.enter_context(_build_metrics_directory(settings)))
         supervisor = _Supervisor(settings, source, addresses, directory, _keep_stdout(settings, ending))
         ending.callback(supervisor.stop)
         supervisor.start()
-        orders = ending.enter_context(SignalOrders())
         ending.callback(supervisor.workers.kill)
         cut_streams = supervisor.run(orders)
     log.info("stopped")
@@ -123,6 +124,8 @@ class _Supervisor:
         self.workers.drain(orders, end_seconds, flush_seconds_of(settings))
         if self.workers.cut_streams:
             log.warning("exchanges were cut off", exchanges=self.workers.cut_streams)
+        if self.workers.lost:
+            raise WorkerError(f"{self.workers.lost} of the workers ended before they had drained")
         return self.workers.cut_streams
 
     def ready(self) -> None:
@@ -150,6 +153,8 @@ class _Supervisor:
         self._admin.close()
 
     def _apply(self, settings: Settings) -> None:
+        if settings.usage_log is not None:  # a worker could not refuse it any more, nor start with it again
+            open_output(settings.usage_log, *self._stdout).close()
         with ExitStack() as undo:
             report = self._reporting.prepare(settings, undo)
             undo.pop_all()

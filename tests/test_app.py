@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import signal
 import socket
 import stat
@@ -115,6 +116,39 @@ def test_a_second_signal_ends_it_at_once(tmp_path: Path) -> None:
         assert sidecar.stop() == EXIT_CUT
         assert "stopping at once" in sidecar.log
         assert "Traceback" not in sidecar.log
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_pipe_in_the_place_of_the_settings_is_not_waited_for(tmp_path: Path, workers: str) -> None:
+    """Nobody may ever write to it, and the process has to hear signals."""
+    config = tmp_path / "settings.yaml"
+    config.write_text("config_poll_seconds: 0.05\n")
+    with Sidecar(tmp_path, "--config", str(config), "--workers", workers) as sidecar:
+        config.unlink()
+        os.mkfifo(config)
+        wait_for(lambda: sidecar.events("settings not reloaded"))
+        (line,) = sidecar.events("a setting is wrong")
+        assert "cannot be read again" in line["problem"]
+        assert sidecar.stop() == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sighup_does_not_end_what_still_starts(tmp_path: Path, workers: str) -> None:
+    """Who changes files and sends it does not look first."""
+    config = tmp_path / "settings.yaml"
+    os.mkfifo(config)
+    flags = ("--listen", f"unix:{tmp_path}/x.sock", "--admin-listen", "127.0.0.1:0", "--workers", workers)
+    process = subprocess.Popen(command("serve", "--config", str(config), *flags), env=inherited_environ())
+    try:
+        with config.open("w") as pipe:  # it has come so far that it reads its settings
+            process.send_signal(signal.SIGHUP)
+            pipe.write("log_level: error\n")
+        wait_for(lambda: process.poll() is not None or list(tmp_path.glob("x*.sock")))
+        process.terminate()
+        assert process.wait(20) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_a_signal_that_was_ignored_before_stays_ignored(tmp_path: Path) -> None:

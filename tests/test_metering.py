@@ -7,6 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from support.messages import exchange
 from support.otlp import GrpcReceiver
+from support.pages import free_port
 from support.waiting import wait_for
 
 from extproc import metering as metering_module
@@ -121,6 +122,19 @@ def test_spans_of_earlier_settings_are_sent_when_their_last_stream_has_ended(mon
         assert len(now.spans) == 5
         exported = {"signal": "traces", "exporter": "x"}
         assert metered.registry.get_sample_value("extproc_telemetry_exported_total", exported) == 10
+
+
+def test_settings_are_let_go_of_however_often_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each keeps exporters and their threads until then."""
+    monkeypatch.setattr(metering_module, "_RETIRE_SECONDS", 0.05)
+    exporter = {"host": "localhost", "port": free_port(), "disable_metrics": True}
+    metered = Metered()
+    for name in "abc":
+        time.sleep(0.06)  # long enough for those before the last, and not for that one
+        metered.switch(telemetry={"exporters": {"otlp": [exporter | {"name": name}]}})
+        metered.metering.tick()
+        assert len(metered.metering.background()) <= 2
+    stop_all(metered.metering.background(), 10)
 
 
 def test_what_is_in_force_is_not_let_go_of_with_what_was(monkeypatch: pytest.MonkeyPatch) -> None:

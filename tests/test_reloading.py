@@ -109,7 +109,7 @@ def test_what_a_process_is_built_around_waits_for_the_next_start(file: Path, log
 
 def test_what_comes_from_a_pipe_cannot_be_read_again(tmp_path: Path, logged: Logged) -> None:
     """It would be empty, and all would be as if nothing had been set."""
-    source = Source(lambda: Loaded(Settings(), Tree()), is_repeatable=False)
+    source = Source(lambda: Loaded(Settings(), Tree()), is_repeatable=lambda: False)
     applied: list[Settings] = []
     Reloader(Settings(), source, ReloadMetrics(CollectorRegistry()), applied.append).reload("SIGHUP")
     assert applied == []

@@ -24,7 +24,7 @@ from support.tls import ServerFiles
 from support.waiting import wait_for
 
 from extproc.config.address import parse_host_port
-from extproc.errors import EXIT_CUT
+from extproc.errors import EXIT_CUT, EXIT_FAILURE
 from extproc.server.listen import probe_port
 
 TWO = ("--workers", "2")
@@ -289,6 +289,36 @@ def test_a_signal_lets_the_exchanges_of_all_workers_finish(tmp_path: Path) -> No
             assert metadata_of(list(call)[-1])["ai.gateway"]["usage_source"] == "reported"
         assert sidecar.process.wait(20) == 0
         assert "at once" not in sidecar.log
+
+
+def test_a_worker_that_is_killed_in_the_drain_is_a_failure(tmp_path: Path) -> None:
+    """Nobody knows what it had under way."""
+    with Sidecar(tmp_path, *TWO) as sidecar, unfinished(sidecar) as feeds:
+        worker = sidecar.workers[0]
+        sidecar.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: len(sidecar.events("draining")) == 3)
+        os.kill(worker, signal.SIGKILL)
+        for feed in feeds:
+            feed.end()
+        assert sidecar.process.wait(20) == EXIT_FAILURE
+        assert len(sidecar.events("a worker ended before it had drained")) == 1
+        assert sidecar.log.splitlines()[-1] == "extproc: 1 of the workers ended before they had drained"
+
+
+def test_a_usage_log_that_cannot_be_had_changes_nothing(tmp_path: Path) -> None:
+    """No worker is left with settings that it could not start with again."""
+    config = tmp_path / "settings.yaml"
+    config.write_text("config_poll_seconds: 0\n")
+    with Sidecar(tmp_path, "--config", str(config), *TWO) as sidecar:
+        config.write_text(f"config_poll_seconds: 0\nusage_log: {tmp_path}/no/usage.jsonl\n")
+        sidecar.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: sidecar.events("settings not reloaded"))
+        (line,) = sidecar.events("a setting is wrong")
+        assert line["problem"].startswith("usage_log: cannot write")
+        assert value(sidecar, "extproc_config_reloads_total", outcome="good") == 0
+        os.kill(sidecar.workers[0], signal.SIGKILL)
+        wait_for(lambda: sidecar.events("a worker is ready again"))
+        assert len(sidecar.events("settings not reloaded")) == 1
 
 
 def test_a_worker_that_is_told_to_end_does_so_in_order_and_is_replaced(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def _serve(flags: Mapping[str, Any], files: Sequence[Path]) -> None:
 
     from extproc.logs import write_logs
 
+    _outlive_reloads()
     source = _build_source(flags, dict(os.environ), files)
     loaded = source.load()
     settings = loaded.settings
@@ -82,8 +83,21 @@ def _build_source(flags: Mapping[str, Any], environ: Mapping[str, str], files: S
     return Source(
         lambda: load_settings(flags, environ, files),
         lambda: (*watched, *mounted_files(MOUNTED)),
-        is_repeatable=watched == list(files),
+        lambda: watched == list(files) and not any(map(_is_special, watched)),
     )
+
+
+def _is_special(path: Path) -> bool:
+    """Say whether there is something else by now in the place of a file: whoever reads a pipe may wait for ever."""
+    return path.exists() and not (path.is_file() or path.is_dir())
+
+
+def _outlive_reloads() -> None:
+    """Have SIGHUP not end a process that is not ready for it yet: it reads the settings as they are now anyway."""
+    import signal
+
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+        signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 def _log_findings(loaded: Loaded) -> None:

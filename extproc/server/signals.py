@@ -7,16 +7,16 @@ wait. Must not know how an order is carried out.
 from __future__ import annotations
 
 import enum
+import os
 import select
 import signal
-import socket
 from collections import deque
 from collections.abc import Iterable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
-_MAX_SIGNALS = 4096  # that can wait to be read; a byte each
+_MAX_SIGNALS = 65536  # that can wait to be read; a byte each, and a pipe has room for so many where a socket has not
 
 
 class Order(enum.Enum):
@@ -35,10 +35,12 @@ class Signals:
     def __init__(self, numbers: Iterable[int]) -> None:
         self._numbers = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
         self._previous: dict[int, Any] = {}
-        self._reader, self._writer = socket.socketpair()
+        reader, writer = os.pipe()
+        self._reader = open(reader, "rb", buffering=0)  # noqa: PTH123, SIM115 - no path; closed at the end of the context
+        self._writer = open(writer, "wb", buffering=0)  # noqa: PTH123, SIM115 - as above
 
     def __enter__(self) -> Self:
-        self._writer.setblocking(False)
+        os.set_blocking(self._writer.fileno(), False)
         self._previous_fd = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         for number in self._numbers:
             self._previous[number] = signal.signal(number, _note)
@@ -60,16 +62,16 @@ class Signals:
         """
         reader = self._reader.fileno()
         readable, _, _ = select.select([reader, *watched], [], [], timeout_seconds)
-        return [number for number in self._reader.recv(_MAX_SIGNALS) if number] if reader in readable else []
+        return [number for number in os.read(reader, _MAX_SIGNALS) if number] if reader in readable else []
 
     def wake(self) -> None:
         """Let `wait` return. Any thread may call this."""
-        with suppress(OSError):  # full: it is awake; or closed: nobody waits
-            self._writer.send(b"\0")
+        with suppress(ValueError):  # closed: nobody waits
+            self._writer.write(b"\0")  # which writes nothing where the pipe is full: who reads it is awake
 
 
 class SignalOrders(Signals):
-    """Orders that come as signals."""
+    """Orders that come as signals. Of reloads that were ordered together one is enough, and none before an end."""
 
     def __init__(
         self, end: Iterable[int] = (signal.SIGTERM, signal.SIGINT), reload: Iterable[int] = (signal.SIGHUP,)
@@ -81,7 +83,8 @@ class SignalOrders(Signals):
     def next(self, timeout_seconds: float | None = None, watched: Iterable[int] = ()) -> Order | None:
         """Wait for the next order; return None where `wait` returns none."""
         if not self._orders:
-            self._orders += (self._means[number] for number in self.wait(timeout_seconds, watched))
+            orders = [self._means[number] for number in self.wait(timeout_seconds, watched)]
+            self._orders += [order for order in orders if order is Order.END] or orders[:1]
         return self._orders.popleft() if self._orders else None
 
 

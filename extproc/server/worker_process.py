@@ -73,6 +73,7 @@ class Worker:
         self.refusal: str | None = None  # why the process says that it can't be ready
         self.unloaded: str | None = None  # why it has not taken the last settings
         self.cut_streams = 0  # exchanges that it cut off when it drained
+        self.has_drained = False  # and said how many these were
         self._assignment = assignment
         self._backoff = Backoff()
         self._runs = 0
@@ -152,7 +153,7 @@ class Worker:
         if "unloaded" in report:
             self.unloaded = report["unloaded"]
         elif "cut_streams" in report:
-            self.cut_streams = report["cut_streams"]
+            self.cut_streams, self.has_drained = report["cut_streams"], True
         else:
             self.refusal = report.get("refusal")
             self.is_ready, self._ready_at = self.refusal is None, time.monotonic()

@@ -51,6 +51,7 @@ class Workers:
 
     def __init__(self, assignments: Sequence[Assignment], on_end: Callable[[int, int], None]) -> None:
         self.all = tuple(Worker(index, assignment) for index, assignment in enumerate(assignments))
+        self.lost = 0  # that ended before they had drained
         self._on_end = on_end
         self._have_all_been_ready = False
         self._is_draining = False
@@ -159,6 +160,10 @@ class Workers:
         cause = worker.bury(self._on_end)
         if worker.refusal is not None:
             cause = f"{cause}, {worker.refusal}"
+        is_lost = self._is_draining and worker.is_ready and not worker.has_drained and cause != "exit code 0"
         delay = worker.postpone()
-        if not self._is_draining:
+        if is_lost:
+            self.lost += 1
+            log.error("a worker ended before it had drained", worker=worker.index, cause=cause)
+        elif not self._is_draining:
             log.warning("a worker ended", worker=worker.index, cause=cause, restart_seconds=delay)

@@ -27,10 +27,14 @@ class EnvoyProblems:
             multiprocess_mode="livemax",
         )
         self._series = {hindrance: gauge.labels(hindrance.value) for hindrance in Hindrance}
+        self._told: set[tuple[Hindrance, str]] = set()  # under whichever settings
 
     def tell(self, hindrance: Hindrance, missing: str, mends: Mapping[Hindrance, str]) -> None:
         """Tell that one was found, what is missing if that has a name, and how it is mended."""
         self._series[hindrance].set(1)
+        if (hindrance, missing) in self._told:
+            return
+        self._told.add((hindrance, missing))
         more = {"missing": missing} if missing else {}
         log.warning(
             "Envoy's configuration makes something impossible",

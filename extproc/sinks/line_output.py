@@ -80,8 +80,10 @@ class LineOutput:
             # A named pipe without a reader would be waited for.
             self._descriptor = os.open(self._path, _FLAGS | os.O_NONBLOCK, _MODE)
             os.set_blocking(self._descriptor, True)
-            self._is_torn = _is_torn(self._path)
+            self._is_torn = False
         self._takes_all = stat.S_ISREG(os.fstat(self._descriptor).st_mode)
+        if self._takes_all and self._path is not None:
+            self._is_torn = _is_torn(self._path, self._is_torn)
         return self._descriptor
 
     def _write_once(self, descriptor: int, lines: Sequence[bytes]) -> int:
@@ -95,6 +97,16 @@ class LineOutput:
                 return index
             sent -= len(line)
         return len(lines)
+
+
+def open_output(target: str, stdout: int | None = None) -> LineOutput:
+    """Return the output of a setting: a path, or "stdout", for which `stdout` stands if it is another descriptor.
+
+    Raises SettingsError if it can't be had.
+    """
+    if target == "stdout":
+        return LineOutput(find_stdout() if stdout is None else stdout)
+    return LineOutput(Path(target))
 
 
 def find_stdout() -> int:
@@ -113,14 +125,17 @@ def _first_together(lines: Sequence[bytes]) -> Sequence[bytes]:
     return lines[:count]
 
 
-def _is_torn(path: Path) -> bool:
-    """Say whether a file ends within a line: whoever wrote it may have been stopped by a full disk."""
-    with suppress(OSError):
-        if path.is_file() and path.stat().st_size:
-            with path.open("rb") as file:
-                file.seek(-1, os.SEEK_END)
-                return file.read() != b"\n"
-    return False
+def _is_torn(path: Path, otherwise: bool) -> bool:
+    """Say whether a file ends within a line: a full disk may have stopped us, or another who writes to it.
+
+    Where it can't be read, return `otherwise`.
+    """
+    with suppress(OSError), path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return False
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"
+    return otherwise
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

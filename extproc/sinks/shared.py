@@ -135,9 +135,9 @@ def _read_values(path: Path) -> dict[str, float]:
 
 @lru_cache(_MAX_KNOWN_KEYS)
 def _parse_key(key: str) -> tuple[str, str, Labels]:
-    """Return family, sample and labels of a key in a file."""
+    """Return family, sample and labels of a key in a file. An empty label is one that is not there."""
     family, name, labels, _help = json.loads(key)
-    return family, name, tuple(labels.items())
+    return family, name, tuple((label, value) for label, value in labels.items() if value)
 
 
 def _sample(series: Mapping[Series, float]) -> Iterator[Sample]:
@@ -146,7 +146,11 @@ def _sample(series: Mapping[Series, float]) -> Iterator[Sample]:
 
 
 def _cumulate(family: str, series: Mapping[Series, float]) -> Iterator[Sample]:
-    """Return the samples of a histogram. Files have each bucket by itself, and no count."""
+    """Return the samples of a histogram. Files have each bucket by itself, and no count.
+
+    Where settings have changed the bounds, they have buckets of before and of now, and each series gets all of them:
+    who adds series up does so bucket by bucket.
+    """
     buckets: dict[Labels, dict[str, float]] = {}
     sums: dict[Labels, float] = {}
     for (_, labels), value in series.items():
@@ -155,10 +159,11 @@ def _cumulate(family: str, series: Mapping[Series, float]) -> Iterator[Sample]:
             sums[labels] = value
         else:
             buckets.setdefault(others, {})[dict(labels)["le"]] = value
+    bounds = sorted({bound for counts in buckets.values() for bound in counts}, key=float)
     for labels, counts in buckets.items():
         count = 0.0
-        for bound in sorted(counts, key=float):
-            count += counts[bound]
+        for bound in bounds:
+            count += counts.get(bound, 0.0)
             yield Sample(f"{family}_bucket", {**dict(labels), "le": bound}, count)
         yield Sample(f"{family}_count", dict(labels), count)
         yield Sample(f"{family}_sum", dict(labels), sums.get(labels, 0.0))

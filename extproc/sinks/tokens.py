@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -61,9 +62,10 @@ _HISTOGRAMS = (
 class _Series:
     """The metrics of one pair of labels, each found once; None for what there is not."""
 
-    __slots__ = ("duration", "first_token", "per_token", "requests", "tokens")
+    __slots__ = ("duration", "first_token", "labels", "per_token", "requests", "tokens")
 
-    def __init__(self, requests: Counter, duration: Histogram) -> None:
+    def __init__(self, labels: _Labels, requests: Counter, duration: Histogram) -> None:
+        self.labels = labels
         self.requests = requests
         self.duration = duration
         self.first_token: Histogram | None = None
@@ -89,7 +91,8 @@ class _Families:
         """Return the series of these label values."""
         series = self.series.get(labels)
         if series is None:
-            series = self.series[labels] = _Series(self.requests.labels(*labels), self.duration.labels(*labels))
+            requests, duration = self.requests.labels(*labels), self.duration.labels(*labels)
+            series = self.series[labels] = _Series(labels, requests, duration)
         return series
 
     def samples(self, pick: Callable[[_Series], _Child | None]) -> Iterator[Sample]:
@@ -117,7 +120,8 @@ class TokenFamilies:
         self._registry = registry
 
     def of(self, names: _Labels) -> _Families:
-        """Return the families with these labels."""
+        """Return the families with these labels, whatever their order: to who reads them it says nothing."""
+        names = tuple(sorted(names))
         is_first = not self._by_names
         if names not in self._by_names:
             self._by_names[names] = _Families(names)
@@ -179,7 +183,8 @@ class TokenMetrics:
         self._exemplars = exemplars
         self._labels = BoundedLabels(max_label_values, dropped.count, names)
         self._families = (TokenFamilies(registry) if families is None else families).of(names)
-        self._find = self._families.find
+        self._in_order = itemgetter(*map(names.index, self._families.names))
+        self._series: dict[_Labels, _Series] = {}  # by their labels in our order
 
     def emit(self, record: UsageRecord) -> None:
         """Count one exchange."""
@@ -189,36 +194,37 @@ class TokenMetrics:
         if custom and record.surroundings is not None and len(record.surroundings.labels) == len(custom):
             custom = record.surroundings.labels
         labels = self._labels.values(record.provider, record.model, *custom, is_proven=record.usage is not None)
-        series = self._find(labels)
+        series = self._series.get(labels)
+        if series is None:
+            series = self._series[labels] = self._families.find(self._in_order(labels))
         witness = witness_of(record, time.time()) if self._exemplars else None
         series.requests.inc()
         _observe(series.duration, record.duration_seconds, witness)
         if record.time_to_first_token_seconds is not None:
             if series.first_token is None:
-                series.first_token = self._families.first_token.labels(*labels)
+                series.first_token = self._families.first_token.labels(*series.labels)
             _observe(series.first_token, record.time_to_first_token_seconds, witness)
-            self._observe_pace(labels, series, record, witness)
+            self._observe_pace(series, record, witness)
         if record.usage is not None:
-            self._count_tokens(labels, series.tokens, record.usage, witness)
+            self._count_tokens(series, record.usage, witness)
 
-    def _observe_pace(self, labels: _Labels, series: _Series, record: UsageRecord, witness: Witness | None) -> None:
+    def _observe_pace(self, series: _Series, record: UsageRecord, witness: Witness | None) -> None:
         per_token_seconds = record.time_per_output_token_seconds
         if per_token_seconds is None:
             return
         if series.per_token is None:
-            series.per_token = self._families.per_token.labels(*labels)
+            series.per_token = self._families.per_token.labels(*series.labels)
         _observe(series.per_token, per_token_seconds, witness)
 
-    def _count_tokens(
-        self, labels: _Labels, counters: dict[str, Counter], usage: TokenUsage, witness: Witness | None
-    ) -> None:
+    def _count_tokens(self, series: _Series, usage: TokenUsage, witness: Witness | None) -> None:
+        counters = series.tokens
         for field, family in self._families.tokens.items():
             tokens = getattr(usage, field)
             if tokens is None:
                 continue
             counter = counters.get(field)
             if counter is None:
-                counter = counters[field] = family.labels(*labels)
+                counter = counters[field] = family.labels(*series.labels)
             if tokens:
                 counter.inc(tokens)
                 if witness is not None:

@@ -6,7 +6,9 @@ have it only where some override sets `metric_exporters`; no exporter is ever sh
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from extproc.config.telemetry import Telemetry
 
@@ -28,13 +30,14 @@ def groups_of_rules(telemetry: Telemetry) -> Mapping[int | None, str]:
     }
 
 
-def groups_of_exporter(telemetry: Telemetry, exporter: str | None) -> frozenset[str] | None:
-    """Return the groups that an exporter sees; None: all of them, as the admin port does, which has no name."""
-    if exporter is None:
-        return None
-    wanted = [override.exporters_override.metric_exporters for override in telemetry.overrides]
-    return frozenset({EVERYWHERE, *(_group_of(names) for names in wanted if names is not None and exporter in names)})
+@lru_cache
+def is_seen_by(group: str, exporter: str | None) -> bool:
+    """Say whether an exporter sees a group; None stands for the admin port, which sees all and has no name.
+
+    What was counted for it stays so: overrides may change, and what an exporter has been told must not go back.
+    """
+    return exporter is None or group == EVERYWHERE or exporter in json.loads(group)
 
 
 def _group_of(exporters: Iterable[str]) -> str:
-    return f"={','.join(sorted(exporters))}"
+    return json.dumps(sorted(exporters))

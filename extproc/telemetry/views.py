@@ -6,7 +6,7 @@ https://prometheus.io/docs/specs/om/open_metrics_spec/#supporting-target-metadat
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Metric
@@ -15,8 +15,9 @@ from prometheus_client.samples import Sample
 
 from extproc.config.telemetry import Telemetry
 from extproc.pace import AT_ONCE, Pace
-from extproc.telemetry.groups import EVERYWHERE, GROUP_LABEL, groups_of_exporter, groups_of_rules
+from extproc.telemetry.groups import EVERYWHERE, GROUP_LABEL, groups_of_rules, is_seen_by
 from extproc.telemetry.instruments import INSTRUMENTS, label_of
+from extproc.telemetry.store import add_up
 
 # How the names of families begin that say how a process fares, whatever it does.
 _PROCESS = ("process_", "python_")
@@ -30,15 +31,15 @@ def build_view(  # noqa: PLR0913 - who looks, and what they want to see
     process_metrics: bool = True,
     target: Mapping[str, str] | None = None,
     pace: Pace = AT_ONCE,
-    grouped: bool = False,
+    is_grouped: Callable[[], bool] = lambda: False,
 ) -> CollectorRegistry:
     """Return what the exporter of that name sees of a registry that has all its families.
 
     None stands for the admin port, which sees all. `target` are the attributes of the resource; `pace` is how series
-    are added up that an override keeps apart. `grouped` says that overrides of earlier settings have done so.
+    are added up that an override keeps apart. `is_grouped` says whether overrides of other settings do so.
     """
-    groups = groups_of_exporter(telemetry, exporter)
-    merge = _Merge(groups, pace) if grouped or groups_of_rules(telemetry) else None
+    has_groups = bool(groups_of_rules(telemetry))
+    merge = _Merge(exporter, pace, lambda: has_groups or is_grouped())
     view = CollectorRegistry()
     view.register(_View(registry, merge, process_metrics=process_metrics))
     if target:
@@ -49,7 +50,7 @@ def build_view(  # noqa: PLR0913 - who looks, and what they want to see
 class _View(Collector):
     """The families of a registry, but for some, and of some not all series."""
 
-    def __init__(self, registry: CollectorRegistry, merge: _Merge | None, *, process_metrics: bool) -> None:
+    def __init__(self, registry: CollectorRegistry, merge: _Merge, *, process_metrics: bool) -> None:
         self._registry = registry
         self._merge = merge
         self._process_metrics = process_metrics
@@ -63,30 +64,22 @@ class _View(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield the families; their samples are made as they are read."""
         for family in self.describe():
-            if self._merge is not None and family.name in INSTRUMENTS:
+            if family.name in INSTRUMENTS and self._merge.is_needed():
                 family.samples = self._merge.over(family.samples)  # type: ignore[assignment]  # read once
             yield family
 
 
 @dataclass(frozen=True, slots=True)
 class _Merge:
-    """Adds up the series of some groups, or of all."""
+    """Adds up the series that an exporter sees of all groups."""
 
-    groups: frozenset[str] | None
+    exporter: str | None
     pace: Pace
+    is_needed: Callable[[], bool]  # it may come to be while there are readers
 
     def over(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """Yield the samples of these groups, those of one series added up."""
-        merged: dict[tuple[str, tuple[tuple[str, str], ...]], Sample] = {}
-        for sample in self.pace.over(samples):
-            if self.groups is not None and sample.labels.get(GROUP_LABEL, EVERYWHERE) not in self.groups:
-                continue
-            labels = {name: value for name, value in sample.labels.items() if name != GROUP_LABEL}
-            key = (sample.name, tuple(labels.items()))
-            known = merged.get(key)
-            if known is None:
-                merged[key] = sample._replace(labels=labels)
-            else:
-                exemplar = sample.exemplar or known.exemplar
-                merged[key] = known._replace(value=known.value + sample.value, exemplar=exemplar)
-        yield from merged.values()
+        """Return its samples, those of one series added up."""
+        paced, exporter = self.pace.over(samples), self.exporter
+        if exporter is not None:
+            paced = (each for each in paced if is_seen_by(each.labels.get(GROUP_LABEL, EVERYWHERE), exporter))
+        return add_up(paced, GROUP_LABEL)

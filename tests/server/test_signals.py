@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 
-from extproc.server.signals import Signals
+from extproc.server.signals import Order, SignalOrders, Signals
 
 
 def test_signals_wait_to_be_taken() -> None:
@@ -35,6 +35,32 @@ def test_a_descriptor_can_be_watched() -> None:
         assert signals.wait(10, [reader]) == [signal.SIGUSR1]
     os.close(reader)
     os.close(writer)
+
+
+def test_an_end_is_not_lost_behind_reloads() -> None:
+    """However many came while nobody could listen; it comes first, and twice is twice."""
+    with SignalOrders((signal.SIGUSR1,), (signal.SIGUSR2,)) as orders:
+        for _ in range(2000):
+            os.kill(os.getpid(), signal.SIGUSR2)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert [orders.next(0) for _ in range(3)] == [Order.END, Order.END, None]
+
+
+def test_reloads_that_come_together_are_one() -> None:
+    """Each would read the same."""
+    with SignalOrders((signal.SIGUSR1,), (signal.SIGUSR2,)) as orders:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGUSR2)
+        assert [orders.next(0) for _ in range(2)] == [Order.RELOAD, None]
+
+
+def test_who_is_woken_often_is_awake() -> None:
+    """There may be no room for more to say."""
+    with Signals((signal.SIGUSR1,)) as signals:
+        for _ in range(70_000):
+            signals.wake()
+        assert signals.wait(10) == []
 
 
 def test_handlers_are_put_back() -> None:

@@ -247,6 +247,18 @@ def test_what_they_cut_off_is_added_up(supervised: Supervised) -> None:
     assert supervised.workers.cut_streams == 5
 
 
+def test_one_that_ends_in_a_drain_without_a_word_is_lost(supervised: Supervised, logged: Logged) -> None:
+    """What it cut off nobody knows; one that has said so and is killed later has lost nothing."""
+    die = "os.kill(os.getpid(), signal.SIGKILL)"
+    supervised.assign(f"be_ready(); hear(); {die}", f"be_ready(); hear(); say('{{\"cut_streams\": 2}}'); {die}")
+    supervised.serve(supervised.are_ready)
+    supervised.workers.drain(supervised.signals, 60)
+    assert (supervised.workers.lost, supervised.workers.cut_streams) == (1, 2)
+    (line,) = logged
+    assert line["event"] == "a worker ended before it had drained"
+    assert (line["worker"], line["cause"]) == (0, "SIGKILL")
+
+
 def test_a_drain_lasts_as_long_as_its_slowest(supervised: Supervised) -> None:
     """They are told at the same time, and end in their own."""
     slow = "be_ready(); hear()\nwhile not (folder / 'done').exists(): time.sleep(0.01)"

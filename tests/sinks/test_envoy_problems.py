@@ -21,6 +21,7 @@ def test_a_problem_is_told_with_its_mend(logged: Logged) -> None:
     assert set(series().values()) == {0}
     problems.tell(Hindrance.FORWARD_RULES, ":path", MENDS)
     problems.tell(Hindrance.OBSERVABILITY_MODE, "", MENDS)
+    problems.tell(Hindrance.FORWARD_RULES, ":path", MENDS)  # again, under other settings
     assert {name for name, value in series().items() if value == 1} == {"headers_not_forwarded", "observability_mode"}
     assert [(line["log_level"], line["problem"], line.get("missing"), line["mend"]) for line in logged] == [
         ("warning", "headers_not_forwarded", ":path", "do this"),

@@ -110,6 +110,35 @@ def test_what_a_process_before_left_unfinished_is_no_part_of_a_line(path: Path, 
     assert path.read_bytes() == after
 
 
+def test_what_a_full_disk_has_cut_of_another_is_no_part_of_a_line(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two workers write to the same file, and the one that was not cut off may be the first to write again."""
+    disk = Disk(room=4)
+    monkeypatch.setattr(os, "write", disk.write)
+    one, other = LineOutput(path), LineOutput(path)
+    assert one.write([b"aa\n", b"bb\n"]) == 1
+    disk.room = 100
+    assert other.write([b"cc\n"]) == 1
+    assert one.write([b"bb\n"]) == 1
+    assert path.read_bytes() == b"aa\nb\ncc\nbb\n"
+
+
+def test_a_file_that_cannot_be_read_is_written_all_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was cut off of our own lines is known without it. Whoever runs this may be root, who may read all."""
+    disk = Disk(room=4)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "write", disk.write)
+    output = LineOutput(path)
+    assert output.write([b"aa\n", b"bb\n"]) == 1
+    disk.room = 100
+    assert output.write([b"bb\n"]) == 1
+    monkeypatch.undo()
+    assert path.read_bytes() == b"aa\nb\nbb\n"
+
+
 def test_a_folder_that_is_gone_is_waited_for(tmp_path: Path) -> None:
     """Somebody may make it again."""
     clock = Clock()

@@ -213,3 +213,18 @@ def test_what_was_counted_stays_when_the_labels_change(registry: CollectorRegist
     }
     assert told == {frozenset(): 4, frozenset({"team"}): 2, frozenset({"user", "team"}): 2}
     assert generate_latest(registry).count(b"# TYPE ai_total_tokens_total counter\n") == 1
+
+
+def test_labels_in_another_order_are_the_same(registry: CollectorRegistry) -> None:
+    """To who scrapes them; twice the same series would be refused."""
+    families, dropped = TokenFamilies(registry), DroppedLabels(registry)
+    values = {"team": "blue", "user": "me"}
+    for labels in (("team", "user"), ("user", "team")):
+        metrics = TokenMetrics(registry, max_label_values=9, custom_labels=labels, families=families, dropped=dropped)
+        exchange = record(TokenUsage(1, 3), streaming=True, time_to_first_token_seconds=0.5)
+        metrics.emit(put(exchange, labels=tuple(values[each] for each in labels)))
+    lines = [line for line in generate_latest(registry).decode().splitlines() if line.startswith("ai_")]
+    assert len(lines) == len({line.split("}")[0] for line in lines})
+    told = {"llm": "openai", "model": "gpt-3.5-turbo", **values}
+    for name in ("requests_total", "request_duration_seconds_count", "time_to_first_token_seconds_count"):
+        assert registry.get_sample_value(f"ai_{name}", told) == 2

@@ -92,7 +92,7 @@ def test_workers_count_in_files_and_a_supervisor_adds_them_up(tmp_path: Path, mo
 
 def _samples(registry: CollectorRegistry) -> set[tuple[str, tuple[tuple[str, str], ...], float]]:
     return {
-        (sample.name, tuple(sorted(sample.labels.items())), round(sample.value, 9))
+        (sample.name, tuple(sorted(each for each in sample.labels.items() if each[1])), round(sample.value, 9))
         for family in registry.collect()
         for sample in family.samples
     }

@@ -144,6 +144,67 @@ def test_other_labels_are_a_variant_and_nothing_is_forgotten() -> None:
     assert generate_latest(registry).count(b"# TYPE") == 1
 
 
+@pytest.mark.parametrize("is_file", [False, True])
+def test_the_same_labels_in_another_order_are_the_same_series(request: pytest.FixtureRequest, is_file: bool) -> None:
+    """To who reads them; a second one would be a series that is there twice, and in a file undo the first."""
+    registry, folder = CollectorRegistry(), request.getfixturevalue("shared_in") if is_file else None
+    families = Families(registry)
+    families.counter(COUNT, ["route", "team"]).series(("r", "me")).add(1)
+    families.histogram(SIZES, ["route", "team"]).series(("r", "me")).observe(1)
+    families.counter(COUNT, ["team", "route"]).series(("me", "r")).add(2)
+    families.histogram(SIZES, ["team", "route"]).series(("me", "r")).observe(1)
+    families.counter(COUNT, ["route", "team"]).series(("r", "me")).add(4)
+    families.show()
+    if folder is not None:
+        template, registry = registry, CollectorRegistry()
+        registry.register(SharedMetrics(folder, template))
+    assert registry.get_sample_value("a_count_total", {"route": "r", "team": "me"}) == 7
+    assert registry.get_sample_value("a_size_bytes_count", {"route": "r", "team": "me"}) == 2
+    assert generate_latest(registry).count(b"a_count_total{") == 1
+
+
+@pytest.mark.parametrize("is_file", [False, True])
+def test_a_label_that_is_empty_is_none(request: pytest.FixtureRequest, is_file: bool) -> None:
+    """A scraper leaves it out, and then finds the series twice that had not got it before."""
+    registry, folder = CollectorRegistry(), request.getfixturevalue("shared_in") if is_file else None
+    families = Families(registry)
+    families.histogram(SIZES, ["route"]).series(("r",)).observe(1)
+    families.histogram(SIZES, ["route", "team"]).series(("r", "")).observe(0.5)
+    families.show()
+    if folder is not None:
+        template, registry = registry, CollectorRegistry()
+        registry.register(SharedMetrics(folder, template))
+    assert registry.get_sample_value("a_size_bytes_bucket", {"route": "r", "le": "0.5"}) == 1
+    assert registry.get_sample_value("a_size_bytes_count", {"route": "r"}) == 2
+    assert generate_latest(registry).count(b"a_size_bytes_count{") == 1
+
+
+def test_other_bounds_in_a_file_stand_beside_the_old_ones(shared_in: Path) -> None:
+    """Each series has the buckets of both: who adds up those of one metric does so bucket by bucket."""
+    template, registry = CollectorRegistry(), CollectorRegistry()
+    families = Families(template)
+    families.histogram(SIZES, ["team"]).series(("me",)).observe(0.75)
+    families.histogram(Instrument("a.size", "histogram", "By", "Sizes", (9.0,)), ["team"]).series(("you",)).observe(1)
+    families.show()
+    registry.register(SharedMetrics(shared_in, template))
+    text = generate_latest(registry).decode()
+    for team, counts in {"me": "0 1 1 1 1", "you": "0 0 0 1 1"}.items():
+        lines = [line for line in text.splitlines() if '_bucket{le="' in line and f'team="{team}"' in line]
+        assert [line.rpartition(" ")[2] for line in lines] == [f"{count}.0" for count in counts.split()]
+
+
+def test_other_bounds_begin_again_whatever_the_labels_are() -> None:
+    """One metric has one set of buckets: series that turn out to be one can be added up."""
+    registry = CollectorRegistry()
+    families = Families(registry)
+    families.histogram(SIZES, []).series(()).observe(0.75)
+    families.histogram(Instrument("a.size", "histogram", "By", "Sizes", (9.0,)), ["team"]).series(("me",)).observe(1)
+    families.show()
+    text = open_text(registry)
+    assert 'a_size_bytes_bucket{le="9.0",team="me"} 1.0' in text
+    assert 'le="0.5"' not in text
+
+
 def test_other_bounds_begin_again() -> None:
     """Buckets with other bounds can't be added to those of before; with the same, they are the same."""
     registry = CollectorRegistry()

@@ -46,6 +46,23 @@ def test_what_an_exporter_does_not_see_is_not_left_of_a_family() -> None:
     assert told(view, "ai_requests_total")[0][1] == 1
 
 
+def test_what_an_exporter_has_seen_does_not_go_back() -> None:
+    """When the override that directed it is gone; nor does it come to others then."""
+    registry = counted()
+    views = {name: build_view(registry, Telemetry(), exporter=name, is_grouped=lambda: True) for name in ("one", "two")}
+    seen = {name: [value for _, value in told(view, STARTED)] for name, view in views.items()}
+    assert seen == {"one": [3, 1], "two": [2, 1]}
+
+
+def test_who_reads_before_there_are_groups_sees_none_of_them_later() -> None:
+    """An exporter of earlier settings pushes a last time when others are in force."""
+    are_there = False
+    view = build_view(counted(), Telemetry(), exporter="two", is_grouped=lambda: are_there)
+    are_there = True
+    assert [value for _, value in told(view, STARTED)] == [2, 1]
+    assert b"extproc_group" not in generate_latest(view)
+
+
 def test_a_trace_survives_adding_up() -> None:
     """Whichever of the series had it."""
     registry = count(around(trace=TRACE), around(rule=0), **GROUPED)
