@@ -26,7 +26,7 @@ from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
 from extproc.errors import SettingsError, WorkerError
 from extproc.logs import set_level
-from extproc.observability import Counts, flush_seconds_of
+from extproc.observability import Counts, Tracing, flush_seconds_of
 from extproc.reloading import Reloader, ReloadMetrics, Source
 from extproc.reporting import Reporting
 from extproc.server.listen import check_listen, check_plaintext, reserve_port
@@ -153,8 +153,7 @@ class _Supervisor:
         self._admin.close()
 
     def _apply(self, settings: Settings) -> None:
-        if settings.usage_log is not None:  # a worker could not refuse it any more, nor start with it again
-            open_output(settings.usage_log, *self._stdout).close()
+        self._check(settings)
         with ExitStack() as undo:
             report = self._reporting.prepare(settings, undo)
             undo.pop_all()
@@ -162,6 +161,13 @@ class _Supervisor:
         report()
         set_level(settings.log_level)
         self.workers.reload([assignment.line for assignment in self._assign(settings)])
+
+    def _check(self, settings: Settings) -> None:
+        """Raise SettingsError for what workers would refuse: they could not start with it again either."""
+        if settings.usage_log is not None:
+            open_output(settings.usage_log, *self._stdout).close()
+        telemetry = settings.telemetry or Telemetry()
+        Tracing(telemetry, Counts(CollectorRegistry()).of(telemetry))
 
     def _worker_ended(self, index: int, pid: int) -> None:
         self._processes.ended(index, pid)

@@ -305,16 +305,31 @@ def test_a_worker_that_is_killed_in_the_drain_is_a_failure(tmp_path: Path) -> No
         assert sidecar.log.splitlines()[-1] == "extproc: 1 of the workers ended before they had drained"
 
 
-def test_a_usage_log_that_cannot_be_had_changes_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("refused", "said"),
+    [
+        ("usage_log: FOLDER/no/usage.jsonl\n", "usage_log: cannot write"),
+        (
+            "telemetry: {exporters: {otlp: [{name: a, host: x, tls: {ca_file: FOLDER/bad.pem}, METRICS}]}}\n",
+            "telemetry: cannot read",
+        ),
+    ],
+    ids=["usage log", "certificate for traces"],
+)
+def test_what_workers_would_refuse_changes_nothing(tmp_path: Path, refused: str, said: str) -> None:
     """No worker is left with settings that it could not start with again."""
     config = tmp_path / "settings.yaml"
     config.write_text("config_poll_seconds: 0\n")
+    (tmp_path / "bad.pem").write_text("garbage")
     with Sidecar(tmp_path, "--config", str(config), *TWO) as sidecar:
-        config.write_text(f"config_poll_seconds: 0\nusage_log: {tmp_path}/no/usage.jsonl\n")
+        config.write_text(
+            "config_poll_seconds: 0\n"
+            + refused.replace("FOLDER", str(tmp_path)).replace("METRICS", "disable_metrics: true")
+        )
         sidecar.process.send_signal(signal.SIGHUP)
         wait_for(lambda: sidecar.events("settings not reloaded"))
         (line,) = sidecar.events("a setting is wrong")
-        assert line["problem"].startswith("usage_log: cannot write")
+        assert line["problem"].startswith(said)
         assert value(sidecar, "extproc_config_reloads_total", outcome="good") == 0
         os.kill(sidecar.workers[0], signal.SIGKILL)
         wait_for(lambda: sidecar.events("a worker is ready again"))
