@@ -7,12 +7,10 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.crowd import crowd
 from support.engine import ENGINE_ENVIRON
 from support.gateway import Gateway
 from support.streams import DELTA, END, PATH, TOKENS, USAGE, Streams
@@ -84,42 +82,24 @@ class Reloaded:
 
 
 class Load:
-    """Exchanges one after another from several threads, each checked against Envoy's access log."""
+    """Exchanges of all kinds, each checked against Envoy's access log."""
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._is_over = threading.Event()
         self.exchanges = 0
-        self.failures: list[Any] = []
+        self.failures: list[object] = []
         self._lock = threading.Lock()
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        threads = [threading.Thread(target=self._run) for _ in range(LOADERS)]
-        for thread in threads:
-            thread.start()
+    def ask(self) -> None:
+        with self._lock:
+            self.exchanges += 1
+            more = b', "stream": true' if self.exchanges % 2 else b""
         try:
-            yield
-        finally:
-            self._is_over.set()
-            for thread in threads:
-                thread.join()
-
-    def _run(self) -> None:
-        number = 0
-        while not self._is_over.is_set():
-            number += 1
-            more = b', "stream": true' if number % 2 else b""
-            metered: tuple[object, ...]
-            try:
-                sent, _, entry = self._gateway.post(PATH, b'{"model": "gpt-4o"%s, "messages": []}' % more)
-                metered = (sent.status, entry["ai"]["total_tokens"], entry["ai"]["usage_source"])
-            except Exception as error:  # noqa: BLE001 - whatever it was, it is a failure
-                metered = (error,)
-            with self._lock:
-                self.exchanges += 1
-                if metered != (200, TOKENS, "reported"):
-                    self.failures.append(metered)
+            sent, _, entry = self._gateway.post(PATH, b'{"model": "gpt-4o"%s, "messages": []}' % more)
+            if (sent.status, entry["ai"]["total_tokens"], entry["ai"]["usage_source"]) != (200, TOKENS, "reported"):
+                self.failures.append((sent.status, entry))
+        except Exception as error:  # noqa: BLE001 - whatever it was, it is a failure
+            self.failures.append(error)
 
 
 @pytest.mark.parametrize(("workers", "reloads"), [(1, 50), (2, 16)])
@@ -128,7 +108,7 @@ def test_reloads_under_load_lose_nothing(tmp_path: Path, upstream: Upstream, wor
     reloaded = Reloaded(tmp_path, upstream, settings(0), workers)
     with reloaded.gateway as gateway:
         load, good = Load(gateway), [0]
-        with load.running():
+        with crowd(LOADERS, load.ask):
             for version in range(1, reloads + 1):
                 if version % 2:
                     reloaded.reload(settings(version), GOOD)

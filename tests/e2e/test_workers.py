@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from support.crowd import crowd
 from support.engine import ENGINE_ENVIRON
 from support.gateway import Gateway
 from support.sidecar import children_of
@@ -64,27 +63,13 @@ class Load:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._is_over = threading.Event()
         self.answers: list[bytes] = []
         self.entries: list[dict[str, Any]] = []
 
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        threads = [threading.Thread(target=self._ask) for _ in range(CLIENTS)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._is_over.set()
-            for thread in threads:
-                thread.join()
-
-    def _ask(self) -> None:
-        while not self._is_over.is_set():
-            _, content, entry = self._gateway.post(PATH, QUESTION)
-            self.answers.append(content)
-            self.entries.append(entry)
+    def ask(self) -> None:
+        _, content, entry = self._gateway.post(PATH, QUESTION)
+        self.answers.append(content)
+        self.entries.append(entry)
 
     @property
     def metered(self) -> int:
@@ -142,7 +127,7 @@ def kill_one(gateway: Gateway, load: Load, scrapes: Scrapes, number: int) -> Non
 def test_a_worker_that_is_killed_under_load_comes_back(pair: Gateway) -> None:
     """Clients see nothing of it, no count goes backwards, and no more is lost than what it had under way."""
     load, scrapes = Load(pair), Scrapes(pair)
-    with load.running():
+    with crowd(CLIENTS, load.ask):
         for number in range(1, 4):
             kill_one(pair, load, scrapes, number)
     assert set(load.answers) == {ANSWER}

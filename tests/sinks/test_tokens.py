@@ -3,35 +3,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_client.parser import text_string_to_metric_families
+from support.metered_records import put, record, series
 from support.records import TRACE
 
 from extproc.sinks.prometheus import DroppedLabels
 from extproc.sinks.tokens import TokenFamilies, TokenMetrics
-from extproc.surroundings import Surroundings
-from extproc.usage import Completion, Timing, TokenUsage, UsageRecord
+from extproc.usage import Timing, TokenUsage
 
 
 @pytest.fixture(name="registry")
 def _registry() -> CollectorRegistry:
     return CollectorRegistry()
-
-
-def record(usage: TokenUsage | None = None, *, model: str | None = "gpt-3.5-turbo", **more: object) -> UsageRecord:
-    known: dict[str, object] = {"is_llm": True, "completion": Completion.COMPLETE, "duration_seconds": 1.5}
-    return UsageRecord(provider="openai", request_model=model, usage=usage, **(known | more))  # type: ignore[arg-type]
-
-
-def put(exchange: UsageRecord, **facts: object) -> UsageRecord:
-    return replace(exchange, surroundings=Surroundings(**facts))  # type: ignore[arg-type]
-
-
-def series(registry: CollectorRegistry) -> set[str]:
-    text = generate_latest(registry).decode()
-    return {sample.name for family in text_string_to_metric_families(text) for sample in family.samples}
 
 
 def test_the_lines_are_those_of_kgateways_guide(registry: CollectorRegistry) -> None:
