@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +68,7 @@ def test_an_exemplar_leads_from_a_latency_to_its_trace(providers: MockProviders,
         assert {exemplar["labels"]["trace_id"] for exemplar in prometheus.exemplars(series)} == {trace_id}
 
 
-LAYERS = {
+LAYERS: dict[str, Any] = {
     "vocabularies": ["legacy", "1.41", "latest"],
     "custom_labels": [{"name": "region", "value": "eu"}, {"name": "tenant", "header": "x-tenant"}],
     "layers": {
@@ -98,3 +100,26 @@ def test_promtool_finds_nothing_wrong(
         assert 'region="eu"' in text
         assert "gen_ai_client_token_usage_bucket" in text
         assert "http_server_request_duration_seconds_bucket" in text
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_prometheus_goes_on_over_reloads(providers: MockProviders, tmp_path: Path, workers: int) -> None:
+    """Labels, buckets and vocabularies change; the sums are those of all exchanges, and promtool has nothing to say."""
+    buckets = LAYERS | {"histograms": {"time_buckets": [0.1, 1]}, "custom_labels": LAYERS["custom_labels"][::-1]}
+    others = {"custom_labels": [{"name": "team", "value": "blue"}], "vocabularies": ["latest"]}
+    sidecar = configured(tmp_path, LAYERS, workers)
+    with (
+        Gateway(providers.addresses, sidecar=sidecar) as gateway,
+        Prometheus(tmp_path, str(gateway.stack.metrics)) as prometheus,
+    ):
+        assert gateway.stack.sidecar is not None
+        used = 0
+        for number, telemetry in enumerate((buckets, others, LAYERS, others)):
+            used += gateway.post(PATH, BODY)[2]["ai"]["total_tokens"]
+            configured(tmp_path, telemetry)
+            os.kill(gateway.stack.sidecar.pid, signal.SIGHUP)
+            reloads = number + 1
+            wait_for(lambda: gateway.value("extproc_config_reloads_total", outcome="good") == reloads)  # noqa: B023
+        used += gateway.post(PATH, STREAM)[2]["ai"]["total_tokens"]
+        wait_for(lambda: prometheus.query("sum by (llm, model) (ai_total_tokens_total)").get(LABELS) == used)
+        assert check_metrics(gateway.stack.scrape()) == ""
