@@ -184,8 +184,13 @@ def _fits(name: str, pattern: Object) -> bool:
         return subject.endswith(folded(text(pattern, "suffix")))
     if "contains" in pattern:
         return folded(text(pattern, "contains")) in subject
+    return _regex_fits(name, dig(pattern, "safe_regex"))
+
+
+def _regex_fits(name: str, matcher: object) -> bool:
+    """Say whether a RegexMatcher fits all of a name; one that is not understood is taken to."""
     try:
-        return re.fullmatch(text(pattern, "safe_regex", "regex") or ".*", name) is not None
+        return re.fullmatch(text(matcher, "regex") or ".*", name) is not None
     except re.error:  # RE2 knows other words
         return True
 
@@ -212,16 +217,35 @@ def check_mutation(attached: Sequence[Attached], expected: Expected) -> Iterator
     """Find headers that the sidecar is to write, and may not."""
     for effective in _all_effective(attached):
         rules = obj(effective.config, "mutation_rules")
-        if expected.mutated_headers and is_true(rules, "disallow_all"):
-            names = "|".join(expected.mutated_headers)
+        refused = [name for name in expected.mutated_headers if not is_writable(name, rules)]
+        if refused:
             yield warning(
                 "mutation-refused",
                 effective.where,
-                "inject_context is on, and Envoy lets the sidecar write no "
-                f"header: providers are not told of the trace ({', '.join(expected.mutated_headers)}).",
-                f'mutation_rules:\n  disallow_all: false\n  disallow_expression: {{regex: ".*"}}\n'
-                f'  allow_expression: {{regex: "^({names})$"}}',
+                "inject_context is on, and Envoy does not let the sidecar write "
+                f"{', '.join(refused)}: providers are not told of the trace.",
+                mutation_mend(expected.mutated_headers),
             )
+
+
+def mutation_mend(names: Sequence[str]) -> str:
+    """Return rules that let these headers be written, and no others."""
+    return f"""\
+mutation_rules:      # without disallow_expression, which outdoes the other two
+  disallow_all: true
+  allow_expression: {{regex: "{"|".join(names)}"}}"""
+
+
+def is_writable(name: str, rules: Object) -> bool:
+    """Say whether HeaderMutationRules let a header be written that is neither Envoy's own nor decides on routes.
+
+    https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/common/mutation_rules/v3/mutation_rules.proto
+    """
+    if "disallow_expression" in rules and _regex_fits(name, dig(rules, "disallow_expression")):
+        return False
+    if "allow_expression" in rules and _regex_fits(name, dig(rules, "allow_expression")):
+        return True
+    return not is_true(rules, "disallow_all")
 
 
 def _all_effective(attached: Sequence[Attached]) -> Iterator[Effective]:

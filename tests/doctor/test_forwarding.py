@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from support.dumps import WHERE, attached_of, codes, expected_of
 
 from extproc.demo.bootstrap import Bootstrap
@@ -125,10 +126,22 @@ def test_attributes_are_only_missed_by_telemetry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "expected"), [({"disallow_all": True}, ["mutation-refused"]), ({}, []), ({"disallow_all": False}, [])]
+    ("rules", "expected"),
+    [
+        ({"disallow_all": True}, ["mutation-refused"]),
+        ({}, []),
+        ({"disallow_all": False}, []),
+        ({"disallow_all": True, "allow_expression": {"regex": "traceparent"}}, []),
+        ({"disallow_all": True, "allow_expression": {"regex": "trace"}}, ["mutation-refused"]),
+        ({"disallow_expression": {"regex": ".*"}, "allow_expression": {"regex": "traceparent"}}, ["mutation-refused"]),
+        ({"disallow_expression": {"regex": "x-.*"}}, []),
+    ],
 )
 def test_headers_can_only_be_written_if_envoy_lets_them(rules: dict[str, Any], expected: list[str]) -> None:
-    """Only where there is one to write."""
+    """Only where there is one to write; what is disallowed by name outdoes what is allowed, and that disallow_all."""
     telemetry = OTLP | {"inject_context": True}
-    assert codes(found(check_mutation, {"mutation_rules": rules}, telemetry=telemetry)) == expected
+    findings = found(check_mutation, {"mutation_rules": rules}, telemetry=telemetry)
+    assert codes(findings) == expected
+    for each in findings:
+        assert codes(found(check_mutation, yaml.safe_load(each.mend), telemetry=telemetry)) == []
     assert codes(found(check_mutation, {"mutation_rules": rules}, telemetry=OTLP)) == []
