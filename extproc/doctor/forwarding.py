@@ -16,6 +16,9 @@ from extproc.doctor.sidecar import Expected
 from extproc.headers import REQUEST_ID_HEADER
 from extproc.semconv import RATELIMIT_NAMESPACE
 
+# %DYNAMIC_METADATA(namespace:key)%, %METADATA(DYNAMIC:namespace:key)%, and metadata.filter_metadata['namespace'] of CEL.
+_READ = re.compile(r"""(?:%DYNAMIC_METADATA\(|%METADATA\(DYNAMIC:|filter_metadata\[['"])([^:)%'"]+)""")
+
 # Without these a body can't be told from another, or not be read. The others cost details.
 _ESSENTIAL = {":method", ":path", ":authority", ":status", "content-type", "content-encoding"}
 
@@ -76,7 +79,7 @@ def namespaces_read(attached: Attached) -> set[str]:
     for document in documents:
         for each in walk(document):
             if isinstance(each, str):
-                found.update(re.findall(r"%(?:DYNAMIC_METADATA|METADATA)\((?:ROUTE:|CLUSTER:)?([^:)%]+)", each))
+                found.update(_READ.findall(each))
             elif isinstance(each, dict):
                 found.add(text(each, "metadata_key", "key"))
                 found.add(text(each, "metadata_namespace"))

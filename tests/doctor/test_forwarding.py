@@ -50,6 +50,17 @@ def test_a_namespace_that_is_read_has_to_be_received(change: dict[str, Any], exp
 
 
 @pytest.mark.parametrize(
+    "text", ["%METADATA(DYNAMIC:ai.gateway:model)%", "%CEL(metadata.filter_metadata['ai.gateway']['model'])%"]
+)
+def test_formatters_read_namespaces_too(text: str) -> None:
+    """In words of their own."""
+    configured = Bootstrap()
+    configured.ext_proc.update(receiving("envoy.ratelimit", "ai.gateway.kgateway.dev"))
+    configured._connection_manager["access_log"] = [{"typed_config": {"@type": "t/v3.FileAccessLog", "format": text}}]
+    assert codes(check_receiving(attached_of(configured), expected_of())) == ["namespaces-not-received"]
+
+
+@pytest.mark.parametrize(
     ("sent", "expected"),
     [([], ["namespaces-not-forwarded"]), (["envoy.filters.http.jwt_authn"], [])],
 )
