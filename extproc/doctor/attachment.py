@@ -106,11 +106,12 @@ def check_filter_enabled(envoy: Envoy, attached: Sequence[Attached]) -> Iterator
     """Find routes to LLMs for which the filter is switched off."""
     for each in attached:
         if not each.effective:
+            own = f"- name: {each.filter.name}\n  disabled: false"
             yield error(
                 "filter-disabled",
                 each.where,
                 "The filter is disabled for all routes: nothing is metered.",
-                f"- name: {each.filter.name}\n  disabled: false      # and no `disabled: true` at the routes",
+                own if each.filter.is_disabled else _ENABLE.format(name=each.filter.name),
             )
             continue
         for route in each.disabled:

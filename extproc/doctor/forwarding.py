@@ -6,6 +6,7 @@ Owns: what is found of namespaces, headers, attributes and header mutation. Must
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -159,10 +160,17 @@ def _what_is_lost(names: Sequence[str]) -> str:
 
 
 def _headers_mend(rules: Object, missing: Sequence[str]) -> str:
-    if any(_matches(name, dig(rules, "disallowed_headers")) for name in missing):
-        return "forward_rules:\n  disallowed_headers:\n    patterns:    # without " + ", ".join(missing)
-    lines = [f'    - exact: "{name}"' for name in missing]
-    return "\n".join(["forward_rules:", "  allowed_headers:", "    patterns:    # those there are, and", *lines])
+    """Return rules that let the missing headers pass too."""
+    lines = ["forward_rules:"]
+    refused = objects(rules, "disallowed_headers", "patterns")
+    left = [pattern for pattern in refused if not any(_fits(name, pattern) for name in missing)]
+    if len(left) < len(refused):
+        lines += ["  disallowed_headers:      # these are left", f"    patterns: {json.dumps(left)}"]
+    unlisted = [name for name in missing if "allowed_headers" in rules and not _matches(name, rules["allowed_headers"])]
+    if unlisted:
+        those = "    # those there are, and" if objects(rules, "allowed_headers", "patterns") else ""
+        lines += ["  allowed_headers:", f"    patterns:{those}", *(f'    - exact: "{name}"' for name in unlisted)]
+    return "\n".join(lines)
 
 
 def is_forwarded(name: str, rules: Object) -> bool:

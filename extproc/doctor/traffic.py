@@ -37,7 +37,7 @@ def check_streams(envoy: Envoy, attached: Sequence[Attached]) -> Iterator[Findin
                 each.where,
                 f"{failed:.0f} of {started:.0f} streams to the sidecar have failed "
                 f"since Envoy started{passed}: their exchanges are not metered.",
-                "# is it running, and do cluster and TLS fit?\ncurl SIDECAR/readyz; curl 'ENVOY_ADMIN/clusters'",
+                "# is it running, and do cluster and TLS fit?\ncurl SIDECAR/readyz; curl ENVOY_ADMIN/clusters",
             )
         if late := stat("message_timeouts"):
             some = error if late >= started * _GRAVE_SHARE else warning

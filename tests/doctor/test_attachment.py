@@ -131,6 +131,20 @@ def test_a_route_without_the_filter_matters_if_it_leads_to_an_llm(host: str, exp
     assert (finding.code, finding.where) == (expected, ("listener gateway / virtual host gateway / route openai",))
 
 
+@pytest.mark.parametrize(("own", "said"), [(True, "disabled: false"), (False, "take `disabled: true` away")])
+def test_a_filter_that_is_off_everywhere_is_mended_where_it_is_off(own: bool, said: str) -> None:
+    """In its own place, or at the routes."""
+    configured = Bootstrap()
+    filters_of(configured)[0]["disabled"] = own
+    for route in configured.virtual_host["routes"]:
+        route.pop("typed_per_filter_config")
+    off = {EXT_PROC: {"@type": "t/v3.ExtProcPerRoute", "disabled": True}}
+    configured.virtual_host["typed_per_filter_config"] = {} if own else off
+    [finding] = found(configured)
+    assert finding.code == "filter-disabled"
+    assert said in finding.mend
+
+
 def test_redirects_need_no_filter() -> None:
     """Nobody is asked there."""
     configured = Bootstrap()

@@ -125,6 +125,20 @@ def test_headers_of_answers_are_only_missed_where_they_would_come() -> None:
     assert codes(found(check_headers, skipped)) == []
 
 
+def test_what_is_printed_lets_headers_pass() -> None:
+    """What is disallowed is less by what is read; what is allowed is more."""
+    rules = {"disallowed_headers": {"patterns": [{"prefix": "content-"}, {"exact": "cookie"}]}} | {
+        "allowed_headers": {"patterns": [{"prefix": "content-"}, {"prefix": "x-"}]}
+    }
+    findings = found(check_headers, {"forward_rules": rules})
+    assert codes(findings) == ["headers-not-forwarded", "details-not-forwarded"]
+    mended = yaml.safe_load(findings[0].mend)["forward_rules"]
+    assert mended["disallowed_headers"] == patterns("cookie")
+    mended["allowed_headers"]["patterns"] += rules["allowed_headers"]["patterns"]
+    assert codes(found(check_headers, {"forward_rules": mended})) == []
+    assert "those there are" not in found(check_headers, {"forward_rules": {}})[0].mend
+
+
 def test_attributes_are_only_missed_by_telemetry() -> None:
     """One finding for each list of them."""
     assert codes(found(check_attributes)) == []
