@@ -17,7 +17,7 @@ from extproc.doctor.sidecar import Expected
 from extproc.headers import REQUEST_ID_HEADER
 from extproc.semconv import RATELIMIT_NAMESPACE
 
-# %DYNAMIC_METADATA(namespace:key)%, %METADATA(DYNAMIC:namespace:key)%, and metadata.filter_metadata['namespace'] of CEL.
+# %DYNAMIC_METADATA(namespace:key)%, %METADATA(DYNAMIC:namespace:key)%, and filter_metadata['namespace'] of CEL.
 _READ = re.compile(r"""(?:%DYNAMIC_METADATA\(|%METADATA\(DYNAMIC:|filter_metadata\[['"])([^:)%'"]+)""")
 
 # Without these a body can't be told from another, or not be read. The others cost details.

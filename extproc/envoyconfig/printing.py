@@ -35,6 +35,10 @@ DEFAULT_UPSTREAMS = (
 )
 
 
+# What Envoy takes, and what anybody waits for.
+_SHORTEST_TIMEOUT_SECONDS = 0.001
+_LONGEST_TIMEOUT_SECONDS = 3600
+
 _KUBERNETES = {
     Target.ENVOY_GATEWAY: ("Envoy Gateway", envoy_gateway.build_resources),
     Target.ISTIO: ("Istio", istio.build_resources),
@@ -97,6 +101,7 @@ _WHERE = {
     "http_filters": "http_filters: in the HTTP connection manager, in this order, before the router.",
     "request_headers_to_remove": "request_headers_to_remove: in the virtual host.",
     "response_headers_to_remove": "response_headers_to_remove: in the virtual host.",
+    "request_body_buffer_limit": "request_body_buffer_limit: in the virtual host; what Envoy may hold of a request.",
     "typed_per_filter_config": "typed_per_filter_config: in the virtual host, or in each route to be limited.",
     "access_log": "access_log: in the HTTP connection manager.",
     "clusters": "clusters: under static_resources.",
@@ -105,8 +110,10 @@ _WHERE = {
 
 def _build_plan(settings: Settings, wish: Wish) -> Plan:
     reach = find_reach(settings, wish.sidecar, wish.tls)
-    if wish.message_timeout_seconds <= 0:
-        raise SettingsError("--message-timeout: use more than 0 seconds")
+    if not _SHORTEST_TIMEOUT_SECONDS <= wish.message_timeout_seconds <= _LONGEST_TIMEOUT_SECONDS:
+        raise SettingsError("--message-timeout: use 0.001 to 3600 seconds")
+    if wish.rate_limit_header is not None and wish.rate_limit is None:
+        raise SettingsError("--rate-limit-by: there is no limit; set --rate-limit too")
     if wish.rate_limit_header is not None and not _HEADER.fullmatch(wish.rate_limit_header):
         raise SettingsError(f"--rate-limit-by: {wish.rate_limit_header!r} is no header's name, in lower case")
     if wish.rate_limit is not None and wish.mode is Mode.OBSERVE:

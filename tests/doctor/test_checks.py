@@ -55,7 +55,7 @@ def test_causes_are_told_before_what_follows_of_them() -> None:
     """Who mends one thing after the other begins with the first."""
     configured = Bootstrap()
     del configured._cluster("extproc")["typed_extension_protocol_options"]
-    stats = {"http.gateway.ext_proc.streams_started": 1, "http.gateway.ext_proc.streams_failed": 1}
+    stats = {"http.gateway.ext_proc.streams_started": 1.0, "http.gateway.ext_proc.streams_failed": 1.0}
     found = [each.code for each in find_all(view_of(configured, stats=stats), SIDECAR)]
     assert found == ["cluster-not-http2", "streams-failing"]
 
