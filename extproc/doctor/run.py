@@ -28,7 +28,7 @@ def run(
 
     Raises SettingsError if an address is none.
     """
-    envoy_base, sidecar_base = base_url(envoy_admin), base_url(sidecar)
+    envoy_base, sidecar_base = base_url(envoy_admin, "--envoy-admin"), base_url(sidecar, "--sidecar")
     envoy_said, sidecar_said = look_at_envoy(envoy_base), look_at_sidecar(sidecar_base)
     envoy = _read_envoy(envoy_said)
     own = read_sidecar(sidecar_said.status, sidecar_said.metrics, is_ready=sidecar_said.is_ready, settings=settings)
