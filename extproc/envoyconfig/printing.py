@@ -39,6 +39,15 @@ DEFAULT_UPSTREAMS = (
 _SHORTEST_TIMEOUT_SECONDS = 0.001
 _LONGEST_TIMEOUT_SECONDS = 3600
 
+# Flags that only some targets have a place for, by the fields of a wish.
+_OF_OBJECTS = {"--name": "name", "--namespace": "namespace", "--attach": "attach"}
+_OF_PLAIN_ENVOY = {
+    "--upstream": "upstreams",
+    "--trust-store": "trust_store",
+    "--gateway": "gateway",
+    "--envoy-admin": "envoy_admin",
+}
+
 _KUBERNETES = {
     Target.ENVOY_GATEWAY: ("Envoy Gateway", envoy_gateway.build_resources),
     Target.ISTIO: ("Istio", istio.build_resources),
@@ -48,6 +57,7 @@ _KUBERNETES = {
 
 def print_configuration(settings: Settings, wish: Wish) -> str:
     """Return the configuration. Raises SettingsError for what could not work."""
+    _refuse_flags_of_others(wish)
     plan = _build_plan(settings, wish)
     if wish.target is Target.ENVOY:
         above, resources = _print_envoy(plan, wish.parts)
@@ -62,6 +72,16 @@ def print_configuration(settings: Settings, wish: Wish) -> str:
     if wish.format is Format.JSON:
         return to_json([resource.document for resource in resources])
     return to_yaml(above, resources)
+
+
+def _refuse_flags_of_others(wish: Wish) -> None:
+    """Refuse what would silently do nothing."""
+    is_plain = wish.target is Target.ENVOY
+    usual = Wish()
+    for flag, name in (_OF_OBJECTS if is_plain else _OF_PLAIN_ENVOY).items():
+        if getattr(wish, name) != getattr(usual, name):
+            others = "envoy-gateway, istio and kgateway" if is_plain else "envoy"
+            raise SettingsError(f"{flag}: it is for --target {others}; leave it out")
 
 
 def _print_envoy(plan: Plan, parts: frozenset[Part]) -> tuple[list[str], list[Resource]]:

@@ -84,6 +84,8 @@ def test_an_address_that_was_said_is_not_changed() -> None:
         ({"rate_limit": "x:1", "target": Target.ENVOY_GATEWAY}, "--rate-limit: 'x:1' is no limit"),
         ({"rate_limit_header": "x-tenant"}, "--rate-limit-by: there is no limit; set --rate-limit too"),
         *(({"message_timeout_seconds": each}, "--message-timeout: use 0.001") for each in (0.0, 1e-9, inf, nan)),
+        ({"attach": "Gateway/x"}, "--attach: it is for --target envoy-gateway, istio and kgateway"),
+        ({"gateway": "[::]:80", "target": Target.KGATEWAY}, "--gateway: it is for --target envoy; leave it out"),
         ({"sidecar": "x"}, "--sidecar: 'x' is no address"),
         ({"gateway": "x"}, "--gateway: 'x' is no TCP address"),
         ({"envoy_admin": "x"}, "--envoy-admin: 'x' is no TCP address"),
