@@ -141,3 +141,10 @@ def test_settings_that_cannot_work_are_not_shown(tmp_path: Path) -> None:
     assert (shown.returncode, shown.stdout) == (2, "")
     assert shown.stderr == served.stderr
     assert shown.stderr.startswith(f"extproc: {file}:1: workers: ")
+
+
+def test_mistakes_that_are_only_counted_count(tmp_path: Path) -> None:
+    """There is an end to lines, and not to mistakes."""
+    file = tmp_path / "many.yaml"
+    file.write_text("".join(f"x{number}: 1\n" for number in range(1200)))
+    assert run("config", "check", str(file)).stderr.splitlines()[-2:] == ["and 200 more", f"1200 mistakes in {file}"]
