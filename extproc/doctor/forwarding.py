@@ -164,8 +164,10 @@ def _headers_mend(rules: Object, missing: Sequence[str]) -> str:
     lines = ["forward_rules:"]
     refused = objects(rules, "disallowed_headers", "patterns")
     left = [pattern for pattern in refused if not any(_fits(name, pattern) for name in missing)]
-    if len(left) < len(refused):
+    if left and len(left) < len(refused):
         lines += ["  disallowed_headers:      # these are left", f"    patterns: {json.dumps(left)}"]
+    elif refused and not left:
+        lines[0] += "      # without disallowed_headers"  # Envoy takes no empty list
     unlisted = [name for name in missing if "allowed_headers" in rules and not _matches(name, rules["allowed_headers"])]
     if unlisted:
         those = "    # those there are, and" if objects(rules, "allowed_headers", "patterns") else ""

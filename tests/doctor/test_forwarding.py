@@ -136,6 +136,8 @@ def test_what_is_printed_lets_headers_pass() -> None:
     assert mended["disallowed_headers"] == patterns("cookie")
     mended["allowed_headers"]["patterns"] += rules["allowed_headers"]["patterns"]
     assert codes(found(check_headers, {"forward_rules": mended})) == []
+    rules = {"disallowed_headers": {"patterns": [{"prefix": "content-"}]}}
+    assert found(check_headers, {"forward_rules": rules})[0].mend == "forward_rules:      # without disallowed_headers"
     assert "those there are" not in found(check_headers, {"forward_rules": {}})[0].mend
 
 
