@@ -86,7 +86,7 @@ def main() -> None:
 
 def _in_one_line(message: str) -> str:
     """Return a message as a sentence: typer lists what is allowed line by line."""
-    return " ".join(message.split()).rstrip(".") + "."
+    return " ".join(message.replace("Value error, ", "").split()).rstrip(".") + "."
 
 
 def _hint(error: TyperException) -> str:

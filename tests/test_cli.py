@@ -25,15 +25,15 @@ from extproc import __version__
         (["demo", "--port", "65536"], "Invalid value for '--port'"),
         (["run"], "Missing option '--upstream'"),
         (["run", "--upstream", "ftp://x"], "--upstream: 'ftp://x' is no http or https URL; use URL or NAME=URL"),
-        (["completion", "tcsh"], "Invalid value for 'shell': Value error, 'tcsh' is not one of 'bash', 'zsh',"),
+        (["completion", "tcsh"], "Invalid value for 'shell': 'tcsh' is not one of 'bash', 'zsh',"),
         (["replay"], "Missing argument 'PATH'"),
         (["replay", "/no/such/path"], "cannot read /no/such/path: No such file or directory; it has to be a HAR"),
         (["replay", __file__], f"{__file__} is not JSON; it has to be a HAR file, or a folder of captured"),
         (["replay", "/", "--split", "0"], "--split: '0' is none of whole, lines or a number of bytes from 1"),
         (["replay", "/", "--config", "/no/such/file"], "/no/such/file: cannot read it: No such file"),
         (["envoy-config", "--config", "/no/such/file"], "/no/such/file: cannot read it: No such file"),
-        (["envoy-config", "--mode", "look"], "Invalid value for '--mode': Value error, 'look' is not one of 'inspect'"),
-        (["envoy-config", "--part", "x"], "Invalid value for '--part': Value error, 'x' is not one of 'bootstrap'"),
+        (["envoy-config", "--mode", "look"], "Invalid value for '--mode': 'look' is not one of 'inspect'"),
+        (["envoy-config", "--part", "x"], "Invalid value for '--part': 'x' is not one of 'bootstrap'"),
         (["envoy-config", "--target", "kgateway", "--mode", "observe"], "--mode observe: kgateway's GatewayExtension"),
     ],
 )  # fmt: skip
@@ -100,6 +100,7 @@ def test_what_does_not_apply_is_warned_of_once(tmp_path: Path) -> None:
         ["run", "-h"],
         ["replay", "-h"],
         ["envoy-config", "-h"],
+        ["doctor", "-h"],
         ["config", "-h"],
         ["config", "check", "-h"],
         ["config", "schema", "-h"],
@@ -114,6 +115,7 @@ def test_help_reads_well_in_80_columns(arguments: list[str]) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("Usage: extproc")
     assert max(len(line) for line in ended.stdout.splitlines()) <= 80
+    assert "..." not in ended.stdout.replace("]...", "").replace("}...", "")
 
 
 def test_configuration_for_envoy_is_printed_from_the_same_settings() -> None:

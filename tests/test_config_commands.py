@@ -45,7 +45,7 @@ def test_eight_mistakes_are_said_in_one_go(tmp_path: Path) -> None:
     assert [line.partition(" There are ")[0] for line in lines] == [
         "broken.yaml:2: listn: no such setting; did you mean listen?",
         "broken.yaml:3: log_level: input should be 'debug', 'info', 'warning' or 'error', not 'loud'",
-        "broken.yaml:5: admin_listen: input should be a valid string, not 9092",
+        "broken.yaml:5: admin_listen: a text is expected, not 9092",
         "broken.yaml:6: drain_seconds: it is there twice; the first is in line 4",
         "broken.yaml:9: detection_rules[0].flavour: 'openai_chatt' is no flavour; did you mean openai_chat?",
         "broken.yaml:13: telemetry.exporters.otlp[0].name: it is missing",
@@ -141,3 +141,10 @@ def test_settings_that_cannot_work_are_not_shown(tmp_path: Path) -> None:
     assert (shown.returncode, shown.stdout) == (2, "")
     assert shown.stderr == served.stderr
     assert shown.stderr.startswith(f"extproc: {file}:1: workers: ")
+
+
+def test_mistakes_that_are_only_counted_count(tmp_path: Path) -> None:
+    """There is an end to lines, and not to mistakes."""
+    file = tmp_path / "many.yaml"
+    file.write_text("".join(f"x{number}: 1\n" for number in range(1200)))
+    assert run("config", "check", str(file)).stderr.splitlines()[-2:] == ["and 200 more", f"1200 mistakes in {file}"]

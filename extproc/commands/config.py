@@ -5,7 +5,9 @@ Owns: the flags of its commands, and how what they find is printed.
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -51,7 +53,7 @@ def check(
         loaded = load_settings({}, environ, files, mounted)
     except SettingsError as error:
         problems = str(error).splitlines()
-        print(*problems, _counted(len(problems), "mistake") + f" in {names}", sep="\n", file=sys.stderr)
+        print(*problems, _counted(_number(problems), "mistake") + f" in {names}", sep="\n", file=sys.stderr)
         raise typer.Exit(EXIT_USAGE) from None
     for warning in loaded.warnings:
         print(warning, file=sys.stderr)
@@ -104,6 +106,12 @@ def show(
     for warning in loaded.warnings:
         print(warning, file=sys.stderr)
     print(render_json(values) if json else render_yaml(values))
+
+
+def _number(problems: Sequence[str]) -> int:
+    """Return how many there are, with those that are only counted."""
+    more = re.fullmatch(r"and (\d+) more", problems[-1])
+    return len(problems) if more is None else len(problems) - 1 + int(more[1])
 
 
 def _counted(number: int, noun: str) -> str:

@@ -85,7 +85,7 @@ def envoy_config(
     namespace: _Namespace = "default",
     attach: _Attach = "Gateway/ai-gateway",
 ) -> None:
-    """Print configuration for Envoy that fits the sidecar's settings.
+    """Print configuration for Envoy that fits the settings.
 
     Namespaces, headers, body modes, sockets, TLS and the access log, as the settings of serve need them. A whole
     bootstrap, parts of it, or objects for a gateway on Kubernetes.

@@ -24,7 +24,7 @@ ListenFlag: TypeAlias = Annotated[
 ]
 AdminListenFlag: TypeAlias = Annotated[
     str | None,
-    typer.Option(metavar="HOST:PORT", help="Where /metrics, /livez and /readyz are served [0.0.0.0:9092]."),
+    typer.Option(metavar="HOST:PORT", help="Where /metrics, /livez, /readyz and /status are served [0.0.0.0:9092]."),
 ]
 DrainSecondsFlag: TypeAlias = Annotated[
     float | None,

@@ -32,7 +32,7 @@ def replay(
         typer.Option(metavar="FILE", help="A YAML or JSON file of settings; the last of several wins."),
     ] = None,
 ) -> None:
-    """Play captured exchanges offline, and say why counts are missing.
+    """Play captures offline, and say why counts are missing.
 
     Tells what the sidecar would have written and counted for each. Settings are those of serve, from the file and the
     environment. Exit code 1 says that a capture could not be read, or with --check that counts differ.

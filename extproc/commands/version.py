@@ -13,7 +13,7 @@ import typer
 def version(
     json: Annotated[bool, typer.Option("--json", help="Write one JSON object instead of lines.")] = False,
 ) -> None:
-    """Print the versions of what serves, and the engine it would use."""
+    """Print the versions of what serves, and its engine."""
     from json import dumps
 
     parts = _parts()

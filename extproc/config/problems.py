@@ -25,7 +25,12 @@ _MAX_SHOWN_CHARACTERS = 100
 # What somebody may look for in a place where it is not.
 _ELSEWHERE = {("OtlpExporter", "endpoint"): "an endpoint is of one signal: set traces.endpoint and metrics.endpoint"}
 
-_CONTAINERS = {
+_EXPECTED = {
+    "too_short": "at least one is expected",
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number is expected"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number is expected"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false is expected"),
+    "string_type": "a text is expected",
     "tuple_type": "a list is expected",
     "list_type": "a list is expected",
     "dict_type": "a mapping is expected",
@@ -53,17 +58,19 @@ def nearest(word: str, known: Iterable[str]) -> str:
     words = list(known)
     if not words:
         return "there are none"
-    close = difflib.get_close_matches(word, words, n=1)
+    close = difflib.get_close_matches(word.lower(), words, n=1) or difflib.get_close_matches(word, words, n=1)
     there_are = f"there are {', '.join(words)}"
     return f"did you mean {close[0]}? {there_are[:1].upper()}{there_are[1:]}" if close else there_are
 
 
 def shown(value: Any) -> str:
     """Return a value as it may stand in a line: whole if it is one word, by its kind if it holds others."""
+    if value is None:
+        return "nothing"
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, (list, tuple)):
-        return "a list"
+        return "a list" if value else "an empty list"
     if isinstance(value, str) and "://" in value and "@" in value:
         return "a URL with a user"  # and a password, as a rule
     if isinstance(value, str) and holds_secret(value):
@@ -82,7 +89,7 @@ def _place_and_text(problem: Any, model: type[BaseModel], tree: Tree) -> tuple[O
         return where.at_key, _unknown(model, loc)
     if problem["type"] == "missing":
         return where, "it is missing"
-    message = _CONTAINERS.get(problem["type"]) or problem["msg"][:1].lower() + problem["msg"][1:]
+    message = _EXPECTED.get(problem["type"]) or problem["msg"][:1].lower() + problem["msg"][1:]
     return where, message if _may_be_secret(loc) else f"{message}, not {shown(value)}"
 
 

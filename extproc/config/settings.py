@@ -135,7 +135,7 @@ class Settings(BaseModel):
     )
     admin_listen: Annotated[str, AfterValidator(_checked_host_port)] = Field(
         default="0.0.0.0:9092",
-        description="Where /metrics, /livez and /readyz are served: host:port.",
+        description="Where /metrics, /livez, /readyz and /status are served: host:port.",
         examples=["127.0.0.1:9092", "[::]:9092"],
         json_schema_extra={"pattern": f"^{_HOST_PORT_PATTERN}$"},
     )

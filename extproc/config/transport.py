@@ -15,6 +15,7 @@ from extproc.config.lines import Loc
 from extproc.config.sources import Remark, Tree
 from extproc.errors import SettingsError
 
+_DEFAULT = HostPort("127.0.0.1", 18080)
 _FILES = ("cert_file", "key_file", "client_ca_file")
 _TRUE = {"true", "t", "yes", "y", "on", "1"}  # as the schema reads them
 
@@ -52,7 +53,7 @@ def _check_files(tls: Any) -> Iterator[tuple[Loc, str]]:
 def _address(listen: Any) -> HostPort | UnixSocket | None:
     """Return the address, or the default one; None where the schema has something to say."""
     if listen is None:
-        return HostPort("127.0.0.1", 0)
+        return _DEFAULT
     try:
         return parse_address(listen) if isinstance(listen, str) else None
     except SettingsError:

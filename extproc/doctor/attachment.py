@@ -51,13 +51,18 @@ def check_filter_present(envoy: Envoy, attached: Sequence[Attached]) -> Iterator
                 "the doctor only looks at those of listeners.",
                 "# nothing, if exchanges are counted",
             )
-        elif hosts or not attached:
+        elif hosts or (not attached and (_leads_on(chain) or not any(map(_leads_on, envoy.chains)))):
             what = f"what goes to {', '.join(hosts)}" if hosts else "what passes here"
             yield error("filter-absent", chain.where, f"No ext_proc filter: {what} is not metered.", _FILTER)
     if not envoy.chains:
         yield error(
             "filter-absent", "Envoy", "No listener has an HTTP connection manager: nothing is metered.", _FILTER
         )
+
+
+def _leads_on(chain: Chain) -> bool:
+    """Say whether anything passes here; what Envoy answers itself, such as health checks, is not to be metered."""
+    return not chain.routes or any(route.leads_on for route in chain.routes)
 
 
 def _is_upstream(chain: Chain, envoy: Envoy) -> bool:
@@ -101,11 +106,12 @@ def check_filter_enabled(envoy: Envoy, attached: Sequence[Attached]) -> Iterator
     """Find routes to LLMs for which the filter is switched off."""
     for each in attached:
         if not each.effective:
+            own = f"- name: {each.filter.name}\n  disabled: false"
             yield error(
                 "filter-disabled",
                 each.where,
                 "The filter is disabled for all routes: nothing is metered.",
-                f"- name: {each.filter.name}\n  disabled: false      # and no `disabled: true` at the routes",
+                own if each.filter.is_disabled else _ENABLE.format(name=each.filter.name),
             )
             continue
         for route in each.disabled:

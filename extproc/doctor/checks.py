@@ -60,7 +60,7 @@ def _checks_of(envoy: Envoy, sidecar: Sidecar) -> list[_Check]:
     expected = sidecar.expected
     attached = find_attached(envoy, expected)
     by_envoy = (check_filter_present, check_filter_order, check_filter_once, check_filter_enabled,
-                check_route_overrides, check_streams, check_version)  # fmt: skip
+                check_route_overrides, check_version)  # fmt: skip
     by_filter = (check_timeout, check_failure_mode, check_headers_shown, check_bodies, check_zero_body)
     by_need = (check_receiving, check_forwarding, check_headers, check_attributes, check_mutation, check_observability,
                check_buffers, check_compressors, check_names, check_access_log, check_rate_limits)  # fmt: skip
@@ -69,6 +69,7 @@ def _checks_of(envoy: Envoy, sidecar: Sidecar) -> list[_Check]:
         *(partial(check, attached) for check in by_filter),
         *(partial(check, attached, expected) for check in by_need),
         partial(check_cluster, envoy, attached, expected),
+        partial(check_streams, envoy, attached),  # what follows of all this comes behind it
     ]
 
 

@@ -16,6 +16,7 @@ from extproc.doctor.documents import Object, dig, is_true, message, number, obj,
 
 EXT_PROC = "ExternalProcessor"
 _MANAGER = "HttpConnectionManager"
+_WITH_MATCHER = "ExtensionWithMatcher"
 _VERSION = re.compile(r"(?:^|/)(\d{1,4})\.(\d{1,4})\.(\d{1,4})(?:-[\w.]+)?(?:/|$)", re.ASCII)
 
 
@@ -188,6 +189,8 @@ def _filter(document: Object, extensions: Mapping[str, Any]) -> Filter:
     if config is None and discovery:
         config = extensions.get(name) or dig(discovery, "default_config")
     kind, content = message(config)
+    if kind == _WITH_MATCHER:  # which requests it is for depends on the request
+        kind, content = message(dig(content, "extension_config", "typed_config"))
     return Filter(name, kind, content, is_true(document, "disabled"))
 
 

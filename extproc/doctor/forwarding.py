@@ -6,6 +6,7 @@ Owns: what is found of namespaces, headers, attributes and header mutation. Must
 from __future__ import annotations
 
 import difflib
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,6 +16,9 @@ from extproc.doctor.findings import Finding, error, note, warning
 from extproc.doctor.sidecar import Expected
 from extproc.headers import REQUEST_ID_HEADER
 from extproc.semconv import RATELIMIT_NAMESPACE
+
+# %DYNAMIC_METADATA(namespace:key)%, %METADATA(DYNAMIC:namespace:key)%, and filter_metadata['namespace'] of CEL.
+_READ = re.compile(r"""(?:%DYNAMIC_METADATA\(|%METADATA\(DYNAMIC:|filter_metadata\[['"])([^:)%'"]+)""")
 
 # Without these a body can't be told from another, or not be read. The others cost details.
 _ESSENTIAL = {":method", ":path", ":authority", ":status", "content-type", "content-encoding"}
@@ -76,7 +80,7 @@ def namespaces_read(attached: Attached) -> set[str]:
     for document in documents:
         for each in walk(document):
             if isinstance(each, str):
-                found.update(re.findall(r"%(?:DYNAMIC_METADATA|METADATA)\((?:ROUTE:|CLUSTER:)?([^:)%]+)", each))
+                found.update(_READ.findall(each))
             elif isinstance(each, dict):
                 found.add(text(each, "metadata_key", "key"))
                 found.add(text(each, "metadata_namespace"))
@@ -156,10 +160,19 @@ def _what_is_lost(names: Sequence[str]) -> str:
 
 
 def _headers_mend(rules: Object, missing: Sequence[str]) -> str:
-    if any(_matches(name, dig(rules, "disallowed_headers")) for name in missing):
-        return "forward_rules:\n  disallowed_headers:\n    patterns:    # without " + ", ".join(missing)
-    lines = [f'    - exact: "{name}"' for name in missing]
-    return "\n".join(["forward_rules:", "  allowed_headers:", "    patterns:    # those there are, and", *lines])
+    """Return rules that let the missing headers pass too."""
+    lines = ["forward_rules:"]
+    refused = objects(rules, "disallowed_headers", "patterns")
+    left = [pattern for pattern in refused if not any(_fits(name, pattern) for name in missing)]
+    if left and len(left) < len(refused):
+        lines += ["  disallowed_headers:      # these are left", f"    patterns: {json.dumps(left)}"]
+    elif refused and not left:
+        lines[0] += "      # without disallowed_headers"  # Envoy takes no empty list
+    unlisted = [name for name in missing if "allowed_headers" in rules and not _matches(name, rules["allowed_headers"])]
+    if unlisted:
+        those = "    # those there are, and" if objects(rules, "allowed_headers", "patterns") else ""
+        lines += ["  allowed_headers:", f"    patterns:{those}", *(f'    - exact: "{name}"' for name in unlisted)]
+    return "\n".join(lines)
 
 
 def is_forwarded(name: str, rules: Object) -> bool:
@@ -184,8 +197,13 @@ def _fits(name: str, pattern: Object) -> bool:
         return subject.endswith(folded(text(pattern, "suffix")))
     if "contains" in pattern:
         return folded(text(pattern, "contains")) in subject
+    return _regex_fits(name, dig(pattern, "safe_regex"))
+
+
+def _regex_fits(name: str, matcher: object) -> bool:
+    """Say whether a RegexMatcher fits all of a name; one that is not understood is taken to."""
     try:
-        return re.fullmatch(text(pattern, "safe_regex", "regex") or ".*", name) is not None
+        return re.fullmatch(text(matcher, "regex") or ".*", name) is not None
     except re.error:  # RE2 knows other words
         return True
 
@@ -212,16 +230,35 @@ def check_mutation(attached: Sequence[Attached], expected: Expected) -> Iterator
     """Find headers that the sidecar is to write, and may not."""
     for effective in _all_effective(attached):
         rules = obj(effective.config, "mutation_rules")
-        if expected.mutated_headers and is_true(rules, "disallow_all"):
-            names = "|".join(expected.mutated_headers)
+        refused = [name for name in expected.mutated_headers if not is_writable(name, rules)]
+        if refused:
             yield warning(
                 "mutation-refused",
                 effective.where,
-                "inject_context is on, and Envoy lets the sidecar write no "
-                f"header: providers are not told of the trace ({', '.join(expected.mutated_headers)}).",
-                f'mutation_rules:\n  disallow_all: false\n  disallow_expression: {{regex: ".*"}}\n'
-                f'  allow_expression: {{regex: "^({names})$"}}',
+                "inject_context is on, and Envoy does not let the sidecar write "
+                f"{', '.join(refused)}: providers are not told of the trace.",
+                mutation_mend(expected.mutated_headers),
             )
+
+
+def mutation_mend(names: Sequence[str]) -> str:
+    """Return rules that let these headers be written, and no others."""
+    return f"""\
+mutation_rules:      # without disallow_expression, which outdoes the other two
+  disallow_all: true
+  allow_expression: {{regex: "{"|".join(names)}"}}"""
+
+
+def is_writable(name: str, rules: Object) -> bool:
+    """Say whether HeaderMutationRules let a header be written that is neither Envoy's own nor decides on routes.
+
+    https://www.envoyproxy.io/docs/envoy/latest/api-v3/config/common/mutation_rules/v3/mutation_rules.proto
+    """
+    if "disallow_expression" in rules and _regex_fits(name, dig(rules, "disallow_expression")):
+        return False
+    if "allow_expression" in rules and _regex_fits(name, dig(rules, "allow_expression")):
+        return True
+    return not is_true(rules, "disallow_all")
 
 
 def _all_effective(attached: Sequence[Attached]) -> Iterator[Effective]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from extproc.doctor.findings import Finding, error, warning
 from extproc.doctor.sidecar import Sidecar
-from extproc.errors import Reason
+from extproc.errors import Hindrance, Reason
 
 _WHERE = "sidecar"
 
@@ -53,8 +53,9 @@ def _check_configuration(sidecar: Sidecar) -> Iterator[Finding]:
             "The changed configuration has a mistake: the one before it still runs.",
             "extproc config check FILE      # and see the sidecar's log",
         )
-    problems = [labels.get("problem", "") for labels, value in sidecar.series("extproc_envoy_misconfigured") if value]
-    for problem in sorted(filter(None, problems)):
+    problems = {labels.get("problem", "") for labels, value in sidecar.series("extproc_envoy_misconfigured") if value}
+    # Whether that mode is wanted shows in Envoy's configuration, which is looked at for it.
+    for problem in sorted(problems - {"", Hindrance.OBSERVABILITY_MODE}):
         yield warning(
             "envoy-misconfigured",
             _WHERE,

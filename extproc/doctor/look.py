@@ -47,7 +47,7 @@ class SidecarDocuments:
     is_ready: bool | None
 
 
-def base_url(text: str) -> str:
+def base_url(text: str, flag: str) -> str:
     """Return the address of an admin interface as a URL without a path: http://host:port. Raises SettingsError."""
     url = text if "://" in text else f"http://{text}"
     try:
@@ -56,7 +56,7 @@ def base_url(text: str) -> str:
     except ValueError:
         parts, port = urlsplit(""), None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-        raise SettingsError("an admin interface is given as http://host:port")
+        raise SettingsError(f"{flag}: an admin interface is given as http://host:port, without a user")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{host}" + ("" if port is None else f":{port}")
 

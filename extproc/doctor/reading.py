@@ -7,7 +7,7 @@ as such.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from extproc import semconv
@@ -17,8 +17,8 @@ from extproc.doctor.findings import Finding, error, note
 from extproc.doctor.forwarding import nearest
 from extproc.doctor.sidecar import Expected
 
-# %DYNAMIC_METADATA(namespace:key:key):length%
-_COMMAND = re.compile(r"%DYNAMIC_METADATA\(([^:)%\s]{1,200})(?::([^)%\s]{1,200}))?\)")
+# %DYNAMIC_METADATA(namespace:key:key):length%, or with METADATA(DYNAMIC:
+_COMMAND = re.compile(r"%(?:DYNAMIC_METADATA\(|METADATA\(DYNAMIC:)([^:)%\s]{1,200})(?::([^)%\s]{1,200}))?\)")
 
 KEYS = tuple(
     sorted(
@@ -39,6 +39,10 @@ log_format:
     # or one field: "%DYNAMIC_METADATA({namespace}:total_tokens)%\""""
 
 
+# They write what their code or their settings say.
+_SCRIPTS = {"Lua", "Wasm", "DynamicModuleFilter", "Config"}
+
+
 def names_read(document: Any) -> Iterator[tuple[str, str]]:
     """Yield namespace and first key of all dynamic metadata that a document names; the key may be empty."""
     for each in walk(document):
@@ -54,6 +58,7 @@ def check_names(attached: Sequence[Attached], expected: Expected) -> Iterator[Fi
     """Find metadata that is read by names it does not have."""
     for each in attached:
         by_others = _written_by_others(each)
+        scripts = [other.config for other in each.chain.filters if other.kind in _SCRIPTS]
         parts = [(each.chain.where, each.chain.manager | {"route_config": None})]
         parts += [(route.where, route.config) for route in each.chain.routes]
         parts += [
@@ -62,8 +67,14 @@ def check_names(attached: Sequence[Attached], expected: Expected) -> Iterator[Fi
         ]
         for where, document in parts:
             for namespace, key in dict.fromkeys(names_read(document)):
-                if namespace not in by_others:
+                if namespace not in by_others and not _mentions(scripts, [namespace]):
                     yield from _check_name(where, namespace, key, expected)
+
+
+def _mentions(document: Any, namespaces: Iterable[str]) -> bool:
+    """Say whether there is a text with one of these names: formatters of all kinds have words of their own (CEL)."""
+    found = [each for each in walk(document) if isinstance(each, str)]
+    return any(namespace in each for namespace in namespaces for each in found)
 
 
 def _without_routes(config: dict[str, Any]) -> dict[str, Any]:
@@ -114,10 +125,9 @@ def check_access_log(attached: Sequence[Attached], expected: Expected) -> Iterat
     for each in attached:
         if not each.hears_replies:
             continue
-        logs = objects(each.chain.manager, "access_log")
+        logs = objects(each.chain.manager, "access_log") + objects(each.chain.listener, "access_log")
         kinds = {message(dig(log, "typed_config"))[0] for log in logs}
-        namespaces = {namespace for log in logs for namespace, _ in names_read(log)}
-        if kinds <= _PRINTING and namespaces.isdisjoint(expected.namespaces) and expected.namespaces:
+        if kinds <= _PRINTING and not _mentions(logs, expected.namespaces) and expected.namespaces:
             what = "Access logs do not have" if logs else "There is no access log that has"
             yield note(
                 "access-log-without-metadata",

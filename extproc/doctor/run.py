@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 
 from extproc.config.settings import Settings
 from extproc.doctor.checks import find_all
 from extproc.doctor.envoy import Envoy, read_envoy
-from extproc.doctor.findings import error, exit_code, gather, note
+from extproc.doctor.findings import Finding, error, exit_code, gather, note
 from extproc.doctor.look import EnvoyDocuments, SidecarDocuments, base_url, look_at_envoy, look_at_sidecar
 from extproc.doctor.report import Looked, to_json, to_text
 from extproc.doctor.sidecar import Sidecar, read_sidecar
@@ -27,7 +28,7 @@ def run(
 
     Raises SettingsError if an address is none.
     """
-    envoy_base, sidecar_base = base_url(envoy_admin), base_url(sidecar)
+    envoy_base, sidecar_base = base_url(envoy_admin, "--envoy-admin"), base_url(sidecar, "--sidecar")
     envoy_said, sidecar_said = look_at_envoy(envoy_base), look_at_sidecar(sidecar_base)
     envoy = _read_envoy(envoy_said)
     own = read_sidecar(sidecar_said.status, sidecar_said.metrics, is_ready=sidecar_said.is_ready, settings=settings)
@@ -51,12 +52,18 @@ def run(
                 "extproc doctor --config FILE      # the settings it runs with",
             )
         )
-    findings = gather(found, ignored)
+    findings = gather((_at_home(each, envoy_base, sidecar_base) for each in found), ignored)
     code = EXIT_FAILURE if envoy is None else exit_code(findings)
     looked = Looked(_tell_envoy(envoy, envoy_base), _tell_sidecar(own, sidecar_said, sidecar_base))
     columns = min(shutil.get_terminal_size().columns, _MAX_COLUMNS)
     print(to_json(findings, looked, code) if as_json else to_text(findings, looked, columns=columns))
     return code
+
+
+def _at_home(finding: Finding, envoy_base: str, sidecar_base: str) -> Finding:
+    """Return a finding whose commands have the addresses that were given here."""
+    mend = finding.mend.replace("ENVOY_ADMIN/", f"{envoy_base}/").replace("SIDECAR/", f"{sidecar_base}/")
+    return replace(finding, mend=mend)
 
 
 def _read_envoy(said: EnvoyDocuments) -> Envoy | None:

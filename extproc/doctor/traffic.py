@@ -12,6 +12,7 @@ from extproc.doctor.attached import Attached
 from extproc.doctor.documents import text
 from extproc.doctor.envoy import Envoy
 from extproc.doctor.findings import Finding, error, warning
+from extproc.doctor.forwarding import mutation_mend
 
 # Below this share failures are those of a restart.
 _GRAVE_SHARE = 0.01
@@ -36,7 +37,7 @@ def check_streams(envoy: Envoy, attached: Sequence[Attached]) -> Iterator[Findin
                 each.where,
                 f"{failed:.0f} of {started:.0f} streams to the sidecar have failed "
                 f"since Envoy started{passed}: their exchanges are not metered.",
-                "# is it running, and do cluster and TLS fit?\ncurl SIDECAR/readyz; curl 'ENVOY_ADMIN/clusters'",
+                "# is it running, and do cluster and TLS fit?\ncurl SIDECAR/readyz; curl ENVOY_ADMIN/clusters",
             )
         if late := stat("message_timeouts"):
             some = error if late >= started * _GRAVE_SHARE else warning
@@ -59,8 +60,7 @@ def check_streams(envoy: Envoy, attached: Sequence[Attached]) -> Iterator[Findin
                 "mutations-rejected",
                 each.where,
                 f"Envoy has refused {rejected:.0f} header mutations: its mutation_rules do not allow them.",
-                "mutation_rules:\n  allow_expression: {regex: "
-                '"^(traceparent|b3)$"}      # or inject_context: false in the sidecar',
+                mutation_mend(["traceparent", "b3"]) + "\n# or inject_context: false in the sidecar",
             )
         requests = envoy.stats.get(f"http.{each.chain.stat_prefix}.downstream_rq_total", 0.0)
         if requests and not started and each.effective:

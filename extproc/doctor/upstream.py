@@ -6,6 +6,7 @@ cluster they call.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from extproc.doctor.attached import Attached, matching
@@ -38,6 +39,9 @@ transport_socket:
 _CERTIFICATE = """\
 common_tls_context:
   tls_certificates: [{certificate_chain: {filename: CERT.pem}, private_key: {filename: KEY.pem}}]"""
+
+# What Envoy replaces in a cluster's name for its statistics.
+_COLON = re.compile("://|:/|:")
 
 _UNHEALTHY = {"UNHEALTHY", "DRAINING", "TIMEOUT"}
 
@@ -161,7 +165,7 @@ def _endpoint(address: str) -> str:
 
 def _stat(envoy: Envoy, cluster: Cluster, name: str) -> float:
     named = text(cluster.config, "alt_stat_name") or text(cluster.status, "observability_name") or cluster.name
-    return envoy.stats.get(f"cluster.{named}.{name}", 0.0)
+    return envoy.stats.get(f"cluster.{_COLON.sub('_', named)}.{name}", 0.0)
 
 
 def _check_health(where: str, cluster: Cluster, envoy: Envoy) -> Iterator[Finding]:

@@ -15,7 +15,7 @@ from extproc.doctor.findings import Finding, error, warning
 
 Version = tuple[int, int]
 
-# The oldest that is tried with each release of ours.
+# The oldest that has carried exchanges to the sidecar, without allow_content_length_header.
 OLDEST_TRIED: Version = (1, 36)
 
 _STREAM_DONE: Version = (1, 33)
@@ -44,7 +44,7 @@ def check_version(envoy: Envoy, attached: Sequence[Attached]) -> Iterator[Findin
         yield warning(
             "envoy-untried",
             "Envoy",
-            f"This is {said}; the oldest that is tried with the sidecar is {oldest}.",
+            f"This is {said}; the oldest that has been tried with the sidecar is {oldest}.",
             f"# Envoy {oldest} or newer",
         )
 

@@ -23,7 +23,12 @@ from extproc.envoyconfig.messages import Document, pack, seconds, to_address, to
 from extproc.envoyconfig.native import build_ai_protocol_manager, build_json_to_metadata
 from extproc.envoyconfig.plan import Plan
 from extproc.envoyconfig.ratelimit import RATE_LIMIT, build_charges, build_rate_limit
-from extproc.envoyconfig.routes import build_route_config, removed_request_headers, removed_response_headers
+from extproc.envoyconfig.routes import (
+    buffer_bytes,
+    build_route_config,
+    removed_request_headers,
+    removed_response_headers,
+)
 
 HTTP_CONNECTION_MANAGER = "envoy.filters.network.http_connection_manager"
 
@@ -71,6 +76,7 @@ def build_parts(plan: Plan, parts: set[Part]) -> Document:
             )
             if headers
         }
+        document["request_body_buffer_limit"] = buffer_bytes(plan)
     if Part.RATE_LIMIT in parts and plan.rate_limit is not None:
         document["typed_per_filter_config"] = {RATE_LIMIT: to_document(pack(build_charges(plan.rate_limit)))}
     if Part.ACCESS_LOG in parts:

@@ -64,7 +64,7 @@ def build_ext_proc(plan: Plan) -> HttpFilter:
         forward_rules=_forward_rules(needs, has_response_headers=has_response_headers),
         metadata_options=_metadata_options(plan),
         request_attributes=list(needs.request_attributes),
-        response_attributes=list(needs.response_attributes) if has_response_headers else [],
+        response_attributes=list(needs.response_attributes),
     )
     return HttpFilter(name=EXT_PROC, typed_config=pack(config))
 

@@ -82,7 +82,10 @@ def find_reach(settings: Settings, sidecar: str | None, flags: TlsFlags) -> Reac
 
     Raises SettingsError where an address is missing or TLS could not be checked.
     """
-    address = parse_address(sidecar or settings.listen)
+    try:
+        address = parse_address(sidecar or settings.listen)
+    except SettingsError as error:
+        raise SettingsError(f"--sidecar: {error}") from None  # what is in settings was checked before
     if isinstance(address, HostPort):
         if address.port == 0:
             raise SettingsError(f"{'--sidecar' if sidecar else 'listen'}: port 0 is no port to connect to; choose one")

@@ -35,6 +35,19 @@ DEFAULT_UPSTREAMS = (
 )
 
 
+# What Envoy takes, and what anybody waits for.
+_SHORTEST_TIMEOUT_SECONDS = 0.001
+_LONGEST_TIMEOUT_SECONDS = 3600
+
+# Flags that only some targets have a place for, by the fields of a wish.
+_OF_OBJECTS = {"--name": "name", "--namespace": "namespace", "--attach": "attach"}
+_OF_PLAIN_ENVOY = {
+    "--upstream": "upstreams",
+    "--trust-store": "trust_store",
+    "--gateway": "gateway",
+    "--envoy-admin": "envoy_admin",
+}
+
 _KUBERNETES = {
     Target.ENVOY_GATEWAY: ("Envoy Gateway", envoy_gateway.build_resources),
     Target.ISTIO: ("Istio", istio.build_resources),
@@ -44,6 +57,7 @@ _KUBERNETES = {
 
 def print_configuration(settings: Settings, wish: Wish) -> str:
     """Return the configuration. Raises SettingsError for what could not work."""
+    _refuse_flags_of_others(wish)
     plan = _build_plan(settings, wish)
     if wish.target is Target.ENVOY:
         above, resources = _print_envoy(plan, wish.parts)
@@ -58,6 +72,16 @@ def print_configuration(settings: Settings, wish: Wish) -> str:
     if wish.format is Format.JSON:
         return to_json([resource.document for resource in resources])
     return to_yaml(above, resources)
+
+
+def _refuse_flags_of_others(wish: Wish) -> None:
+    """Refuse what would silently do nothing."""
+    is_plain = wish.target is Target.ENVOY
+    usual = Wish()
+    for flag, name in (_OF_OBJECTS if is_plain else _OF_PLAIN_ENVOY).items():
+        if getattr(wish, name) != getattr(usual, name):
+            others = "envoy-gateway, istio and kgateway" if is_plain else "envoy"
+            raise SettingsError(f"{flag}: it is for --target {others}; leave it out")
 
 
 def _print_envoy(plan: Plan, parts: frozenset[Part]) -> tuple[list[str], list[Resource]]:
@@ -97,6 +121,7 @@ _WHERE = {
     "http_filters": "http_filters: in the HTTP connection manager, in this order, before the router.",
     "request_headers_to_remove": "request_headers_to_remove: in the virtual host.",
     "response_headers_to_remove": "response_headers_to_remove: in the virtual host.",
+    "request_body_buffer_limit": "request_body_buffer_limit: in the virtual host; what Envoy may hold of a request.",
     "typed_per_filter_config": "typed_per_filter_config: in the virtual host, or in each route to be limited.",
     "access_log": "access_log: in the HTTP connection manager.",
     "clusters": "clusters: under static_resources.",
@@ -105,8 +130,10 @@ _WHERE = {
 
 def _build_plan(settings: Settings, wish: Wish) -> Plan:
     reach = find_reach(settings, wish.sidecar, wish.tls)
-    if wish.message_timeout_seconds <= 0:
-        raise SettingsError("--message-timeout: use more than 0 seconds")
+    if not _SHORTEST_TIMEOUT_SECONDS <= wish.message_timeout_seconds <= _LONGEST_TIMEOUT_SECONDS:
+        raise SettingsError("--message-timeout: use 0.001 to 3600 seconds")
+    if wish.rate_limit_header is not None and wish.rate_limit is None:
+        raise SettingsError("--rate-limit-by: there is no limit; set --rate-limit too")
     if wish.rate_limit_header is not None and not _HEADER.fullmatch(wish.rate_limit_header):
         raise SettingsError(f"--rate-limit-by: {wish.rate_limit_header!r} is no header's name, in lower case")
     if wish.rate_limit is not None and wish.mode is Mode.OBSERVE:

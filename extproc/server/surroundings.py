@@ -131,7 +131,9 @@ class Survey:
             self._take_metadata(request.metadata_context)
         if phase is Phase.REQUEST_HEADERS:
             return self._take_request_headers(request, headers)
-        if phase is Phase.RESPONSE_HEADERS:
+        if phase is Phase.RESPONSE_TRAILERS:  # without bodies the only message there is of an answer
+            self._attributes.update(read_attributes(request))
+        elif phase is Phase.RESPONSE_HEADERS:
             self._attributes.update(read_attributes(request))
             if self._surveyor.is_reported is not None:
                 self._response_headers = _report(request.response_headers.headers, self._surveyor.is_reported)

@@ -132,7 +132,7 @@ def test_headers_that_are_kept_apart_come_to_their_exporter(tmp_path: Path) -> N
     where = 'extra_config."telemetry/opentelemetry-security".otlp'
     assert problems_of(tmp_path, document) == [
         f"0:1: {where}[1].name: no OTLP exporter has this name; did you mean b? There are a, b",
-        f"0:1: {where}[0].headers.api-key: input should be a valid string",
+        f"0:1: {where}[0].headers.api-key: a text is expected",
     ]
 
 

@@ -70,7 +70,7 @@ def test_every_mistake_is_said_at_once_with_its_source_and_what_is_allowed(tmp_p
     assert len(lines) == 6
     text = "\n".join(lines)
     assert "--listen: 'nowhere' is no address: use unix:/path, unix-abstract:name or host:port" in lines
-    assert "EXTPROC_DRAIN_SECONDS: input should be a valid number" in text
+    assert "EXTPROC_DRAIN_SECONDS: a number is expected" in text
     assert "EXTPROC_MAX_LABEL_VALUES: input should be greater than or equal to 1, not '0'" in lines
     assert f"{file}:1: max_event_bytes: input should be greater than or equal to 1024, not 1" in lines
     assert f"{file}:3: log_level: input should be 'debug', 'info', 'warning' or 'error', not 'loud'" in lines
@@ -272,7 +272,7 @@ def test_telemetry_that_is_no_mapping_is_refused_whatever_the_environment_adds(t
     """The environment's exporter does not hide it."""
     environ = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://x:4318"}
     assert problems_of(tmp_path, {"telemetry": []}, environ=environ) == [
-        "0:1: telemetry: a mapping is expected, not a list"
+        "0:1: telemetry: a mapping is expected, not an empty list"
     ]
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from extproc.config.problems import MAX_REMARKS, nearest, remarks_of, shown, unknown_key
 from extproc.config.sources import Document, Origin, Tree
@@ -26,23 +26,26 @@ class Outer(BaseModel):
     one: Inner | None = None
     many: tuple[Inner, ...] = ()
     words: tuple[str, ...] = ()
+    few: tuple[str, ...] = Field(default=(), min_length=1)
 
 
 @pytest.mark.parametrize(
     ("values", "line"),
     [
-        ({"on": 1}, "F: on: no such setting; did you mean one? There are one, many, words"),
-        ({"xyz": 1}, "F: xyz: no such setting; there are one, many, words"),
+        ({"on": 1}, "F: on: no such setting; did you mean one? There are one, many, words, few"),
+        ({"xyz": 1}, "F: xyz: no such setting; there are one, many, words, few"),
         ({"one": {"size": 1, "sise": 1}}, "F: one.sise: no such setting; did you mean size? There are size, headers"),
         ({"many": [{"size": 1, "sise": 1}]}, ("F: many[0].sise: no such setting; did you mean size? "
                                              "There are size, headers")),
         ({"one": {}}, "F: one.size: it is missing"),
-        ({"one": {"size": "x"}}, ("F: one.size: input should be a valid integer, unable to parse string as an "
-                                 "integer, not 'x'")),
-        ({"one": []}, "F: one: a mapping is expected, not a list"),
+        ({"one": {"size": "x"}}, "F: one.size: a whole number is expected, not 'x'"),
+        ({"one": []}, "F: one: a mapping is expected, not an empty list"),
         ({"many": {}}, "F: many: a list is expected, not a mapping"),
-        ({"words": [{}]}, "F: words[0]: input should be a valid string, not a mapping"),
-        ({"one": {"size": 1, "headers": {"a": ["secret"]}}}, "F: one.headers.a: input should be a valid string"),
+        ({"words": [{}]}, "F: words[0]: a text is expected, not a mapping"),
+        ({"words": [None]}, "F: words[0]: a text is expected, not nothing"),
+        ({"few": []}, "F: few: at least one is expected, not an empty list"),
+        ({"ONE": 1}, "F: ONE: no such setting; did you mean one? There are one, many, words, few"),
+        ({"one": {"size": 1, "headers": {"a": ["secret"]}}}, "F: one.headers.a: a text is expected"),
     ],
 )  # fmt: skip
 def test_a_problem_is_a_line(values: dict[str, Any], line: str) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from extproc.config.settings import Settings
 from extproc.config.sources import Document, Origin, Tree
 from extproc.config.transport import check
 
@@ -51,7 +52,7 @@ def test_what_is_in_order(values: dict[str, Any]) -> None:
 def test_a_mode_without_a_file(listen: str | None) -> None:
     """It would silently do nothing."""
     values = {"socket_mode": "0660"} | ({} if listen is None else {"listen": listen})
-    said = f"it is for the file of a Unix socket, and {listen or '127.0.0.1:0'} has none"
+    said = f"it is for the file of a Unix socket, and {listen or Settings().listen} has none"
     assert problems(values) == [f"socket_mode: {said}"]
 
 

@@ -54,6 +54,28 @@ def test_a_listener_to_an_llm_needs_the_filter(host: str, expected: list[str]) -
     assert codes(found(configured)) == expected
 
 
+def test_a_listener_that_answers_itself_needs_no_filter() -> None:
+    """Health checks, say; the finding is of the listener that leads somewhere, and of any where none does."""
+    configured = Bootstrap()
+    add_listener(configured, "")
+    second = configured._document["static_resources"]["listeners"][1]
+    host = second["filter_chains"][0]["filters"][0]["typed_config"]["route_config"]["virtual_hosts"][0]
+    host["routes"] = [{"match": {"prefix": "/"}, "direct_response": {"status": 200}}]
+    del filters_of(configured)[0]
+    assert [each.where for each in found(configured)] == [("listener gateway",)]
+    del configured._document["static_resources"]["listeners"][0]
+    assert [each.where for each in found(configured)] == [("listener second",)]
+
+
+def test_a_filter_for_some_requests_is_there() -> None:
+    """It stands in a wrapping that says for which."""
+    configured = Bootstrap()
+    own = filters_of(configured)[0]
+    wrapping = "type.googleapis.com/envoy.extensions.common.matching.v3.ExtensionWithMatcher"
+    own["typed_config"] = {"@type": wrapping, "extension_config": {"name": "x", "typed_config": own["typed_config"]}}
+    assert codes(found(configured)) == []
+
+
 def test_no_listener_at_all_meters_nothing() -> None:
     """An Envoy that only proxies TCP, say."""
     configured = Bootstrap()
@@ -107,6 +129,20 @@ def test_a_route_without_the_filter_matters_if_it_leads_to_an_llm(host: str, exp
     route["typed_per_filter_config"][EXT_PROC] = {"@type": "t/v3.ExtProcPerRoute", "disabled": True}
     [finding] = found(configured)
     assert (finding.code, finding.where) == (expected, ("listener gateway / virtual host gateway / route openai",))
+
+
+@pytest.mark.parametrize(("own", "said"), [(True, "disabled: false"), (False, "take `disabled: true` away")])
+def test_a_filter_that_is_off_everywhere_is_mended_where_it_is_off(own: bool, said: str) -> None:
+    """In its own place, or at the routes."""
+    configured = Bootstrap()
+    filters_of(configured)[0]["disabled"] = own
+    for route in configured.virtual_host["routes"]:
+        route.pop("typed_per_filter_config")
+    off = {EXT_PROC: {"@type": "t/v3.ExtProcPerRoute", "disabled": True}}
+    configured.virtual_host["typed_per_filter_config"] = {} if own else off
+    [finding] = found(configured)
+    assert finding.code == "filter-disabled"
+    assert said in finding.mend
 
 
 def test_redirects_need_no_filter() -> None:

@@ -51,6 +51,15 @@ def test_nothing_is_wrong_with_our_own(file: str) -> None:
     assert list(find_all(view_of(Bootstrap(file)), SIDECAR)) == []
 
 
+def test_causes_are_told_before_what_follows_of_them() -> None:
+    """Who mends one thing after the other begins with the first."""
+    configured = Bootstrap()
+    del configured._cluster("extproc")["typed_extension_protocol_options"]
+    stats = {"http.gateway.ext_proc.streams_started": 1.0, "http.gateway.ext_proc.streams_failed": 1.0}
+    found = [each.code for each in find_all(view_of(configured, stats=stats), SIDECAR)]
+    assert found == ["cluster-not-http2", "streams-failing"]
+
+
 @given(st.data())
 def test_no_shape_of_a_document_is_too_strange(data: st.DataObject) -> None:
     """An Envoy may be newer, older, or built with other extensions: what is not understood is passed over."""

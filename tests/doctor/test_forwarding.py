@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+import yaml
 from support.dumps import WHERE, attached_of, codes, expected_of
 
 from extproc.demo.bootstrap import Bootstrap
@@ -46,6 +47,17 @@ def test_a_namespace_that_is_read_has_to_be_received(change: dict[str, Any], exp
     findings = found(check_receiving, change)
     assert codes(findings) == expected
     assert all(said in each.meaning and each.where == (WHERE,) for each in findings)
+
+
+@pytest.mark.parametrize(
+    "text", ["%METADATA(DYNAMIC:ai.gateway:model)%", "%CEL(metadata.filter_metadata['ai.gateway']['model'])%"]
+)
+def test_formatters_read_namespaces_too(text: str) -> None:
+    """In words of their own."""
+    configured = Bootstrap()
+    configured.ext_proc.update(receiving("envoy.ratelimit", "ai.gateway.kgateway.dev"))
+    configured._connection_manager["access_log"] = [{"typed_config": {"@type": "t/v3.FileAccessLog", "format": text}}]
+    assert codes(check_receiving(attached_of(configured), expected_of())) == ["namespaces-not-received"]
 
 
 @pytest.mark.parametrize(
@@ -113,6 +125,22 @@ def test_headers_of_answers_are_only_missed_where_they_would_come() -> None:
     assert codes(found(check_headers, skipped)) == []
 
 
+def test_what_is_printed_lets_headers_pass() -> None:
+    """What is disallowed is less by what is read; what is allowed is more."""
+    rules = {"disallowed_headers": {"patterns": [{"prefix": "content-"}, {"exact": "cookie"}]}} | {
+        "allowed_headers": {"patterns": [{"prefix": "content-"}, {"prefix": "x-"}]}
+    }
+    findings = found(check_headers, {"forward_rules": rules})
+    assert codes(findings) == ["headers-not-forwarded", "details-not-forwarded"]
+    mended = yaml.safe_load(findings[0].mend)["forward_rules"]
+    assert mended["disallowed_headers"] == patterns("cookie")
+    mended["allowed_headers"]["patterns"] += rules["allowed_headers"]["patterns"]
+    assert codes(found(check_headers, {"forward_rules": mended})) == []
+    rules = {"disallowed_headers": {"patterns": [{"prefix": "content-"}]}}
+    assert found(check_headers, {"forward_rules": rules})[0].mend == "forward_rules:      # without disallowed_headers"
+    assert "those there are" not in found(check_headers, {"forward_rules": {}})[0].mend
+
+
 def test_attributes_are_only_missed_by_telemetry() -> None:
     """One finding for each list of them."""
     assert codes(found(check_attributes)) == []
@@ -125,10 +153,22 @@ def test_attributes_are_only_missed_by_telemetry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rules", "expected"), [({"disallow_all": True}, ["mutation-refused"]), ({}, []), ({"disallow_all": False}, [])]
+    ("rules", "expected"),
+    [
+        ({"disallow_all": True}, ["mutation-refused"]),
+        ({}, []),
+        ({"disallow_all": False}, []),
+        ({"disallow_all": True, "allow_expression": {"regex": "traceparent"}}, []),
+        ({"disallow_all": True, "allow_expression": {"regex": "trace"}}, ["mutation-refused"]),
+        ({"disallow_expression": {"regex": ".*"}, "allow_expression": {"regex": "traceparent"}}, ["mutation-refused"]),
+        ({"disallow_expression": {"regex": "x-.*"}}, []),
+    ],
 )
 def test_headers_can_only_be_written_if_envoy_lets_them(rules: dict[str, Any], expected: list[str]) -> None:
-    """Only where there is one to write."""
+    """Only where there is one to write; what is disallowed by name outdoes what is allowed, and that disallow_all."""
     telemetry = OTLP | {"inject_context": True}
-    assert codes(found(check_mutation, {"mutation_rules": rules}, telemetry=telemetry)) == expected
+    findings = found(check_mutation, {"mutation_rules": rules}, telemetry=telemetry)
+    assert codes(findings) == expected
+    for each in findings:
+        assert codes(found(check_mutation, yaml.safe_load(each.mend), telemetry=telemetry)) == []
     assert codes(found(check_mutation, {"mutation_rules": rules}, telemetry=OTLP)) == []

@@ -23,7 +23,8 @@ from extproc.doctor.sidecar import read_sidecar
         ),
         ("extproc_config_last_reload_successful 1\n", []),
         ("extproc_config_last_reload_successful 0\n", ["reload-failed"]),
-        ('extproc_envoy_misconfigured{problem="observability_mode"} 1\n', ["envoy-misconfigured"]),
+        ('extproc_envoy_misconfigured{problem="request_body_not_sent"} 1\n', ["envoy-misconfigured"]),
+        ('extproc_envoy_misconfigured{problem="observability_mode"} 1\n', []),
         ('extproc_envoy_misconfigured{problem="observability_mode"} 0\n', []),
     ],
 )

@@ -92,7 +92,7 @@ def test_nobody_is_there() -> None:
 )
 def test_an_address_is_taken_as_people_write_it(text: str, expected: str) -> None:
     """With or without what goes without saying."""
-    assert base_url(text) == expected
+    assert base_url(text, "--sidecar") == expected
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,6 @@ def test_an_address_is_taken_as_people_write_it(text: str, expected: str) -> Non
 )
 def test_what_is_no_address_is_refused(text: str) -> None:
     """Without saying it again: there may be a password in it."""
-    with pytest.raises(SettingsError, match="http://host:port") as error:
-        base_url(text)
+    with pytest.raises(SettingsError, match=r"--sidecar: .* http://host:port") as error:
+        base_url(text, "--sidecar")
     assert "hunter2" not in str(error.value)

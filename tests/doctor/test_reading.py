@@ -68,8 +68,14 @@ def test_what_another_filter_writes_is_not_taken_for_a_slip() -> None:
     rule = {"on_present": {"metadata_namespace": "ai.gateways", "key": "x"}}
     other = {"name": "j", "typed_config": {"@type": "t/v3.JsonToMetadata", "request_rules": {"rules": [rule]}}}
     assert codes(check_names(attached_of(configured), expected_of())) == ["metadata-namespace-misspelt"]
-    configured._connection_manager["http_filters"].insert(0, other)
-    assert codes(check_names(attached_of(configured), expected_of())) == []
+    script = {
+        "name": "l",
+        "typed_config": {"@type": "t/v3.Lua", "code": "dynamicMetadata():set('ai.gateways', 'x', 1)"},
+    }
+    for each in (other, script):
+        configured._connection_manager["http_filters"].insert(0, each)
+        assert codes(check_names(attached_of(configured), expected_of())) == []
+        del configured._connection_manager["http_filters"][0]
 
 
 def test_names_are_looked_at_wherever_there_are_some() -> None:
@@ -95,6 +101,8 @@ def test_names_are_looked_at_wherever_there_are_some() -> None:
         (configured_with("%DYNAMIC_METADATA(envoy.ratelimit:hits_addend)%"), ["access-log-without-metadata"]),
         (configured_with("%REQ(X)%", kind="HttpGrpcAccessLogConfig"), []),
         (configured_with("%REQ(X)%", kind="Wasm"), []),
+        (configured_with("%METADATA(DYNAMIC:ai.gateway:model)%"), []),
+        (configured_with("%CEL(metadata.filter_metadata['ai.gateway']['model'])%"), []),
     ],
 )
 def test_an_access_log_without_tokens_is_noted(configured: Bootstrap, expected: list[str]) -> None:
@@ -103,7 +111,9 @@ def test_an_access_log_without_tokens_is_noted(configured: Bootstrap, expected: 
 
 
 def test_no_access_log_is_noted_too() -> None:
-    """It is where most look first."""
+    """It is where most look first; that of the listener is one as well."""
     configured = Bootstrap()
-    del configured._connection_manager["access_log"]
+    logs = configured._connection_manager.pop("access_log")
     assert codes(check_access_log(attached_of(configured), expected_of())) == ["access-log-without-metadata"]
+    configured.listener["access_log"] = logs
+    assert codes(check_access_log(attached_of(configured), expected_of())) == []

@@ -143,6 +143,16 @@ def test_somebody_healthy_is_called(hosts: list[dict[str, Any]], expected: list[
     assert [f"{each.code}:{each.severity}" for each in found(hosts=hosts)] == expected
 
 
+def test_colons_of_a_name_are_not_in_statistics() -> None:
+    """Control planes put ports into names."""
+    configured = Bootstrap()
+    configured._cluster("extproc")["name"] = "extproc:18080"
+    configured.ext_proc["grpc_service"]["envoy_grpc"]["cluster_name"] = "extproc:18080"
+    envoy = view_of(configured, stats={"cluster.extproc_18080.upstream_cx_connect_fail": 3.0})
+    found = check_cluster(envoy, find_attached(envoy, expected_of()), expected_of())
+    assert codes(found) == ["cluster-unreachable"]
+
+
 def test_failed_connections_matter_while_there_is_none() -> None:
     """After a restart of the sidecar they are history."""
     failed = {"cluster.extproc.upstream_cx_connect_fail": 3.0}

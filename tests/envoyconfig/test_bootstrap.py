@@ -86,7 +86,10 @@ def test_the_access_log_leaves_out_what_envoy_does_not_keep() -> None:
 @pytest.mark.parametrize(
     ("parts", "fields"),
     [
-        ({Part.FILTER}, {"http_filters", "request_headers_to_remove", "response_headers_to_remove"}),
+        (
+            {Part.FILTER},
+            {"http_filters", "request_headers_to_remove", "response_headers_to_remove", "request_body_buffer_limit"},
+        ),
         ({Part.CLUSTER}, {"clusters"}),
         ({Part.ACCESS_LOG}, {"access_log"}),
         ({Part.RATE_LIMIT}, {"http_filters", "typed_per_filter_config", "clusters"}),
@@ -108,6 +111,8 @@ def test_the_parts_are_those_of_the_bootstrap() -> None:
     manager = whole["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
     assert manager["http_filters"][:-1] == parts["http_filters"]
     assert manager["access_log"] == parts["access_log"]
+    host = manager["route_config"]["virtual_hosts"][0]
+    assert host["request_body_buffer_limit"] == parts["request_body_buffer_limit"]
     assert manager["route_config"]["virtual_hosts"][0]["typed_per_filter_config"] == parts["typed_per_filter_config"]
     assert [each for each in whole["static_resources"]["clusters"] if each in parts["clusters"]] == parts["clusters"]
 

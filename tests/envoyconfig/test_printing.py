@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from math import inf, nan
 from typing import Any
 
 import pytest
@@ -44,8 +45,8 @@ def test_a_person_is_told_what_it_is(mode: Mode, said: str) -> None:
     ("parts", "fields"),
     [
         ({Part.CLUSTER}, ["clusters"]),
-        ({Part.FILTER, Part.ACCESS_LOG}, ["http_filters", "access_log"]),
-        ({Part.ALL}, ["http_filters", "access_log", "clusters"]),
+        ({Part.FILTER, Part.ACCESS_LOG}, ["http_filters", "request_body_buffer_limit", "access_log"]),
+        ({Part.ALL}, ["http_filters", "request_body_buffer_limit", "access_log", "clusters"]),
         ({Part.BOOTSTRAP}, ["static_resources", "admin", "overload_manager"]),
     ],
 )
@@ -81,7 +82,11 @@ def test_an_address_that_was_said_is_not_changed() -> None:
         ({"rate_limit": "x"}, "--rate-limit: 'x' is no TCP address"),
         ({"rate_limit": "x:1", "rate_limit_header": "X Y"}, "--rate-limit-by: 'X Y' is no header's name"),
         ({"rate_limit": "x:1", "target": Target.ENVOY_GATEWAY}, "--rate-limit: 'x:1' is no limit"),
-        ({"message_timeout_seconds": 0.0}, "--message-timeout"),
+        ({"rate_limit_header": "x-tenant"}, "--rate-limit-by: there is no limit; set --rate-limit too"),
+        *(({"message_timeout_seconds": each}, "--message-timeout: use 0.001") for each in (0.0, 1e-9, inf, nan)),
+        ({"attach": "Gateway/x"}, "--attach: it is for --target envoy-gateway, istio and kgateway"),
+        ({"gateway": "[::]:80", "target": Target.KGATEWAY}, "--gateway: it is for --target envoy; leave it out"),
+        ({"sidecar": "x"}, "--sidecar: 'x' is no address"),
         ({"gateway": "x"}, "--gateway: 'x' is no TCP address"),
         ({"envoy_admin": "x"}, "--envoy-admin: 'x' is no TCP address"),
         ({"upstreams": ["extproc=http://x"]}, "names of this configuration's own"),

@@ -17,6 +17,8 @@ from support.messages import (
     request_headers,
     response_body,
     response_headers,
+    response_trailers,
+    untyped_context,
 )
 
 from extproc.server.surroundings import LabelSource, Rule, Survey, Surveyor, split_address
@@ -104,6 +106,18 @@ def test_envoy_tells_route_and_upstream_by_attributes() -> None:
     around = heard.surroundings
     assert (around.route, around.upstream_address, around.upstream_port) == ("openai", "10.0.0.7", 443)
     assert around.tls_version == "TLSv1.3"
+
+
+def test_without_bodies_the_upstream_is_told_with_the_trailers() -> None:
+    """It is the only message there is of an answer then; Envoy's own usage comes in it as well."""
+    heard = Everything()
+    session = heard.processor(surveyor=surveyor()).open_session((), 10.0)
+    session.receive(request_headers(REQUEST, config=protocol()), 10.0)
+    trailers = response_trailers(metadata_context=untyped_context(token_usage={"input_tokens": 1}))
+    session.receive(with_attributes(trailers, {"upstream.address": "10.0.0.7:443"}), 11.0)
+    session.closed(Completion.COMPLETE, 12.0)
+    assert heard.bugs == []
+    assert (heard.surroundings.upstream_address, heard.surroundings.upstream_port) == ("10.0.0.7", 443)
 
 
 @pytest.mark.parametrize(
