@@ -138,6 +138,7 @@ TESTED_ELSEWHERE = {
     "extproc.config.layers": "tests/config/test_telemetry.py",
     "extproc.config.section": "tests/config/test_telemetry.py",
     "extproc.details": "tests/test_exchange_details.py",
+    "extproc.doctor.codes": "tests/doctor/test_documented.py",
     "extproc.demo.access_log": "tests/e2e/test_sdks.py",
     "extproc.demo.course": "tests/e2e/test_demo.py",
     "extproc.demo.leash": "tests/demo/test_process.py",

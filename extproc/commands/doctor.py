@@ -37,7 +37,9 @@ def doctor(
     import os
 
     from extproc.config.loading import load_settings
+    from extproc.doctor.codes import checked_codes
     from extproc.doctor.run import run
 
+    ignored = checked_codes(ignore or ())
     settings = load_settings({}, os.environ, config).settings if config else None
-    raise typer.Exit(run(envoy_admin, sidecar, as_json=json, ignored=ignore or (), settings=settings))
+    raise typer.Exit(run(envoy_admin, sidecar, as_json=json, ignored=ignored, settings=settings))

@@ -6,7 +6,7 @@ Owns: the order of that, and what the command ends with. Must not know checks.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import replace
 
 from extproc.config.settings import Settings
@@ -22,7 +22,7 @@ _MAX_COLUMNS = 100
 
 
 def run(
-    envoy_admin: str, sidecar: str, *, as_json: bool, ignored: Sequence[str] = (), settings: Settings | None = None
+    envoy_admin: str, sidecar: str, *, as_json: bool, ignored: Collection[str] = (), settings: Settings | None = None
 ) -> int:
     """Print what is found; return the exit code. `settings` stand in the place of the running sidecar's.
 

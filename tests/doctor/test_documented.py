@@ -6,6 +6,11 @@ import ast
 import re
 from pathlib import Path
 
+import pytest
+
+from extproc.doctor.codes import CODES, checked_codes
+from extproc.errors import SettingsError
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -26,4 +31,13 @@ def test_every_finding_is_explained() -> None:
     found = set[str]().union(*(codes_of(path) for path in (ROOT / "extproc" / "doctor").glob("*.py")))
     told = re.findall(r"^\| `([a-z0-9-]+)` \| [a-z, ]+ \| \S", (ROOT / "docs" / "doctor.md").read_text(), re.MULTILINE)
     assert len(told) == len(set(told)) > 50
-    assert set(told) == found
+    assert set(told) == found == set(CODES)
+
+
+def test_a_code_that_there_is_not_is_refused() -> None:
+    """Who leaves it out would leave out nothing."""
+    assert checked_codes(["filter-absent"]) == {"filter-absent"}
+    with pytest.raises(
+        SettingsError, match=r"^--ignore: .filter-absen. is no code of a finding; did you mean filter-absent"
+    ):
+        checked_codes(["filter-absent", "filter-absen"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.crds import check_object
+from support.crds import specifications
 from support.plans import COLLECTOR, LISTEN_TLS, plan_for
 
 from extproc.config.address import HostPort
@@ -18,10 +18,7 @@ LABELS = {"custom_labels": [{"name": "a", "metadataKey": "x"}]}
 
 def objects(plan: Plan, place: Place | None = None) -> dict[str, dict[str, Any]]:
     """Return the specifications by kind; fail if the published schema does not take one."""
-    resources = build_resources(use_service(plan, place or Place()), place or Place())
-    for resource in resources:
-        check_object(resource.document)
-    return {resource.document["kind"]: resource.document["spec"] for resource in resources}
+    return specifications(build_resources(use_service(plan, place or Place()), place or Place()))
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,12 @@ In our own words, and only of the fields that are printed: a field that is not h
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import jsonschema
+
+from extproc.envoyconfig.kubernetes import Resource
 
 Schema = dict[str, Any]
 
@@ -226,3 +229,12 @@ def check_object(document: dict[str, Any]) -> None:
         spec=spec,
     )
     jsonschema.validate(document, whole)
+
+
+def specifications(resources: Iterable[Resource]) -> dict[str, dict[str, Any]]:
+    """Return the specification of each object by its kind; fail if the published schema does not take one."""
+    found = {}
+    for resource in resources:
+        check_object(resource.document)
+        found[resource.document["kind"]] = resource.document["spec"]
+    return found
