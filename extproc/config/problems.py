@@ -21,6 +21,7 @@ from extproc.errors import SettingsError
 MAX_REMARKS = 1000
 
 _MAX_SHOWN_CHARACTERS = 100
+_FEW_WORDS = 8
 
 # What somebody may look for in a place where it is not.
 _ELSEWHERE = {("OtlpExporter", "endpoint"): "an endpoint is of one signal: set traces.endpoint and metrics.endpoint"}
@@ -60,7 +61,10 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return "there are none"
     close = difflib.get_close_matches(word.lower(), words, n=1) or difflib.get_close_matches(word, words, n=1)
     there_are = f"there are {', '.join(words)}"
-    return f"did you mean {close[0]}? {there_are[:1].upper()}{there_are[1:]}" if close else there_are
+    if not close:
+        return there_are
+    # Who has made a typing error needs one word; a long list of others would hide it.
+    return f"did you mean {close[0]}?" + (f" T{there_are[1:]}" if len(words) <= _FEW_WORDS else "")
 
 
 def shown(value: Any) -> str:

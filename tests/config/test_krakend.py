@@ -252,7 +252,7 @@ def test_mistakes_are_said_at_their_own_path(tmp_path: Path) -> None:
         ],
     )
     lines = problems_of(tmp_path, document)
-    unknown = f"0:1: {AT}.trace_sample_rat: no such setting; did you mean trace_sample_rate? There are service_name, "
+    unknown = f"0:1: {AT}.trace_sample_rat: no such setting; did you mean trace_sample_rate?"
     assert len([line for line in lines if line.startswith(unknown)]) == 1
     assert {line for line in lines if not line.startswith(unknown)} == {
         f"0:1: {AT}.exporters.otlp[0].port: input should be less than or equal to 65535, not 70000",

@@ -112,7 +112,8 @@ def otlp(**settings: Any) -> dict[str, Any]:
         ({"layers": {"backend": {"traces": {"static_attributes": [{"key": "a"}]}}}},
          "0:1: layers.backend.traces.static_attributes[0].value: it is missing"),
         (otlp(port=0), "0:1: exporters.otlp[0].port: input should be greater than or equal to 1, not 0"),
-        (otlp(prot=1), ("0:1: exporters.otlp[0].prot: no such setting; did you mean port? There are name, host, port, "
+        (otlp(prot=1), "0:1: exporters.otlp[0].prot: no such setting; did you mean port?"),
+        (otlp(xyz=1), ("0:1: exporters.otlp[0].xyz: no such setting; there are name, host, port, "
                        "use_http, encoding, headers, compression, timeout_seconds, insecure, tls, traces, metrics, "
                        "disable_metrics, disable_traces, custom_metric_reporting_period")),
         (otlp(tls={"ca": "x"}),
