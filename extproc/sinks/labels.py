@@ -33,7 +33,7 @@ class BoundedLabels:
         *,
         absent: str = UNKNOWN,
     ) -> None:
-        self._max_values = max_values
+        self.max_values = max_values
         self._on_overflow = on_overflow
         self._names = tuple(names)
         self._absent = absent
@@ -47,7 +47,7 @@ class BoundedLabels:
             return values
         for width, (name, known) in enumerate(zip(self._names, self._known, strict=True), start=1):
             # The first label is not a client's to choose: it has all places.
-            places = self._max_values if is_proven or width == 1 else (self._max_values + 1) // 2
+            places = self.max_values if is_proven or width == 1 else (self.max_values + 1) // 2
             if values[:width] not in known and len(known) >= places:
                 self._on_overflow(name)
                 return values[: width - 1] + (OTHER,) * (len(values) - width + 1)

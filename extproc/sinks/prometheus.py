@@ -11,11 +11,12 @@ from collections.abc import Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Info
 
 from extproc.errors import Reason, Stage
+from extproc.sinks.labels import UNKNOWN, BoundedLabels
 from extproc.usage import NativeCheck, UsageRecord
 
 
 class DroppedLabels:
-    """Counts the values of labels for which there was no place. A registry has one, for all who bound labels."""
+    """Bounds labels, and counts the values for which there was no place. A registry has one, for all of its metrics."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._dropped = Counter(
@@ -24,11 +25,20 @@ class DroppedLabels:
             ["label"],
             registry=registry,
         )
+        self._bounded: dict[tuple[Sequence[str], str], BoundedLabels] = {}
 
-    def watch(self, names: Sequence[str]) -> None:
-        """Have a count of 0 for each of these labels: one that appears with its first count has no increase."""
+    def bound(self, names: Sequence[str], max_values: int, *, absent: str = UNKNOWN) -> BoundedLabels:
+        """Return what bounds these labels: as long as series stay, so do the places that they take.
+
+        Whoever asks again, with other settings, finds those of before; `max_values` holds from then on.
+        """
         for name in names:
-            self._dropped.labels(name)
+            self._dropped.labels(name)  # at 0: a count that appears with its first drop has no increase
+        bounded = self._bounded.setdefault(
+            (tuple(names), absent), BoundedLabels(max_values, self.count, names, absent=absent)
+        )
+        bounded.max_values = max_values
+        return bounded
 
     def count(self, name: str) -> None:
         """Count one."""

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.samples import Exemplar, Sample
 
 from extproc.sinks.exemplars import Witness, witness_of
-from extproc.sinks.labels import LLM_AND_MODEL, BoundedLabels
+from extproc.sinks.labels import LLM_AND_MODEL
 from extproc.sinks.prometheus import DroppedLabels
 from extproc.surroundings import UNKNOWN_LABEL
 from extproc.usage import TokenUsage, UsageRecord
@@ -178,10 +178,9 @@ class TokenMetrics:
     ) -> None:
         names = (*LLM_AND_MODEL, *custom_labels)
         dropped = DroppedLabels(registry) if dropped is None else dropped
-        dropped.watch(names)
         self._no_labels = (UNKNOWN_LABEL,) * len(custom_labels)
         self._exemplars = exemplars
-        self._labels = BoundedLabels(max_label_values, dropped.count, names)
+        self._labels = dropped.bound(names, max_label_values)
         self._families = (TokenFamilies(registry) if families is None else families).of(names)
         self._in_order = itemgetter(*map(names.index, self._families.names))
         self._series: dict[_Labels, _Series] = {}  # by their labels in our order

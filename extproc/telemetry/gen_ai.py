@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from extproc.config.telemetry import Telemetry
 from extproc.sinks.exemplars import Witness, witness_of
-from extproc.sinks.labels import UNKNOWN, BoundedLabels
+from extproc.sinks.labels import UNKNOWN
 from extproc.sinks.prometheus import DroppedLabels
 from extproc.surroundings import UNKNOWN_LABEL, Surroundings
 from extproc.telemetry import instruments, names
@@ -72,9 +72,8 @@ class GenAIMetrics:
         bounded = [label_of(each) for each in (names.PROVIDER_NAME, names.OPERATION_NAME, names.REQUEST_MODEL,
                                                names.RESPONSE_MODEL)]  # fmt: skip
         error_type = label_of(names.ERROR_TYPE)
-        dropped.watch((*bounded, *custom, error_type))
-        self._labels = BoundedLabels(max_label_values, dropped.count, (*bounded, *custom), absent="")
-        self._errors = BoundedLabels(max_label_values, dropped.count, (error_type,), absent="")
+        self._labels = dropped.bound((*bounded, *custom), max_label_values, absent="")
+        self._errors = dropped.bound((error_type,), max_label_values, absent="")
         self._calls: dict[_Key, _Call] = {}
         self._known: dict[LabelValues, _Call] = {}
         common = [label_of(each) for each in (names.OPERATION_NAME, *providers, names.REQUEST_MODEL,

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from extproc.config.telemetry import Telemetry
 from extproc.sinks.exemplars import witness_of
-from extproc.sinks.labels import OTHER, BoundedLabels
+from extproc.sinks.labels import OTHER
 from extproc.sinks.prometheus import DroppedLabels
 from extproc.surroundings import Surroundings
 from extproc.telemetry import names
@@ -47,8 +47,7 @@ class LayerMetrics:
         dropped: DroppedLabels,
         exemplars: bool,
     ) -> None:
-        dropped.watch(_BOUNDED)
-        self._bounded = BoundedLabels(max_label_values, dropped.count, _BOUNDED, absent="")
+        self._bounded = dropped.bound(_BOUNDED, max_label_values, absent="")
         self._exemplars = exemplars
         self._rules = build_layers(families, telemetry)
         self._layers: dict[_Key, tuple[Layer, ...]] = {}

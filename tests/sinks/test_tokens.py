@@ -212,3 +212,19 @@ def test_labels_in_another_order_are_the_same(registry: CollectorRegistry) -> No
     told = {"llm": "openai", "model": "gpt-3.5-turbo", **values}
     for name in ("requests_total", "request_duration_seconds_count", "time_to_first_token_seconds_count"):
         assert registry.get_sample_value(f"ai_{name}", told) == 2
+
+
+def test_the_places_that_series_take_stay_taken(registry: CollectorRegistry) -> None:
+    """However often settings are read again: else a client could fill them anew after each time."""
+    families, dropped = TokenFamilies(registry), DroppedLabels(registry)
+    for places, models in ((2, ("a", "b", "c")), (2, ("d", "e")), (3, ("f", "g"))):
+        metrics = TokenMetrics(registry, max_label_values=places, families=families, dropped=dropped)
+        for model in models:
+            metrics.emit(record(TokenUsage(1, 1), model=model))
+    found = {
+        sample.labels["model"]: sample.value
+        for family in registry.collect()
+        for sample in family.samples
+        if sample.name == "ai_requests_total"
+    }
+    assert found == {"a": 1, "b": 1, "f": 1, "other": 4}
