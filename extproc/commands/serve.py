@@ -38,6 +38,9 @@ def serve(
 
     Every setting is also an environment variable, EXTPROC_ and its name: EXTPROC_LISTEN, EXTPROC_MAX_BODY_BYTES and so
     on. A flag is stronger than the environment, the environment stronger than the file.
+
+    Settings are read again on SIGHUP and when their files change. On SIGTERM running streams may finish. Exit code 2: a
+    setting is wrong. 1: something else failed. 5: exchanges were cut off at the end.
     """
     _serve(
         {
