@@ -18,6 +18,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from extproc import __version__
+from extproc.config.needs import find_needs
 from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
 from extproc.logs import place_of
@@ -182,7 +183,7 @@ def build_hindrances(settings: Settings, problems: EnvoyProblems) -> Hindrances:
     """Return what looks for configurations of Envoy's that these settings can't work with."""
     telemetry = settings.telemetry or Telemetry()
     wanted = Wanted(
-        frozenset(label.metadataNamespace for label in telemetry.custom_labels if label.metadataKey is not None),
+        frozenset(find_needs(settings).forwarding_namespaces),
         attributes=telemetry.exporters.send_traces,
         request_id=settings.usage_log is not None,
     )

@@ -38,9 +38,8 @@ def build_status(settings: Settings, *, engine: str | None = None) -> dict[str, 
 def find_addresses(settings: Settings) -> list[str]:
     """Return where the workers listen: each on a Unix socket of its own, or all on a shared port."""
     listen = parse_address(settings.listen)
-    if settings.workers > 1 and isinstance(listen, UnixSocket):
-        return [str(listen.numbered(number)) for number in range(settings.workers)]
-    return [str(listen)]
+    addresses = listen.of_workers(settings.workers) if isinstance(listen, UnixSocket) else (listen,)
+    return list(map(str, addresses))
 
 
 def _describe(needs: Needs) -> dict[str, Any]:

@@ -221,7 +221,7 @@ def _claim_addresses(settings: Settings, ending: ExitStack) -> list[HostPort | U
         keeper, listen = reserve_port(listen)
         ending.enter_context(keeper)
         return [listen] * settings.workers
-    addresses = [parse_address(str(listen.numbered(index))) for index in range(settings.workers)]
+    addresses = [parse_address(str(each)) for each in listen.of_workers(settings.workers)]
     for address in addresses:
         check_listen(address)
     return addresses

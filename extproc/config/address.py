@@ -23,6 +23,10 @@ _HOST_PORT = re.compile(
 )
 
 
+# Who listens on all addresses is reached on this one.
+_LOOPBACK_OF = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens here
+
+
 @dataclass(frozen=True, slots=True)
 class HostPort:
     """A TCP address. Port 0 stands for any free one."""
@@ -32,6 +36,20 @@ class HostPort:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def from_here(self) -> HostPort:
+        """Where a process on the same machine reaches what listens on this one."""
+        return HostPort(_LOOPBACK_OF.get(self.host, self.host), self.port)
+
+
+def is_ip(host: str) -> bool:
+    """Return whether a host is an address, and not a name to look up."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def is_loopback(host: str) -> bool | None:
@@ -72,6 +90,10 @@ class UnixSocket:
         if self.is_abstract or not stem:
             return UnixSocket(f"{self.name}-{number}", self.is_abstract)
         return UnixSocket(f"{folder}{slash}{stem}-{number}{dot}{suffix}")
+
+    def of_workers(self, count: int) -> tuple[UnixSocket, ...]:
+        """Return the sockets of so many processes; one that is alone has the socket itself."""
+        return (self,) if count == 1 else tuple(self.numbered(number) for number in range(count))
 
 
 def parse_host_port(text: str) -> HostPort:

@@ -7,11 +7,11 @@ is wrong is said at once; what is of the wrong type is passed over here, and sai
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from extproc.config.forms import is_true
 from extproc.config.lines import Loc
-from extproc.config.problems import nearest
+from extproc.config.problems import nearest, why_unreadable
 from extproc.config.sources import Remark, Tree
 from extproc.config.telemetry import PrometheusExporter, Queue
 
@@ -19,7 +19,6 @@ _ROOT: Loc = ("telemetry",)
 _SIGNALS = ("traces", "metrics")
 _PROMETHEUS_DEFAULTS = PrometheusExporter(name="any")
 _QUEUE_DEFAULTS = Queue()
-_TRUE = {"true", "t", "yes", "y", "on", "1"}  # as the schema reads them
 _WILDCARDS = {"0.0.0.0": ".", "::": ":"}  # noqa: S104 - each stands for all addresses that have such a sign
 
 
@@ -96,7 +95,7 @@ def _check_way(exporter: dict[str, Any], loc: Loc) -> Iterator[tuple[Loc, str]]:
         has_endpoint = _mapping(exporter.get(signal)).get("endpoint") is not None
         if has_host and has_endpoint:
             yield (*loc, signal, "endpoint"), "an exporter has a host, or endpoints, and not both"
-        if not has_host and not has_endpoint and not _is_true(exporter.get(f"disable_{signal}")):
+        if not has_host and not has_endpoint and not is_true(exporter.get(f"disable_{signal}")):
             without.append(signal)
     if len(without) == len(_SIGNALS):
         yield loc, "where to is missing: set host, or traces.endpoint and metrics.endpoint"
@@ -107,12 +106,12 @@ def _check_way(exporter: dict[str, Any], loc: Loc) -> Iterator[tuple[Loc, str]]:
 
 def _check_encoding(exporter: dict[str, Any], loc: Loc) -> Iterator[tuple[Loc, str]]:
     told = "encoding json is for HTTP: set use_http: true"
-    uses_http, encoding = _is_true(exporter.get("use_http")), exporter.get("encoding")
+    uses_http, encoding = is_true(exporter.get("use_http")), exporter.get("encoding")
     signals = [_mapping(exporter.get(signal)) for signal in _SIGNALS]
-    if encoding == "json" and not uses_http and not all(_is_true(signal.get("use_http")) for signal in signals):
+    if encoding == "json" and not uses_http and not all(is_true(signal.get("use_http")) for signal in signals):
         yield (*loc, "encoding"), told
     for name, signal in zip(_SIGNALS, signals, strict=True):
-        if signal.get("encoding") == "json" and not _is_true(signal.get("use_http", uses_http)):
+        if signal.get("encoding") == "json" and not is_true(signal.get("use_http", uses_http)):
             yield (*loc, name, "encoding"), told
 
 
@@ -128,14 +127,8 @@ def _check_files(telemetry: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
     for files, loc in _tls(telemetry):
         for name in ("ca_file", "cert_file", "key_file"):
             path = files.get(name)
-            if not isinstance(path, str):
-                continue
-            try:
-                with Path(path).open("rb"):
-                    pass
-            except (OSError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) else "it holds a NUL"
-                yield (*loc, name), f"cannot read {path!r}: {reason}"
+            if isinstance(path, str) and (problem := why_unreadable(path)):
+                yield (*loc, name), problem
 
 
 def _check_overrides(telemetry: dict[str, Any], exporters: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
@@ -169,10 +162,6 @@ def _check_labels(tree: Tree, telemetry: dict[str, Any]) -> Iterator[tuple[Loc, 
             yield loc, f"a label has one of metadataKey, header and value, and not {' and '.join(given) or 'none'}"
         if label.get("headerKey") is not None and "header" not in given:
             yield (*loc, "headerKey"), "it is a member of the JSON in a header: set header too"
-
-
-def _is_true(value: Any) -> bool:
-    return str(value).lower() in _TRUE
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -33,6 +33,8 @@ RESERVED_LABELS = _TAKEN_EVERYWHERE | {
     "llm", "model", "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_system", "gen_ai_request_model",
     "gen_ai_response_model", "gen_ai_token_type", "gen_ai_token_modality", "error_type",
 }  # fmt: skip
+# As pydantic has it.
+_TRUE = frozenset({"true", "t", "yes", "y", "on", "1"})
 _NO_LABEL_CHARACTER = re.compile(r"[^a-zA-Z0-9_]")
 
 
@@ -129,6 +131,11 @@ def checked_different(words: tuple[_Word, ...]) -> tuple[_Word, ...]:
         if words.count(word) > 1:
             raise SettingsError(f"{word!r} is there twice")
     return words
+
+
+def is_true(value: object) -> bool:
+    """Return whether a value is what the schema reads as true, in whichever form it was given."""
+    return str(value).lower() in _TRUE
 
 
 def _is_host(text: str) -> bool:

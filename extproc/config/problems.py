@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -65,6 +66,16 @@ def nearest(word: str, known: Iterable[str]) -> str:
         return there_are
     # Who has made a typing error needs one word; a long list of others would hide it.
     return f"did you mean {close[0]}?" + (f" T{there_are[1:]}" if len(words) <= _FEW_WORDS else "")
+
+
+def why_unreadable(path: str) -> str | None:
+    """Return what is said of a file that cannot be read; None of one that can."""
+    try:
+        with Path(path).open("rb"):
+            return None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it holds a NUL"
+        return f"cannot read {path!r}: {reason}"
 
 
 def shown(value: Any) -> str:

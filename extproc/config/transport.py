@@ -7,17 +7,17 @@ Whom a name stands for is not asked here, where nothing is served: see server/li
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from extproc.config.address import HostPort, UnixSocket, is_loopback, parse_address, plaintext_refusal
+from extproc.config.forms import is_true
 from extproc.config.lines import Loc
+from extproc.config.problems import why_unreadable
+from extproc.config.settings import Settings
 from extproc.config.sources import Remark, Tree
 from extproc.errors import SettingsError
 
-_DEFAULT = HostPort("127.0.0.1", 18080)
 _FILES = ("cert_file", "key_file", "client_ca_file")
-_TRUE = {"true", "t", "yes", "y", "on", "1"}  # as the schema reads them
 
 
 def check(tree: Tree, *, reads_certificates: bool) -> list[Remark]:
@@ -30,7 +30,7 @@ def check(tree: Tree, *, reads_certificates: bool) -> list[Remark]:
 
 def _check(values: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
     tls, listen = values.get("listen_tls"), _address(values.get("listen"))
-    may_be_reached = tls is not None or str(values.get("allow_plaintext")).lower() in _TRUE
+    may_be_reached = tls is not None or is_true(values.get("allow_plaintext"))
     if isinstance(listen, HostPort) and not may_be_reached and is_loopback(listen.host) is False:
         yield ("listen",), plaintext_refusal(listen)
     has_file = isinstance(listen, UnixSocket) and not listen.is_abstract
@@ -41,20 +41,14 @@ def _check(values: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
 def _check_files(tls: Any) -> Iterator[tuple[Loc, str]]:
     for name in _FILES:
         path = tls.get(name) if isinstance(tls, dict) else None
-        if isinstance(path, str) and path:
-            try:
-                with Path(path).open("rb"):
-                    pass
-            except (OSError, ValueError) as error:
-                reason = error.strerror if isinstance(error, OSError) else "it holds a NUL"
-                yield ("listen_tls", name), f"cannot read {path!r}: {reason}"
+        if isinstance(path, str) and path and (problem := why_unreadable(path)):
+            yield ("listen_tls", name), problem
 
 
 def _address(listen: Any) -> HostPort | UnixSocket | None:
     """Return the address, or the default one; None where the schema has something to say."""
-    if listen is None:
-        return _DEFAULT
+    given = Settings.model_fields["listen"].default if listen is None else listen
     try:
-        return parse_address(listen) if isinstance(listen, str) else None
+        return parse_address(given) if isinstance(given, str) else None
     except SettingsError:
         return None

@@ -191,10 +191,7 @@ class Stack:
 
     def _sockets(self) -> list[Path]:
         """Return the sockets the sidecar serves."""
-        if self._sidecar_command.workers == 1:
-            return [self._socket]
-        listen = UnixSocket(str(self._socket))
-        return [Path(listen.numbered(number).name) for number in range(self._sidecar_command.workers)]
+        return [Path(each.name) for each in UnixSocket(str(self._socket)).of_workers(self._sidecar_command.workers)]
 
     def scrape(self) -> str:
         """Return what the sidecar's /metrics says now."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
+from extproc.config.address import is_ip
 from extproc.doctor.documents import Object, dig, is_true, message, obj, objects, text, texts
 from extproc.doctor.envoy import EXT_PROC, Chain, Cluster, Envoy, Filter, Route
 from extproc.doctor.sidecar import Expected
@@ -103,12 +104,8 @@ def _may_be(endpoint: str, address: str) -> bool:
         return False
     (host, _, port), (own_host, _, own_port) = endpoint.rpartition(":"), address.rpartition(":")
     both = {host.strip("[]"), own_host.strip("[]")}
-    is_open = own_host in _ANY_HOST or any(not _is_ip(each) for each in both) or both == {"127.0.0.1", "::1"}
+    is_open = own_host in _ANY_HOST or any(not is_ip(each) for each in both) or both == {"127.0.0.1", "::1"}
     return port == own_port and is_open
-
-
-def _is_ip(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
 
 
 def _attach(chain: Chain, index: int, attached: Filter) -> Attached:

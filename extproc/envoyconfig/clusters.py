@@ -44,10 +44,10 @@ from envoy_data_plane.envoy.extensions.upstreams.http.v3 import (
 )
 from envoy_data_plane.envoy.type.matcher.v3 import StringMatcher
 
-from extproc.config.address import HostPort, UnixSocket
+from extproc.config.address import HostPort, UnixSocket, is_ip
 from extproc.envoyconfig.ext_proc import CLUSTER
 from extproc.envoyconfig.messages import pack, seconds, to_address
-from extproc.envoyconfig.plan import Plan, RateLimit, Tls, is_ip
+from extproc.envoyconfig.plan import Plan, RateLimit, Tls
 from extproc.upstreams import Upstream
 
 RATE_LIMIT_CLUSTER = "ratelimit"

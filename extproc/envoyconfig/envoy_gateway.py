@@ -7,7 +7,7 @@ https://gateway.envoyproxy.io/docs/api/extension_types/
 
 from __future__ import annotations
 
-from extproc.config.address import HostPort, UnixSocket
+from extproc.config.address import HostPort, UnixSocket, is_ip
 from extproc.envoyconfig.access_log import build_fields
 from extproc.envoyconfig.choices import Mode
 from extproc.envoyconfig.kubernetes import (
@@ -17,8 +17,8 @@ from extproc.envoyconfig.kubernetes import (
     go_duration,
     service_ref,
 )
-from extproc.envoyconfig.messages import Document
-from extproc.envoyconfig.plan import Plan, is_ip
+from extproc.envoyconfig.messages import Document, to_pipe_path
+from extproc.envoyconfig.plan import Plan
 from extproc.envoyconfig.routes import buffer_bytes
 from extproc.errors import SettingsError
 from extproc.semconv import KEY_HITS_ADDEND, RATELIMIT_NAMESPACE
@@ -75,7 +75,7 @@ def _build_backend(plan: Plan, place: Place) -> tuple[list[Resource], Document]:
 def _endpoint(endpoint: HostPort | UnixSocket) -> Document:
     if isinstance(endpoint, HostPort):
         return {"ip": {"address": endpoint.host, "port": endpoint.port}}
-    return {"unix": {"path": f"@{endpoint.name}" if endpoint.is_abstract else endpoint.name}}
+    return {"unix": {"path": to_pipe_path(endpoint)}}
 
 
 def _build_policy(plan: Plan, place: Place, reference: Document) -> Resource:

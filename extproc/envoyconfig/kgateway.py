@@ -7,12 +7,12 @@ https://kgateway.dev/docs/envoy/latest/reference/api/
 
 from __future__ import annotations
 
-from extproc.config.address import HostPort
+from extproc.config.address import HostPort, is_ip
 from extproc.envoyconfig.access_log import build_fields
 from extproc.envoyconfig.choices import Mode
 from extproc.envoyconfig.kubernetes import Place, Resource, build_backend_tls, go_duration, service_ref
 from extproc.envoyconfig.messages import Document
-from extproc.envoyconfig.plan import Plan, is_ip
+from extproc.envoyconfig.plan import Plan
 from extproc.envoyconfig.routes import buffer_bytes
 from extproc.errors import SettingsError
 

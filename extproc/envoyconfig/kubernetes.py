@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from extproc.config.address import HostPort, UnixSocket
+from extproc.config.address import HostPort, UnixSocket, is_ip
 from extproc.envoyconfig.messages import Document
-from extproc.envoyconfig.plan import Plan, is_ip
+from extproc.envoyconfig.plan import Plan
 from extproc.errors import SettingsError
 
 GATEWAY_API = "gateway.networking.k8s.io"

@@ -32,8 +32,13 @@ def seconds(number: float) -> timedelta:
     return timedelta(seconds=number)
 
 
+def to_pipe_path(place: UnixSocket) -> str:
+    """Return a socket as Envoy writes it: abstract ones begin with an @."""
+    return f"@{place.name}" if place.is_abstract else place.name
+
+
 def to_address(place: HostPort | UnixSocket) -> Address:
-    """Return an address. Abstract sockets begin with an @ in Envoy."""
+    """Return an address."""
     if isinstance(place, UnixSocket):
-        return Address(pipe=Pipe(path=f"@{place.name}" if place.is_abstract else place.name))
+        return Address(pipe=Pipe(path=to_pipe_path(place)))
     return Address(socket_address=SocketAddress(address=place.host, port_value=place.port))

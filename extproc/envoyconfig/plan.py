@@ -6,7 +6,6 @@ spells any of it.
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
@@ -17,9 +16,6 @@ from extproc.envoyconfig.choices import DEFAULT_TRUST_STORE, Mode, TlsFlags
 from extproc.envoyconfig.modes import PROCESSING, Processing
 from extproc.errors import SettingsError
 from extproc.upstreams import Upstream
-
-# What stands for an address that a process on the same machine reaches it at.
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is listened on, not who listens
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +85,9 @@ def find_reach(settings: Settings, sidecar: str | None, flags: TlsFlags) -> Reac
     if isinstance(address, HostPort):
         if address.port == 0:
             raise SettingsError(f"{'--sidecar' if sidecar else 'listen'}: port 0 is no port to connect to; choose one")
-        # Workers share a TCP port.
-        endpoints: tuple[HostPort | UnixSocket, ...] = (
-            HostPort(_LOOPBACK.get(address.host, address.host), address.port),
-        )
-    elif settings.workers == 1:
-        endpoints = (address,)
+        endpoints: tuple[HostPort | UnixSocket, ...] = (address.from_here,)  # workers share a TCP port
     else:
-        endpoints = tuple(address.numbered(number) for number in range(settings.workers))
+        endpoints = address.of_workers(settings.workers)
     return Reach(endpoints, _find_tls(settings, endpoints[0], flags))
 
 
@@ -121,12 +112,3 @@ def _find_tls(settings: Settings, endpoint: HostPort | UnixSocket, flags: TlsFla
         if path is not None and not PurePosixPath(path).is_absolute():
             raise SettingsError(f"{path!r} is relative, and Envoy may run elsewhere: use an absolute path")
     return Tls(flags.ca_file, server_name, flags.cert_file, flags.key_file)
-
-
-def is_ip(host: str) -> bool:
-    """Say whether a host is an address, and not a name to look up."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True

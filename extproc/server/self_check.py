@@ -29,9 +29,6 @@ _PAUSE_SECONDS: Final = 0.01
 
 _READ_BYTES: Final = 4096
 
-# Who listens on all addresses is reached on loopback.
-_WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - nothing listens here
-
 _PREFACE: Final = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _DATA, _HEADERS, _SETTINGS = 0x0, 0x1, 0x4
 _END_STREAM, _END_HEADERS = 0x1, 0x4
@@ -92,7 +89,8 @@ def _ask(address: HostPort | UnixSocket, certificates: ServerCertificates | None
 
 def _connect(address: HostPort | UnixSocket) -> socket.socket:
     if isinstance(address, HostPort):
-        return socket.create_connection((_WILDCARDS.get(address.host, address.host), address.port), _TRY_SECONDS)
+        called = address.from_here
+        return socket.create_connection((called.host, called.port), _TRY_SECONDS)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         connection.settimeout(_TRY_SECONDS)

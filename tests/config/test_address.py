@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
+from extproc.config.address import HostPort, UnixSocket, is_ip, parse_address, parse_host_port
 from extproc.errors import SettingsError
 
 
@@ -61,3 +61,26 @@ def test_a_socket_is_numbered_before_its_suffix(text: str, numbered: str) -> Non
     address = parse_address(text)
     assert isinstance(address, UnixSocket)
     assert str(address.numbered(7)) == numbered
+
+
+def test_workers_have_a_socket_each_and_one_that_is_alone_has_the_socket() -> None:
+    """As many as there are, numbered from 0."""
+    address = UnixSocket("/run/x.sock")
+    assert address.of_workers(1) == (address,)
+    assert [each.name for each in address.of_workers(2)] == ["/run/x-0.sock", "/run/x-1.sock"]
+
+
+@pytest.mark.parametrize(
+    ("listen", "called"), [("0.0.0.0:1", "127.0.0.1:1"), ("[::]:1", "[::1]:1"), ("192.0.2.1:1", "192.0.2.1:1")]
+)
+def test_who_listens_on_all_addresses_is_called_on_loopback(listen: str, called: str) -> None:
+    """From its own machine."""
+    assert str(parse_host_port(listen).from_here) == called
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"), [("10.0.0.1", True), ("::1", True), ("localhost", False), ("1.2", False)]
+)
+def test_an_address_is_told_from_a_name(host: str, expected: bool) -> None:
+    """Names are looked up."""
+    assert is_ip(host) is expected

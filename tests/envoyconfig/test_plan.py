@@ -6,7 +6,7 @@ from support.plans import LISTEN_TLS, MTLS, plan_for
 from extproc.config.address import HostPort, UnixSocket
 from extproc.config.settings import Settings
 from extproc.envoyconfig.choices import TlsFlags
-from extproc.envoyconfig.plan import Tls, find_reach, is_ip
+from extproc.envoyconfig.plan import Tls, find_reach
 from extproc.errors import SettingsError
 
 
@@ -87,14 +87,6 @@ def test_what_could_not_work_is_refused(
     """With the flag that mends it."""
     with pytest.raises(SettingsError, match=said):
         find_reach(Settings.model_validate(settings), sidecar, flags)
-
-
-@pytest.mark.parametrize(
-    ("host", "expected"), [("10.0.0.1", True), ("::1", True), ("localhost", False), ("1.2", False)]
-)
-def test_an_address_is_told_from_a_name(host: str, expected: bool) -> None:
-    """Names are looked up."""
-    assert is_ip(host) is expected
 
 
 def test_the_access_log_prints_the_first_namespace() -> None:
