@@ -42,16 +42,6 @@ class Window(CollectorRegistry):
         return self.view.restricted_registry(names)
 
 
-class _Groups:
-    """Whether any settings so far have series that only some exporters may see."""
-
-    exist = False
-
-    def __call__(self) -> bool:
-        """Return it, to whoever asks again and again."""
-        return self.exist
-
-
 @dataclass(frozen=True, slots=True)
 class _Port:
     server: MetricsServer
@@ -66,7 +56,7 @@ class Reporting:
         self._registry = registry
         self._counts = counts
         self._started_unix_nano = time.time_ns()
-        self._groups = _Groups()
+        self._has_groups = False  # whether any settings so far have series that only some exporters may see
         self._ports: dict[HostPort, _Port] = {}
         self._pushes: tuple[Background, ...] = ()
         self._admin: HostPort | None = None
@@ -103,9 +93,9 @@ class Reporting:
 
     def _prepare(self, settings: Settings, undo: ExitStack) -> Callable[[], None]:
         telemetry = settings.telemetry or Telemetry()
-        self._groups.exist |= bool(groups_of_rules(telemetry))  # who reads now must not see them when they are filled
+        self._has_groups |= bool(groups_of_rules(telemetry))  # who reads now must not see them when they are filled
         views = {
-            address: _build_port_view(self._registry, telemetry, exporter, self._groups)
+            address: _build_port_view(self._registry, telemetry, exporter, self._is_grouped)
             for address, exporter in self._exporters(telemetry)
         }
         ports = {}
@@ -122,7 +112,7 @@ class Reporting:
                 self._registry,
                 self._counts.of(telemetry),
                 started_unix_nano=self._started_unix_nano,
-                is_grouped=self._groups,
+                is_grouped=self._is_grouped,
             )
         )
 
@@ -146,6 +136,10 @@ class Reporting:
         for push in pushes:
             push.start()
 
+    def _is_grouped(self) -> bool:
+        """Return whether there are groups, to readers that ask each time."""
+        return self._has_groups
+
     def _exporters(self, telemetry: Telemetry) -> Iterable[tuple[HostPort, PrometheusExporter]]:
         """Return who has a port of its own; one on the admin port is served there already."""
         for exporter in telemetry.exporters.prometheus:
@@ -155,14 +149,14 @@ class Reporting:
 
     def _build_admin_view(self, telemetry: Telemetry | None) -> CollectorRegistry:
         """Return what the admin port shows: everything."""
-        if telemetry is None and not self._groups.exist:
+        if telemetry is None and not self._has_groups:
             return self._registry
         known = telemetry or Telemetry()
-        return build_view(self._registry, known, target=target_of(known), is_grouped=self._groups)
+        return build_view(self._registry, known, target=target_of(known), is_grouped=self._is_grouped)
 
 
 def _build_port_view(
-    registry: CollectorRegistry, telemetry: Telemetry, exporter: PrometheusExporter, groups: _Groups
+    registry: CollectorRegistry, telemetry: Telemetry, exporter: PrometheusExporter, is_grouped: Callable[[], bool]
 ) -> CollectorRegistry:
     return build_view(
         registry,
@@ -170,7 +164,7 @@ def _build_port_view(
         exporter=exporter.name,
         process_metrics=exporter.process_metrics,
         target=target_of(telemetry),
-        is_grouped=groups,
+        is_grouped=is_grouped,
     )
 
 

@@ -29,7 +29,7 @@ from extproc.surroundings import TraceContext
 from extproc.telemetry.background import Background
 from extproc.telemetry.counts import TelemetryCounts
 from extproc.telemetry.groups import GROUP_LABEL
-from extproc.telemetry.metrics import build_metric_sinks
+from extproc.telemetry.metrics import MetricStore
 from extproc.usage import UsageRecord
 
 NOWHERE = HostPort("127.0.0.1", 1)
@@ -72,7 +72,7 @@ class Counted:
         GCCollector(registry=self.registry)
         self.counts = Counts(self.registry).of(telemetry)
         self.tracing = Tracing(telemetry, self.counts)
-        self._sinks = (*build_metric_sinks(self.registry, telemetry, max_label_values=9), *self.tracing.sinks)
+        self._sinks = (*MetricStore(self.registry).build_sinks(telemetry, max_label_values=9), *self.tracing.sinks)
         self.background = (*self.tracing.exports, *build_metric_pushes(telemetry, self.registry, self.counts))
 
     def count(self, *records: UsageRecord) -> None:

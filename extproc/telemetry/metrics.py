@@ -51,10 +51,3 @@ class MetricStore:
             sinks = (tokens, calls, layers)
         self._families.show()
         return sinks
-
-
-def build_metric_sinks(
-    registry: CollectorRegistry, telemetry: Telemetry | None, *, max_label_values: int
-) -> tuple[UsageSink, ...]:
-    """Return sinks that count into a registry of their own; without telemetry there is `ai_*` only."""
-    return MetricStore(registry).build_sinks(telemetry, max_label_values=max_label_values)

@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from extproc.config.telemetry import Telemetry
-from extproc.telemetry.metrics import build_metric_sinks
+from extproc.telemetry.metrics import MetricStore
 from extproc.usage import UsageRecord
 
 
@@ -31,7 +31,7 @@ def count(*records: UsageRecord, max_label_values: int = 9, **telemetry: Any) ->
     """Return a registry in which these exchanges were counted."""
     registry = CollectorRegistry()
     settings: Mapping[str, Any] = telemetry
-    sinks = build_metric_sinks(registry, Telemetry.model_validate(settings), max_label_values=max_label_values)
+    sinks = MetricStore(registry).build_sinks(Telemetry.model_validate(settings), max_label_values=max_label_values)
     for record in records:
         for sink in sinks:
             sink.emit(record)

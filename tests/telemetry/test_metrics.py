@@ -14,7 +14,7 @@ from extproc.config.telemetry import Telemetry
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, share_values
-from extproc.telemetry.metrics import build_metric_sinks
+from extproc.telemetry.metrics import MetricStore
 from extproc.telemetry.views import build_view
 from extproc.usage import Completion
 
@@ -40,7 +40,7 @@ def _no_created(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fill(registry: CollectorRegistry, telemetry: Telemetry | None = EVERYTHING) -> None:
-    for sink in build_metric_sinks(registry, telemetry, max_label_values=9):
+    for sink in MetricStore(registry).build_sinks(telemetry, max_label_values=9):
         for exchange in EXCHANGES:
             sink.emit(exchange)
 
@@ -54,7 +54,7 @@ def test_without_telemetry_there_is_nothing_of_it() -> None:
 
 def test_sinks_have_names_of_their_own() -> None:
     """What one fails to take is counted under it."""
-    sinks = build_metric_sinks(CollectorRegistry(), EVERYTHING, max_label_values=9)
+    sinks = MetricStore(CollectorRegistry()).build_sinks(EVERYTHING, max_label_values=9)
     assert [sink.name for sink in sinks] == ["prometheus", "gen-ai", "layers"]
 
 
@@ -79,7 +79,7 @@ def test_workers_count_in_files_and_a_supervisor_adds_them_up(tmp_path: Path, mo
     """All families, as a process that is alone tells them; files have no place for traces."""
     alone, template, seen = CollectorRegistry(), CollectorRegistry(), CollectorRegistry()
     fill(alone)
-    build_metric_sinks(template, EVERYTHING, max_label_values=9)
+    MetricStore(template).build_sinks(EVERYTHING, max_label_values=9)
     monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
     monkeypatch.setattr(values, "ValueClass", values.ValueClass)
     for index in (0, 1):
