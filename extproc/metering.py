@@ -23,7 +23,7 @@ from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
 from extproc.logs import place_of
 from extproc.observability import Counts, Tracing, flush_seconds_of
-from extproc.reading import build_detector, build_limits
+from extproc.reading import build_detector, build_limits, build_policy
 from extproc.server.hindrances import MENDS, Hindrances, Wanted
 from extproc.server.processor import Processor
 from extproc.sinks.base import UsageSink
@@ -149,6 +149,7 @@ class Metering:
         return Processor(
             limits=build_limits(settings),
             detector=build_detector(settings),
+            policy=build_policy(settings),
             build_metadata=DynamicMetadata(settings.metadata_namespaces).build,
             # Who does not want them does without the question, too.
             sinks=(*sinks, DebugLines()) if settings.log_level == "debug" else sinks,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from extproc.config.settings import Settings
+from extproc.policy import Policy
 from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
 
@@ -25,3 +26,8 @@ def build_detector(settings: Settings) -> Detector:
             for rule in settings.detection_rules
         ]
     )
+
+
+def build_policy(settings: Settings) -> Policy:  # noqa: ARG001 - each part of it reads its own settings
+    """Return what is done to exchanges beside reading them. Raises SettingsError for what can't be had."""
+    return Policy()

@@ -18,7 +18,8 @@ class UsageSource(enum.StrEnum):
     """How far the token counts of an exchange can be trusted."""
 
     REPORTED = "reported"  # the provider said so, and the answer is complete
-    PARTIAL = "partial"  # the provider said so, but not all of the answer was seen
+    PARTIAL = "partial"  # the provider said so, but not all of the answer was seen; what it left open is estimated
+    ESTIMATED = "estimated"  # the provider said nothing: what was seen of the texts is counted here
     NONE = "none"  # the provider reported no token usage
 
 
@@ -128,6 +129,13 @@ class Timing(msgspec.Struct, frozen=True, gc=False):
 NO_TIMING = Timing()
 
 
+class Cost(msgspec.Struct, frozen=True, gc=False):
+    """What an exchange costs by a list of prices: in US dollars, and in millionths of one as a whole number."""
+
+    usd: float
+    usd_micros: int
+
+
 class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     """Everything known of one settled exchange. Sinks get it once, and only this.
 
@@ -161,6 +169,10 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     response_body_bytes: int | None = None
     surroundings: Surroundings | None = None
     request_id: str | None = None  # Envoy's, where somebody asked for it
+    prompt_estimate_tokens: int | None = None  # counted before the request went on, where somebody asked for it
+    cost: Cost | None = None
+    is_unpriced: bool = False  # there is usage, but no price for it
+    charges: tuple[tuple[str, int], ...] = ()  # what rate limits take, each under its key; none is negative
 
     @property
     def model(self) -> str | None:

@@ -304,7 +304,7 @@ def test_the_last_byte_of_a_known_length_ends_it(gzipped: bool) -> None:
     exchange.request_body(case.request, end_of_stream=True, now=0.0)
     headers = case.response_headers | {"content-length": str(len(case.response))}
     exchange.response_headers(headers, end_of_stream=False, now=1.0)
-    assert exchange.wants_whole_response
+    assert exchange.ask_for_whole_response()
     for byte in byte_by_byte(case.response):
         assert not is_settled(exchange)
         exchange.response_body(byte, end_of_stream=False, now=2.0)
@@ -331,7 +331,7 @@ def test_only_short_answers_of_known_length_are_wanted_in_one_piece(headers: dic
     exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     response = {":status": "200", "content-type": "application/json"} | headers
     exchange.response_headers(response, end_of_stream=False, now=1.0)
-    assert exchange.wants_whole_response is wanted
+    assert exchange.ask_for_whole_response() is wanted
 
 
 @pytest.mark.parametrize(("bound", "wanted"), [(0, False), (99, False), (100, True)])
@@ -340,7 +340,7 @@ def test_how_much_is_wanted_in_one_piece_is_a_setting(bound: int, wanted: bool) 
     exchange = Exchange(Limits(max_whole_response_bytes=bound), DETECTOR, provider=None, now=0.0)
     exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     exchange.response_headers({":status": "200", "content-length": "100"}, end_of_stream=False, now=1.0)
-    assert exchange.wants_whole_response is wanted
+    assert exchange.ask_for_whole_response() is wanted
 
 
 @pytest.mark.parametrize("asked", [True, False])
@@ -353,8 +353,8 @@ def test_a_whole_answer_that_envoys_buffer_did_not_hold_is_said_to_be_cut(asked:
     exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     headers = Case().response_headers | {"content-length": str(len(ANSWER))}
     exchange.response_headers(headers, end_of_stream=False, now=1.0)
-    assert exchange.wants_whole_response
-    exchange.asked_for_whole_response = asked
+    if asked:
+        assert exchange.ask_for_whole_response()
     exchange.response_body(ANSWER[:50], end_of_stream=False, now=2.0)
     exchange.close(Completion.CANCELLED, 3.0)
     assert exchange.record is not None
@@ -830,7 +830,7 @@ def test_an_answer_that_was_wanted_whole_and_came_in_chunks_was_just_cut_off() -
     exchange.request_headers(Case().request_headers, end_of_stream=False, now=0.0)
     headers = Case().response_headers | {"content-length": str(len(ANSWER))}
     exchange.response_headers(headers, end_of_stream=False, now=1.0)
-    exchange.asked_for_whole_response = True
+    assert exchange.ask_for_whole_response()
     for chunk in (ANSWER[:20], ANSWER[20:40]):
         exchange.response_body(chunk, end_of_stream=False, now=2.0)
     exchange.close(Completion.CANCELLED, 3.0)
@@ -842,7 +842,7 @@ def test_a_length_beyond_all_lengths_is_none() -> None:
     """Python refuses to read a number of thousands of digits."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0)
     exchange.response_headers({":status": "200", "content-length": "9" * 5000}, end_of_stream=False, now=1.0)
-    assert not exchange.wants_whole_response
+    assert not exchange.ask_for_whole_response()
 
 
 def test_an_answer_of_a_shape_nested_out_of_reason_is_of_no_shape() -> None:

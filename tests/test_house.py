@@ -30,7 +30,8 @@ PROVIDERS = VOCABULARY | {"extproc.providers"}
 READERS = CODEC | PROVIDERS | {"extproc.readers", "extproc.request_reader", "extproc.response_reader",
                                "extproc.stopwatch"}  # fmt: skip
 HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
-EXCHANGE = READERS | HEADERS | {"extproc.exchange", "extproc.question", "extproc.details"}
+EXCHANGE = READERS | HEADERS | {"extproc.exchange", "extproc.question", "extproc.details", "extproc.policy",
+                                "extproc.response"}  # fmt: skip
 TELEMETRY_SCHEMA = {"extproc.config.forms", "extproc.config.section", "extproc.config.exporters",
                     "extproc.config.layers"}  # fmt: skip
 ROOMS = {
@@ -42,6 +43,7 @@ ROOMS = {
     "extproc.surroundings": set(),
     "extproc.trace_context": VOCABULARY,
     "extproc.pace": set(),
+    "extproc.policy": VOCABULARY,
     "extproc.usage": {"extproc.errors", "extproc.surroundings"},
     "extproc.codec": CODEC,
     "extproc.providers": PROVIDERS,
@@ -51,6 +53,7 @@ ROOMS = {
     "extproc.readers": READERS,
     "extproc.request_reader": READERS,
     "extproc.response_reader": READERS,
+    "extproc.response": READERS | HEADERS,
     "extproc.stopwatch": VOCABULARY,
     "extproc.exchange": EXCHANGE,
     "extproc.wire": VOCABULARY | {"extproc.wire"},
@@ -115,9 +118,10 @@ ROOMS = {
 
 # The rooms that only compute know no way to do anything else.
 PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native",
-        "extproc.surroundings", "extproc.trace_context", "extproc.codec", "extproc.providers",
+        "extproc.surroundings", "extproc.policy", "extproc.trace_context", "extproc.codec", "extproc.providers",
         "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
-        "extproc.response_reader", "extproc.stopwatch", "extproc.details", "extproc.exchange")  # fmt: skip
+        "extproc.response", "extproc.response_reader", "extproc.stopwatch", "extproc.details",
+        "extproc.exchange")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
           "threading", "random", "pathlib", "datetime", "envoy_data_plane", "structlog"}  # fmt: skip
 
@@ -172,8 +176,14 @@ TESTED_ELSEWHERE = {
     "extproc.reporting": "tests/test_observability.py",
     "extproc.listening": "tests/e2e/test_transport.py",
     "extproc.native": "tests/wire/test_ai.py",
+    "extproc.policy": "tests/test_exchange.py",
     "extproc.request_reader": "tests/test_readers.py",
+    "extproc.response": "tests/test_exchange.py",
     "extproc.response_reader": "tests/test_readers.py",
+    "extproc.config.budgets": "tests/config/test_settings.py",
+    "extproc.config.prices": "tests/config/test_settings.py",
+    "extproc.config.rate_limit": "tests/config/test_settings.py",
+    "extproc.config.usage": "tests/config/test_settings.py",
     "extproc.server.aio": "tests/server/test_engine.py",
     "extproc.server.observer": "tests/server/test_session.py",
     "extproc.server.processor": "tests/server/test_session.py",

@@ -14,8 +14,12 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from extproc.config.address import parse_address, parse_host_port
+from extproc.config.budgets import BudgetSettings
+from extproc.config.prices import PriceSettings
 from extproc.config.problems import nearest
+from extproc.config.rate_limit import RateLimitSettings
 from extproc.config.telemetry import Telemetry
+from extproc.config.usage import UsageSettings
 from extproc.errors import SettingsError
 from extproc.semconv import DEFAULT_NAMESPACES, RATELIMIT_NAMESPACE
 
@@ -238,6 +242,21 @@ class Settings(BaseModel):
         default=200,
         ge=1,
         description="Pairs of llm and model that metrics tell apart. The model of what comes after them is 'other'.",
+    )
+    usage: UsageSettings = Field(
+        default=UsageSettings(),
+        description="What is done about usage that providers do not report by themselves. In the environment as JSON.",
+    )
+    prices: PriceSettings = Field(
+        default=PriceSettings(), description="What exchanges cost. In the environment as JSON."
+    )
+    rate_limit: RateLimitSettings = Field(
+        default=RateLimitSettings(), description="What rate limits are charged with. In the environment as JSON."
+    )
+    budgets: BudgetSettings | None = Field(
+        default=None,
+        description="Budgets that this sidecar itself holds clients to, as Envoy's rate-limit service. In the "
+        "environment as JSON.",
     )
     telemetry: Telemetry | None = Field(
         default=None,

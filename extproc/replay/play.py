@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from extproc.errors import SettingsError
 from extproc.exchange import Exchange
+from extproc.policy import NO_POLICY, Policy
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.replay.capture import Capture
@@ -31,6 +32,7 @@ class Observer:
 
     limits: Limits
     detector: Detector
+    policy: Policy = NO_POLICY
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def play(capture: Capture, observer: Observer, split: Split) -> UsageRecord:
 
     It has no time to the first token, nor any other: with the times of a replay they would be made up.
     """
-    exchange = Exchange(observer.limits, observer.detector, provider=None, now=_NOW)
+    exchange = Exchange(observer.limits, observer.detector, provider=None, now=_NOW, policy=observer.policy)
     for _ in _phases(exchange, capture, split):
         if exchange.is_detachable:
             break

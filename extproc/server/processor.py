@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from extproc import semconv
 from extproc.exchange import Exchange
 from extproc.headers import REQUEST_HEADERS, REQUEST_ID_HEADER
+from extproc.policy import NO_POLICY, Policy
 from extproc.providers.base import clean_name
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
@@ -44,6 +45,7 @@ class Processor:
     observer: ServerObserver
     report_bug: Callable[[BaseException], None]  # hears of exceptions nobody foresaw
     surveyor: Surveyor | None = None  # what telemetry wants to know of the exchange around a call
+    policy: Policy = NO_POLICY  # what is done to exchanges beside reading them
     hindrances: Hindrances | None = None  # what Envoy's configuration makes impossible
     names_requests: bool = False  # whether records have the id of their request
     batch_size: int = 1  # how many surveyed exchanges the sinks are told of together
@@ -69,7 +71,7 @@ class Processor:
             if key == semconv.PROVIDER_INITIAL_METADATA and isinstance(value, str):
                 provider = clean_name(value)
                 break
-        exchange = Exchange(self.limits, self.detector, provider=provider, now=now)
+        exchange = Exchange(self.limits, self.detector, provider=provider, now=now, policy=self.policy)
         self.observer.stream_opened()
         self.streams.open += 1
         return Session(self, exchange, None if self.surveyor is None else self.surveyor.begin(initial_metadata))

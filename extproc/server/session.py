@@ -191,8 +191,7 @@ class Session:
             self._revision = exchange.revision
             self._settle(now)
             news = self._news()
-        if phase is Phase.RESPONSE_HEADERS and self._modes.whole_response and exchange.wants_whole_response:
-            exchange.asked_for_whole_response = True
+        if phase is Phase.RESPONSE_HEADERS and self._modes.whole_response and exchange.ask_for_whole_response():
             return news + self._modes.whole_response
         return news
 

@@ -1,0 +1,50 @@
+"""What is done to an exchange beside reading it, as a deployment wants it: estimates, prices, charges.
+
+Owns: the shapes in which an exchange gets them. What they are made of is the business of others; each of them only
+computes. Must not know settings, or the libraries behind them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from extproc.usage import UsageRecord
+
+
+class TextCounter(Protocol):
+    """Counts the tokens of texts with a real tokenizer."""
+
+    def __call__(self, text: str, model: str | None, provider: str | None) -> int:
+        """Return how many tokens a text has, for the model and the provider it is for.
+
+        How long it takes is bounded, however long the text is: of a very long one it counts samples.
+        """
+        ...
+
+
+def as_it_is(record: UsageRecord) -> UsageRecord:
+    """Return the record."""
+    return record
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a deployment wants of each exchange.
+
+    `value` puts into a record what follows from its usage: what it costs and what it is charged for. It is asked for
+    each record that is shown, the final one and those before it, so the same record has the same value. `count_text`
+    counts what no provider reported, where that is wanted; with `estimates_requests` also the prompt of each request,
+    before it goes on. `estimates_whole` says that answers are estimated that are no stream, too;
+    `estimate_interval_seconds` is how often a running stream without usage has what it used so far estimated.
+    """
+
+    value: Callable[[UsageRecord], UsageRecord] = as_it_is
+    count_text: TextCounter | None = None
+    estimates_requests: bool = False
+    estimates_whole: bool = False
+    estimate_interval_seconds: float = 1.0
+
+
+NO_POLICY = Policy()
