@@ -27,6 +27,7 @@ class Stage(enum.StrEnum):
     MESSAGE = "message"  # the ext_proc message itself
     REQUEST_BODY = "request_body"
     RESPONSE_BODY = "response_body"
+    ESTIMATE = "estimate"  # nothing failed: what was not reported could not be estimated either
     EXCHANGE = "exchange"  # our own code
 
 

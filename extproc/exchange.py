@@ -24,7 +24,8 @@ from extproc.readers import ExtractionErrors, Limits
 from extproc.request_reader import RequestReader
 from extproc.response import Response
 from extproc.stopwatch import Stopwatch
-from extproc.usage import Completion, NativeCheck, UsageRecord
+from extproc.transcript import Transcript
+from extproc.usage import Completion, NativeCheck, TokenUsage, UsageRecord, UsageSource
 
 
 class Exchange:
@@ -35,8 +36,9 @@ class Exchange:
     whenever `snapshot` would say something new. `is_detachable` says that nothing more of it is of interest.
     """
 
-    __slots__ = ("_detector", "_errors", "_limits", "_native", "_native_check", "_policy", "_question", "_request",
-                 "_response", "_stopwatch", "is_detachable", "record", "request_id", "revision")  # fmt: skip
+    __slots__ = ("_detector", "_errors", "_limits", "_native", "_native_check", "_policy", "_prompt_estimate_tokens", "_question", "_request",
+                 "_response", "_stopwatch", "_transcript", "is_detachable", "record",
+                 "request_id", "revision")  # fmt: skip
 
     def __init__(
         self, limits: Limits, detector: Detector, *, provider: str | None, now: float, policy: Policy = NO_POLICY
@@ -49,9 +51,11 @@ class Exchange:
         self._question = Question(provider)
         self._errors = ExtractionErrors()
         self._request: RequestReader | None = None
-        self._response = Response(limits, self._errors)
+        self._transcript = None if policy.count_text is None else Transcript(policy, policy.count_text)
+        self._response = Response(limits, self._errors, self._transcript if policy.estimates_answers else None)
         self._native: NativeUsage | None = None
         self._native_check: NativeCheck | None = None
+        self._prompt_estimate_tokens: int | None = None
         self.is_detachable = False
         self.request_id: str | None = None  # set by who wants it in the record
         self.record: UsageRecord | None = None
@@ -69,6 +73,8 @@ class Exchange:
             self.is_detachable = True
             return
         self._request = RequestReader(headers, self._limits, self._errors)
+        if self._transcript is not None:
+            self._transcript.take_request_headers(headers)
         if end_of_stream:
             self._end_request(now)
 
@@ -78,6 +84,8 @@ class Exchange:
         request = self._request
         if request is None:
             return
+        if self._transcript is not None:
+            self._transcript.hold_request(chunk)
         if end_of_stream:
             self._request = None
             self._stopwatch.end_request(now)
@@ -119,6 +127,8 @@ class Exchange:
             self._end_response(now)
         elif told:
             self.revision += 1
+        if self._transcript is not None and not has_ended:
+            self._estimate_so_far(self._transcript, now)
 
     @property
     def passes_over(self) -> Callable[[bytes, float], bool] | None:
@@ -186,6 +196,11 @@ class Exchange:
         # What could not be read may have been a question to a model all the same: its answer tells.
         if not self._is_known and not request.is_lost:
             self.is_detachable = True
+        transcript = self._transcript
+        if transcript is not None and self.is_detachable:
+            transcript.drop_request()
+        elif transcript is not None and self._policy.estimates_requests and self._question.is_llm:
+            self._prompt_estimate_tokens = transcript.estimate_prompt(self._question.model, self._question.provider)
 
     def _end_response(self, now: float) -> None:
         if self.record is not None:
@@ -210,8 +225,33 @@ class Exchange:
             self._native_check, reason = take_native(self._documents, self._native)
             if reason is not None:
                 self._errors.add(Stage.RESPONSE_BODY, reason)
+        if self._transcript is not None:
+            self._estimate(self._transcript, completion)
         self.record = self._build_record(completion, now - self._stopwatch.started_at)
         self.revision += 1
+
+    def _estimate_so_far(self, transcript: Transcript, now: float) -> None:
+        response, usage = self._response, self._documents.usage
+        if response.chunks == 1:
+            transcript.begin_answer(now)
+        if usage is not None and usage.prompt_tokens is not None:
+            transcript.drop_request()
+        if now >= transcript.due_at and response.is_stream and not response.has_error_status:
+            self.revision += transcript.tick(self._documents, *self._asked, now)
+
+    def _estimate(self, transcript: Transcript, completion: Completion) -> None:
+        """Count what the provider has left open, if that is wanted."""
+        response, is_whole = self._response, completion is Completion.COMPLETE
+        if self._policy.estimates_answers and not response.has_error_status:
+            is_stream = response.is_meant_as_stream
+            transcript.settle(self._documents, *self._asked, is_stream=is_stream, is_whole=is_whole)
+        transcript.drop()
+        transcript.tell_skips(self._errors)
+
+    @property
+    def _asked(self) -> tuple[str | None, str | None]:
+        """Which model reads and writes, as its provider calls it, and the provider."""
+        return self._documents.model or self._question.model, self._question.provider
 
     @property
     def _may_answer_otherwise(self) -> bool:
@@ -223,6 +263,9 @@ class Exchange:
         documents, response, question = self._documents, self._response, self._question
         flavour = documents.flavour
         is_llm = question.is_llm or (flavour is not None and not flavour.by_shape)
+        usage, source = documents.usage, documents.usage_source(is_whole=completion is Completion.COMPLETE)
+        if self._transcript is not None:
+            usage, source = self._transcript.joined(usage, source)
         record = UsageRecord(
             is_llm,
             completion,
@@ -233,12 +276,13 @@ class Exchange:
             documents.model,
             question.is_streaming or response.is_stream,
             response.status_code,
-            documents.usage,
-            documents.usage_source(is_whole=completion is Completion.COMPLETE),
+            usage,
+            source,
             documents.finish_reason,
             response.error_type,
             self._stopwatch.since_start(response.first_token_at),
             self._errors.as_tuple() if is_llm or question.said_provider else (),
             self._native_check,
+            prompt_estimate_tokens=self._prompt_estimate_tokens,
         )
         return self._policy.value(record)

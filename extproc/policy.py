@@ -36,15 +36,21 @@ class Policy:
     `value` puts into a record what follows from its usage: what it costs and what it is charged for. It is asked for
     each record that is shown, the final one and those before it, so the same record has the same value. `count_text`
     counts what no provider reported, where that is wanted; with `estimates_requests` also the prompt of each request,
-    before it goes on. `estimates_whole` says that answers are estimated that are no stream, too;
-    `estimate_interval_seconds` is how often a running stream without usage has what it used so far estimated.
+    before it goes on. `estimates_streams` says that streams are estimated, `estimates_whole` that other answers are,
+    too; `estimate_interval_seconds` is how often a running stream without usage has what it used so far estimated.
     """
 
     value: Callable[[UsageRecord], UsageRecord] = as_it_is
     count_text: TextCounter | None = None
     estimates_requests: bool = False
+    estimates_streams: bool = True
     estimates_whole: bool = False
     estimate_interval_seconds: float = 1.0
+
+    @property
+    def estimates_answers(self) -> bool:
+        """Whether answers have to be kept for that, until it is known whether they report their usage."""
+        return self.count_text is not None and (self.estimates_streams or self.estimates_whole)
 
 
 NO_POLICY = Policy()

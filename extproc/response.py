@@ -15,6 +15,7 @@ from extproc.providers.base import UNNAMED_ERROR
 from extproc.providers.shapes import detect_response
 from extproc.readers import ExtractionErrors, Limits
 from extproc.response_reader import ResponseReader
+from extproc.transcript import Transcript
 from extproc.usage import Completion
 
 _FIRST_ERROR_STATUS = 400
@@ -27,9 +28,9 @@ class Response:
     """
 
     __slots__ = ("_bytes_left", "_error_word", "_errors", "_limits", "asked_for_whole", "chunks", "documents",
-                 "is_shown", "reader", "status_code")  # fmt: skip
+                 "is_shown", "reader", "status_code", "transcript")  # fmt: skip
 
-    def __init__(self, limits: Limits, errors: ExtractionErrors) -> None:
+    def __init__(self, limits: Limits, errors: ExtractionErrors, transcript: Transcript | None = None) -> None:
         self._limits = limits
         self._errors = errors
         self._bytes_left: int | None = None
@@ -40,6 +41,7 @@ class Response:
         self.is_shown = False
         self.asked_for_whole = False
         self.status_code: int | None = None
+        self.transcript = transcript
 
     def take_headers(self, headers: Mapping[str, str]) -> None:
         """Take the headers: lower-case names, one value each."""
@@ -53,12 +55,13 @@ class Response:
         self.documents.read_headers(headers)
         # An error answer is read for its words; what can't be read of it is no loss of usage.
         errors = ExtractionErrors() if self.has_error_status else self._errors
-        self.reader = ResponseReader(headers, self.documents, self._limits, errors)
+        transcript = None if self.has_error_status else self.transcript
+        self.reader = ResponseReader(headers, self.documents, self._limits, errors, transcript)
 
     def expect_body(self) -> None:
         """Have a body read whose headers Envoy was told to skip."""
         self.is_shown = True
-        self.reader = ResponseReader({}, self.documents, self._limits, self._errors)
+        self.reader = ResponseReader({}, self.documents, self._limits, self._errors, self.transcript)
 
     def take_chunk(self, chunk: bytes, *, end_of_stream: bool, now: float) -> tuple[bool, bool]:
         """Take a chunk of the body; return whether it is the last, and whether it told anything new."""
@@ -105,6 +108,11 @@ class Response:
     def is_stream(self) -> bool:
         """Whether the answer is a stream."""
         return self.reader is not None and self.reader.is_stream
+
+    @property
+    def is_meant_as_stream(self) -> bool:
+        """Whether the answer is a stream, or would have been one had any of it come."""
+        return self.reader is not None and (self.reader.is_stream or self.reader.is_labelled_stream)
 
     @property
     def first_token_at(self) -> float | None:

@@ -25,6 +25,7 @@ from extproc.providers.answer import DocumentReader
 from extproc.providers.base import CONTENT, NO_TOKENS, REASONING, UNNAMED_ERROR, QuietEvent, is_word
 from extproc.readers import Body, ExtractionErrors, Limits
 from extproc.stopwatch import TokenClock
+from extproc.transcript import Transcript
 
 # OpenAI ends its streams with this data, and so does everybody who is compatible.
 _DONE = b"[DONE]"
@@ -49,16 +50,22 @@ class ResponseReader:
     """
 
     __slots__ = ("_body", "_content_type", "_decode_quiet", "_documents", "_errors", "_events_lost", "_framing",
-                 "_has_ticked", "_is_between_events", "_is_over", "_is_plain", "_limits", "clock",
+                 "_has_ticked", "_is_between_events", "_is_over", "_is_plain", "_limits", "_transcript", "clock",
                  "is_cut_off")  # fmt: skip
 
     def __init__(
-        self, headers: Mapping[str, str], documents: DocumentReader, limits: Limits, errors: ExtractionErrors
+        self,
+        headers: Mapping[str, str],
+        documents: DocumentReader,
+        limits: Limits,
+        errors: ExtractionErrors,
+        transcript: Transcript | None = None,
     ) -> None:
         self._content_type = headers.get("content-type", "")
         self._documents = documents
         self._errors = errors
         self._limits = limits
+        self._transcript = transcript
         # Most bodies are one document in one chunk, which needs neither of these.
         self._body: Body | None = None
         self._framing: SniffedBody | None = None
@@ -146,6 +153,9 @@ class ResponseReader:
     def _is_quiet(
         self, decode: Callable[[bytes], QuietEvent], clock: TokenClock, unheard: int, chunk: bytes, now: float
     ) -> bool:
+        transcript = self._transcript
+        if transcript is not None and now >= transcript.due_at:
+            return False  # it says nothing new by itself, but what is estimated of it will
         events = self._split(chunk)
         tokens = NO_TOKENS
         try:
@@ -160,6 +170,8 @@ class ResponseReader:
         if tokens:
             clock.tick(now)
         clock.passed_over_bytes += len(chunk)
+        if transcript is not None:
+            transcript.hold(chunk)
         return True
 
     def _take_tokens(self, now: float, *, ticks: bool) -> bool:
@@ -236,6 +248,8 @@ class ResponseReader:
             told = not documents.is_complete
             documents.is_complete = True
             return told
+        if self._transcript is not None and self._is_sequence:
+            self._transcript.hold(payload.data)
         if self._says_nothing(payload):
             return False
         try:
@@ -267,6 +281,8 @@ class ResponseReader:
         told = documents.read(document)
         if not self._is_sequence:
             documents.is_complete = True
+            if self._transcript is not None:
+                self._transcript.hold_document(document)
         if documents.malformed:
             self._errors.add(Stage.RESPONSE_BODY, Reason.MALFORMED_COUNT)
         return told

@@ -22,6 +22,7 @@ from extproc.providers.base import (
     words_by_index,
 )
 from extproc.providers.counts import Counts, JSONObject
+from extproc.providers.texts import Said
 from extproc.usage import TokenUsage
 
 
@@ -39,6 +40,13 @@ def read_response(document: JSONObject) -> ResponseFacts:
     )
 
 
+def read_texts(document: JSONObject) -> Said:
+    """Return what the completions say."""
+    yield "text", document.get("completion")
+    for place, completion in enumerate(objects_at(document, "completions")):
+        yield f"{place}", completion.get("completion")
+
+
 def count(counts: Counts) -> TokenUsage:
     """Return the usage: num_tokens_prompt_total, num_tokens_generated."""
     return TokenUsage(counts.get("num_tokens_prompt_total"), counts.get("num_tokens_generated"))
@@ -53,4 +61,5 @@ COMPLETE = Flavour(
     count,
     counted="num_tokens_prompt_total; num_tokens_generated",
     read_parameters=parameters.ALEPH_ALPHA.read,
+    read_texts=read_texts,
 )

@@ -20,6 +20,7 @@ from extproc.providers.base import (
     word_at,
 )
 from extproc.providers.counts import JSONObject
+from extproc.providers.texts import Said
 
 
 def read_response(document: JSONObject) -> ResponseFacts:
@@ -34,6 +35,11 @@ def read_response(document: JSONObject) -> ResponseFacts:
     )
 
 
+def read_texts(document: JSONObject) -> Said:
+    """Return what a completion says."""
+    yield "text", document.get("completion")
+
+
 COMPLETE = Flavour(
     "anthropic_complete",
     semconv.ANTHROPIC,
@@ -43,4 +49,5 @@ COMPLETE = Flavour(
     no_usage,
     counted="nothing: the API reports no usage",
     read_parameters=parameters.ANTHROPIC.read,
+    read_texts=read_texts,
 )

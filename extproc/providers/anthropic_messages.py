@@ -25,12 +25,14 @@ from extproc.providers.base import (
     error_type_of,
     name_at,
     object_at,
+    objects_at,
     optional_object,
     read_request,
     text_at,
     word_at,
 )
 from extproc.providers.counts import Counts, JSONObject, sum_known
+from extproc.providers.texts import Said, json_text
 from extproc.usage import TokenUsage
 
 # What the deltas of a content block call the part that the model produced.
@@ -68,6 +70,20 @@ def _read_message(message: JSONObject) -> ResponseFacts:
         has_content=bool(message.get("content")),
         response_id=text_at(message, "id"),
     )
+
+
+def read_texts(document: JSONObject) -> Said:
+    """Return what the blocks of a message say, or the start or a delta of one."""
+    index, delta = document.get("index"), object_at(document, "delta")
+    for key in (*_CONTENT_KEYS, "thinking"):
+        yield f"{index} {key}", delta.get(key)
+    message = object_at(document, "message") or document
+    blocks = [*objects_at(message, "content"), object_at(document, "content_block")]
+    for place, block in enumerate(blocks):
+        run = f"{place if index is None else index}"
+        for key in ("text", "thinking", "name"):
+            yield f"{run} {key}", block.get(key)
+        yield f"{run} partial_json", json_text(block.get("input") or "")
 
 
 def count(counts: Counts) -> TokenUsage:
@@ -117,5 +133,6 @@ MESSAGES = Flavour(
     usage_events=frozenset({"message_start", "message_delta"}),
     marks_end=True,
     quiet=_QuietEvent,
+    read_texts=read_texts,
     read_parameters=parameters.ANTHROPIC.read,
 )

@@ -14,6 +14,7 @@ from functools import lru_cache
 import msgspec
 
 from extproc.providers.counts import Counts, JSONObject
+from extproc.providers.texts import Said
 from extproc.usage import RequestParameters, TokenUsage
 
 EMPTY_OBJECT: JSONObject = {}
@@ -84,7 +85,8 @@ class Flavour:
     one says nothing. `quiet` is the shape of an event that says nothing but more content: what fits it is not looked
     at any closer once the model is known and such content was seen, so every member that may say more stands in it.
     `read_parameters` tells what a request asks of the model; where a flavour has no words for it, that of the answer
-    may. `read_conversation` tells the conversation that a request names.
+    may. `read_conversation` tells the conversation that a request names. `read_texts` tells what the model made, in one
+    document of an answer and each piece once; None where that is no text.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Flavour:
     read_parameters: Callable[[JSONObject], RequestParameters | None] | None = None
     read_conversation: Callable[[JSONObject], str | None] | None = None
     read_headers: Callable[[Mapping[str, str]], JSONObject | None] | None = None
+    read_texts: Callable[[JSONObject], Said] | None = None
 
 
 def read_request(document: JSONObject) -> RequestFacts:

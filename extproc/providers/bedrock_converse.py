@@ -17,11 +17,13 @@ from extproc.providers.base import (
     ResponseFacts,
     error_type_of,
     object_at,
+    objects_at,
     optional_object,
     read_nothing,
     word_at,
 )
 from extproc.providers.counts import Counts, JSONObject, sum_known
+from extproc.providers.texts import Said, json_text
 from extproc.usage import TokenUsage
 
 # What an event of a stream is called. Converse says it in the frame's header, Nova in the document.
@@ -42,6 +44,23 @@ def read_response(document: JSONObject) -> ResponseFacts:
         has_reasoning=bool(thought.get("text") or thought.get("redactedContent")),
         is_last=usage is not None and not is_whole,
     )
+
+
+def read_texts(document: JSONObject) -> Said:
+    """Return what a message says, or a block of it that begins or goes on."""
+    event = next((document[name] for name in _EVENTS if isinstance(document.get(name), dict)), document)
+    index = event.get("contentBlockIndex")
+    message = object_at(object_at(event, "output"), "message")
+    for place, block in enumerate(
+        (object_at(event, "delta"), object_at(event, "start"), *objects_at(message, "content"))
+    ):
+        run = f"{place if index is None else index}"
+        thought = object_at(block, "reasoningContent")
+        yield run, block.get("text")
+        yield f"{run} thought", thought.get("text") or object_at(thought, "reasoningText").get("text")
+        call = object_at(block, "toolUse")
+        yield f"{run} call", call.get("name")
+        yield f"{run} call", json_text(call.get("input") or "")
 
 
 def count(counts: Counts) -> TokenUsage:
@@ -67,5 +86,6 @@ CONVERSE = Flavour(
     counted="`usage`, in a stream that of the `metadata` event: inputTokens + cacheReadInputTokens + "
     "cacheWriteInputTokens; outputTokens",
     marks_end=True,
+    read_texts=read_texts,
     read_parameters=parameters.BEDROCK_CONVERSE.read,
 )

@@ -17,6 +17,7 @@ from extproc import semconv
 from extproc.providers import parameters
 from extproc.providers.base import Flavour, ResponseFacts, optional_object, read_nothing
 from extproc.providers.counts import Counts, JSONObject, sum_known
+from extproc.providers.texts import Said, parts_said
 from extproc.usage import TokenUsage
 
 # Response header -> the same count in the metrics of a stream.
@@ -55,6 +56,12 @@ def read_response(document: JSONObject) -> ResponseFacts:
     return ResponseFacts(usage=metrics, has_content=has_content, is_last=metrics is not None)
 
 
+def read_texts(document: JSONObject) -> Said:
+    """Return what the models say that have no flavour here."""
+    for key in _CONTENT_KEYS:
+        yield from parts_said(key, document.get(key), "text", "data")
+
+
 def count(counts: Counts) -> TokenUsage:
     """Return the usage in Bedrock's own words."""
     read, written = counts.get("cacheReadInputTokenCount"), counts.get("cacheWriteInputTokenCount")
@@ -76,6 +83,7 @@ INVOKE = Flavour(
     counted="as the vendor's own API does; what that leaves out, from the headers `x-amzn-bedrock-*-token-count`, in a "
     "stream from `amazon-bedrock-invocationMetrics`",
     by_shape=True,
+    read_texts=read_texts,
     read_parameters=parameters.BEDROCK_INVOKE.read,
     read_headers=read_headers,
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from extproc import semconv
 from extproc.providers.base import Flavour, ResponseFacts, members, read_nothing, word_at
 from extproc.providers.counts import Counts, JSONObject
+from extproc.providers.texts import Said
 from extproc.usage import TokenUsage
 
 
@@ -20,6 +21,11 @@ def read_response(document: JSONObject) -> ResponseFacts:
         finish_reason=word_at(document, "stop_reason"),
         has_content=bool(document.get("generation")),
     )
+
+
+def read_texts(document: JSONObject) -> Said:
+    """Return what Llama says."""
+    yield "text", document.get("generation")
 
 
 def count(counts: Counts) -> TokenUsage:
@@ -36,4 +42,5 @@ LLAMA = Flavour(
     count,
     counted="prompt_token_count; generation_token_count",
     restates_usage=False,
+    read_texts=read_texts,
 )

@@ -19,6 +19,7 @@ from extproc.providers.base import (
     words_by_index,
 )
 from extproc.providers.counts import Counts, JSONObject, add_up
+from extproc.providers.texts import Said, no_text
 from extproc.usage import TokenUsage
 
 
@@ -36,6 +37,13 @@ def read_response(document: JSONObject) -> ResponseFacts:
     )
 
 
+def read_texts(document: JSONObject) -> Said:
+    """Return what Titan says."""
+    yield "text", document.get("outputText")
+    for place, result in enumerate(objects_at(document, "results")):
+        yield f"{place}", result.get("outputText")
+
+
 def count(counts: Counts) -> TokenUsage:
     """Return the usage in Titan's words."""
     return TokenUsage(counts.get("inputTextTokenCount"), counts.get("totalOutputTextTokenCount"))
@@ -49,6 +57,7 @@ TEXT = Flavour(
     read_response,
     count,
     counted="inputTextTokenCount; the sum of results[].tokenCount, in a stream totalOutputTextTokenCount",
+    read_texts=read_texts,
 )
 EMBEDDINGS = Flavour(
     "bedrock_titan_embeddings",
@@ -58,4 +67,5 @@ EMBEDDINGS = Flavour(
     read_response,
     count,
     counted="inputTextTokenCount, with Nova what Bedrock says in its header; 0",
+    read_texts=no_text,
 )

@@ -28,6 +28,7 @@ from extproc.providers.base import (
     words_by_index,
 )
 from extproc.providers.counts import Counts, JSONObject
+from extproc.providers.texts import Said, no_text, parts_said
 from extproc.usage import TokenUsage
 
 _LAST_EVENTS = ("message-end", "stream-end")
@@ -74,6 +75,31 @@ def read_legacy(document: JSONObject) -> ResponseFacts:
     )
 
 
+def read_chat_texts(document: JSONObject) -> Said:
+    """Return what a v2 answer says, whole or one event of its stream."""
+    event = word_at(document, "type")
+    message = object_at(document if event is None else object_at(document, "delta"), "message")
+    run = f"{document.get('index')}"
+    yield from parts_said(run, message.get("content"), "text", "thinking")
+    yield f"{run} plan", message.get("tool_plan")
+    calls = message.get("tool_calls")
+    for call in (calls,) if isinstance(calls, dict) else objects_at(message, "tool_calls"):
+        function = object_at(call, "function")
+        yield f"{run} call", function.get("name")
+        yield f"{run} call", function.get("arguments")
+
+
+def read_legacy_texts(document: JSONObject) -> Said:
+    """Return what v1 says, whole or one event of a stream, of which the last says all of it again."""
+    if word_at(document, "event_type") in _LAST_EVENTS:
+        return
+    yield "text", document.get("text")
+    for place, generation in enumerate(objects_at(document, "generations")):
+        yield f"{place}", generation.get("text")
+    if "event_type" not in document or document["event_type"] == "tool-calls-generation":
+        yield from parts_said("call", document.get("tool_calls"), "name", "parameters")
+
+
 def count(counts: Counts) -> TokenUsage:
     """Return the usage: `tokens`, else `billed_units`."""
     billed_input = counts.get("billed_units", "input_tokens")
@@ -101,6 +127,7 @@ CHAT = Flavour(
     usage_events=frozenset({"message-end"}),
     marks_end=True,
     read_parameters=parameters.COHERE.read,
+    read_texts=read_chat_texts,
 )
 LEGACY_CHAT = Flavour(
     "cohere_chat_v1",
@@ -113,6 +140,7 @@ LEGACY_CHAT = Flavour(
     marks_end=True,
     read_parameters=parameters.COHERE.read,
     read_conversation=parameters.COHERE.conversation_of,
+    read_texts=read_legacy_texts,
 )
 GENERATE = Flavour(
     "cohere_generate",
@@ -123,6 +151,7 @@ GENERATE = Flavour(
     count,
     counted="`meta.tokens`, else `meta.billed_units`",
     read_parameters=parameters.COHERE.read,
+    read_texts=read_legacy_texts,
 )
 EMBED = Flavour(
     "cohere_embed",
@@ -133,4 +162,5 @@ EMBED = Flavour(
     count,
     counted="`meta.tokens`, else `meta.billed_units`: input_tokens; 0",
     read_parameters=parameters.COHERE.read,
+    read_texts=no_text,
 )

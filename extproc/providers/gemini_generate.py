@@ -27,6 +27,7 @@ from extproc.providers.base import (
     words_by_index,
 )
 from extproc.providers.counts import Counts, JSONObject, sum_known
+from extproc.providers.texts import Said, json_text, no_text, parts_said
 from extproc.usage import TokenUsage
 
 # The second is what interactions without steps ended with.
@@ -90,6 +91,35 @@ def count_embeddings(counts: Counts) -> TokenUsage:
     return TokenUsage(prompt_tokens=prompt, completion_tokens=None if prompt is None else 0)
 
 
+def read_texts(document: JSONObject) -> Said:
+    """Return what the parts of the candidates say: texts, thoughts and calls."""
+    for place, candidate in enumerate(objects_at(document, "candidates")):
+        index = candidate.get("index", place)
+        for part in objects_at(object_at(candidate, "content"), "parts"):
+            yield f"{index} thought" if part.get("thought") is True else f"{index}", part.get("text")
+            yield f"{index} code", object_at(part, "executableCode").get("code")
+            call = object_at(part, "functionCall")
+            yield f"{index} call", call.get("name")
+            yield f"{index} call", json_text(call.get("args") or "")
+
+
+def read_interaction_texts(document: JSONObject) -> Said:
+    """Return what a delta of an interaction says, or all of one that comes at once."""
+    event = document.get("event_type")
+    if event is not None:
+        delta = object_at(document, "delta")
+        yield f"{document.get('index')}", delta.get("text") or object_at(delta, "content").get("text")
+        yield f"{document.get('index')} call", delta.get("name")
+        yield f"{document.get('index')} call", json_text(delta.get("arguments") or "")
+        return
+    for place, step in enumerate((*objects_at(document, "outputs"), *objects_at(document, "steps"))):
+        yield f"{place}", step.get("text")
+        yield f"{place}", step.get("name")
+        yield f"{place}", json_text(step.get("arguments") or "")
+        for key in ("content", "summary"):
+            yield from parts_said(f"{place}", step.get(key), "text")
+
+
 def read_interaction(document: JSONObject) -> ResponseFacts:
     """Return what an interaction says, whole or wrapped in an event of its stream."""
     interaction = optional_object(document, "interaction") or document
@@ -149,6 +179,7 @@ GENERATE = Flavour(
     counted="`usageMetadata`, the last of a stream: promptTokenCount + toolUsePromptTokenCount; candidatesTokenCount + "
     "thoughtsTokenCount",
     streams_arrays=True,
+    read_texts=read_texts,
     read_parameters=parameters.GEMINI.read,
 )
 EMBEDDINGS = Flavour(
@@ -160,6 +191,7 @@ EMBEDDINGS = Flavour(
     count_embeddings,
     counted="`usageMetadata`, where the model reports it: promptTokenCount; 0",
     read_parameters=parameters.GEMINI_EMBEDDINGS.read,
+    read_texts=no_text,
 )
 INTERACTIONS = Flavour(
     "gemini_interactions",
@@ -169,5 +201,6 @@ INTERACTIONS = Flavour(
     read_interaction,
     count_interaction,
     counted="`usage`: total_input_tokens + total_tool_use_tokens; total_output_tokens + total_thought_tokens",
+    read_texts=read_interaction_texts,
     read_parameters=parameters.GEMINI.read,
 )

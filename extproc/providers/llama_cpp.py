@@ -11,6 +11,7 @@ from extproc import semconv
 from extproc.providers import parameters
 from extproc.providers.base import Flavour, ResponseFacts, error_type_of, members, name_at, read_request, word_at
 from extproc.providers.counts import Counts, JSONObject
+from extproc.providers.texts import Said
 from extproc.usage import TokenUsage
 
 
@@ -28,6 +29,11 @@ def read_response(document: JSONObject) -> ResponseFacts:
     )
 
 
+def read_texts(document: JSONObject) -> Said:
+    """Return what a completion says."""
+    yield "text", document.get("content")
+
+
 def count(counts: Counts) -> TokenUsage:
     """Return the usage: tokens_evaluated, tokens_predicted."""
     return TokenUsage(counts.get("tokens_evaluated"), counts.get("tokens_predicted"))
@@ -42,4 +48,5 @@ COMPLETION = Flavour(
     count,
     counted="tokens_evaluated; tokens_predicted. In a stream of the event with `stop: true`",
     read_parameters=parameters.LLAMA_CPP.read,
+    read_texts=read_texts,
 )

@@ -18,10 +18,12 @@ from extproc.providers.base import (
     members,
     name_at,
     object_at,
+    objects_at,
     read_request,
     word_at,
 )
 from extproc.providers.counts import Counts, JSONObject
+from extproc.providers.texts import Said, json_text, no_text
 from extproc.usage import TokenUsage
 
 PROVIDER = "ollama"
@@ -50,6 +52,18 @@ def read_response(document: JSONObject) -> ResponseFacts:
     )
 
 
+def read_texts(document: JSONObject) -> Said:
+    """Return what an answer, or one object of its stream, says."""
+    message = object_at(document, "message")
+    for part in (document, message):
+        yield "thinking", part.get("thinking")
+        yield "text", part.get("response") or part.get("content")
+    for call in objects_at(message, "tool_calls"):
+        function = object_at(call, "function")
+        yield "call", function.get("name")
+        yield "call", json_text(function.get("arguments") or "")
+
+
 def count(counts: Counts) -> TokenUsage:
     """Return the usage: prompt_eval_count, eval_count."""
     return TokenUsage(counts.get("prompt_eval_count"), counts.get("eval_count"))
@@ -66,6 +80,7 @@ CHAT = Flavour(
     count,
     counted=_COUNTED,
     marks_end=True,
+    read_texts=read_texts,
     read_parameters=parameters.OLLAMA.read,
 )
 GENERATE = Flavour(
@@ -77,6 +92,7 @@ GENERATE = Flavour(
     count,
     counted=_COUNTED,
     marks_end=True,
+    read_texts=read_texts,
     read_parameters=parameters.OLLAMA.read,
 )
 EMBED = Flavour(
@@ -87,5 +103,6 @@ EMBED = Flavour(
     read_response,
     count,
     counted="prompt_eval_count; 0. The older `/api/embeddings` reports none",
+    read_texts=no_text,
     read_parameters=parameters.OLLAMA.read,
 )

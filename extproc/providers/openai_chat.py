@@ -36,6 +36,7 @@ from extproc.providers.base import (
     words_by_index,
 )
 from extproc.providers.counts import Counts, JSONObject
+from extproc.providers.texts import Said, json_text, no_text, parts_said
 from extproc.usage import TokenUsage
 
 # The parts of a delta (or of a whole message) that carry what the model produced, beside `content`.
@@ -150,6 +151,23 @@ def _tokens(choice: JSONObject) -> int:
     return said | REASONING if any(map(part.get, _REASONING_KEYS)) else said
 
 
+def read_texts(document: JSONObject) -> Said:
+    """Return what the choices say, and those of Mistral's conversations."""
+    for place, choice in enumerate(objects_at(document, "choices")):
+        index = choice.get("index", place)
+        part = optional_object(choice, "delta") or optional_object(choice, "message") or EMPTY_OBJECT
+        yield f"{index}", choice.get("text")
+        yield from parts_said(f"{index}", part.get("content"), "text", *_REASONING_PARTS)
+        yield f"{index} refusal", part.get("refusal")
+        yield f"{index} reasoning", next(filter(None, map(part.get, _REASONING_KEYS)), None)
+        for call_place, call in enumerate(objects_at(part, "tool_calls") or [part]):
+            function = object_at(call, "function") or object_at(call, "function_call")
+            for key in ("name", "arguments"):
+                yield f"{index} call {call.get('index', call_place)}", json_text(function.get(key, ""))
+    for output in (*objects_at(document, "outputs"), document):
+        yield from parts_said("output", output.get("content"), "text")
+
+
 _COUNTED = "`usage`: prompt_tokens; completion_tokens"
 _COUNTED_CHAT = (
     f"{_COUNTED}. In a stream its last report, which OpenAI sends only to clients that ask for it with "
@@ -221,6 +239,7 @@ CHAT = Flavour(
     count,
     counted=_COUNTED_CHAT,
     quiet=_QuietChunk,
+    read_texts=read_texts,
     read_parameters=parameters.OPENAI.read,
     read_conversation=parameters.OPENAI.conversation_of,
 )
@@ -233,6 +252,7 @@ COMPLETIONS = Flavour(
     count,
     counted=_COUNTED_CHAT,
     quiet=_QuietChunk,
+    read_texts=read_texts,
     read_parameters=parameters.OPENAI.read,
     read_conversation=parameters.OPENAI.conversation_of,
 )
@@ -245,4 +265,5 @@ EMBEDDINGS = Flavour(
     count_embeddings,
     counted="`usage`: prompt_tokens, or total_tokens; 0",
     read_parameters=parameters.OPENAI_EMBEDDINGS.read,
+    read_texts=no_text,
 )

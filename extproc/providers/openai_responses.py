@@ -30,9 +30,20 @@ from extproc.providers.base import (
     word_at,
 )
 from extproc.providers.counts import Counts, JSONObject
+from extproc.providers.texts import Said, parts_said
 from extproc.usage import TokenUsage
 
 _LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
+
+# The events whose deltas are texts, by what their names start with.
+_TEXT_EVENTS = (
+    "response.output_text.",
+    "response.reasoning_text.",
+    "response.reasoning_summary_text.",
+    "response.function_call_arguments.",
+    "response.custom_tool_call_input.",
+    "response.refusal.",
+)
 
 # What the names of the events start with in which the thoughts of a model come, or summaries of them.
 _REASONING_EVENTS = "response.reasoning"
@@ -87,6 +98,22 @@ def _event_error_type(event: JSONObject) -> str:
     return code if isinstance(code, str) and is_word(code) else error_type_of(event) or "error"
 
 
+def read_texts(document: JSONObject) -> Said:
+    """Return what a delta says, the name of a call that begins, or all that a whole response says."""
+    event = document.get("type")
+    if isinstance(event, str) and event.startswith("response."):
+        if event.endswith(".delta") and event.startswith(_TEXT_EVENTS):
+            yield f"{document.get('output_index')} {event}", document.get("delta")
+        elif event == "response.output_item.added":
+            yield "call", object_at(document, "item").get("name")
+        return
+    for place, item in enumerate(objects_at(document, "output")):
+        for key in ("content", "summary"):
+            yield from parts_said(f"{place} {key}", item.get(key), "text", "refusal")
+        for key in ("name", "arguments", "input"):
+            yield f"{place} call", item.get(key)
+
+
 def count(counts: Counts) -> TokenUsage:
     """Return the usage in `usage`: input_tokens, output_tokens, total_tokens and their details."""
     return TokenUsage(
@@ -131,6 +158,7 @@ RESPONSES = Flavour(
     "`response.failed`",
     marks_end=True,
     quiet=_QuietEvent,
+    read_texts=read_texts,
     read_parameters=parameters.OPENAI_RESPONSES.read,
     read_conversation=parameters.OPENAI_RESPONSES.conversation_of,
 )

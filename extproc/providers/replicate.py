@@ -20,6 +20,7 @@ from extproc.providers.base import (
     word_at,
 )
 from extproc.providers.counts import Counts, JSONObject
+from extproc.providers.texts import Said, parts_said
 from extproc.usage import TokenUsage
 
 
@@ -36,6 +37,11 @@ def read_response(document: JSONObject) -> ResponseFacts:
     )
 
 
+def read_texts(document: JSONObject) -> Said:
+    """Return what was predicted, which may come as a list of texts."""
+    yield from parts_said("output", document.get("output"))
+
+
 def count(counts: Counts) -> TokenUsage:
     """Return the usage: input_token_count, output_token_count."""
     return TokenUsage(counts.get("input_token_count"), counts.get("output_token_count"))
@@ -49,4 +55,5 @@ PREDICTIONS = Flavour(
     read_response,
     count,
     counted="`metrics` of a prediction that is waited for: input_token_count; output_token_count",
+    read_texts=read_texts,
 )

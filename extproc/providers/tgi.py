@@ -11,6 +11,7 @@ from extproc import semconv
 from extproc.providers import parameters
 from extproc.providers.base import Flavour, ResponseFacts, error_type_of, members, object_at, read_request, word_at
 from extproc.providers.counts import Counts, JSONObject
+from extproc.providers.texts import Said
 from extproc.usage import TokenUsage
 
 
@@ -24,6 +25,11 @@ def read_response(document: JSONObject) -> ResponseFacts:
         has_content=bool(document.get("generated_text") or document.get("token")),
         is_last=document.get("generated_text") is not None,
     )
+
+
+def read_texts(document: JSONObject) -> Said:
+    """Return what an answer says, or a token of its stream: the last of them has all of it again."""
+    yield "text", object_at(document, "token").get("text") or document.get("generated_text")
 
 
 def count(counts: Counts) -> TokenUsage:
@@ -40,4 +46,5 @@ GENERATE = Flavour(
     count,
     counted="`details`, if the client asks for them: input_length, where it is told; generated_tokens",
     read_parameters=parameters.TGI.read,
+    read_texts=read_texts,
 )

@@ -19,6 +19,7 @@ from extproc.providers.base import (
     read_nothing,
 )
 from extproc.providers.counts import Counts, JSONObject, add_up
+from extproc.providers.texts import Said, no_text, parts_said
 from extproc.usage import TokenUsage
 
 
@@ -35,6 +36,11 @@ def read_embeddings(document: JSONObject) -> ResponseFacts:
 def count_embeddings(counts: Counts) -> TokenUsage:
     """Return the usage of embeddings: all of it prompt."""
     return TokenUsage(prompt_tokens=counts.get("token_count"))
+
+
+def read_texts(document: JSONObject) -> Said:
+    """Return what the predictions of text models say."""
+    yield from parts_said("prediction", document.get("predictions"), "content")
 
 
 def read_prediction(document: JSONObject) -> ResponseFacts:
@@ -57,6 +63,7 @@ EMBEDDINGS = Flavour(
     read_embeddings,
     count_embeddings,
     counted="the sum of predictions[].embeddings.statistics.token_count; 0",
+    read_texts=no_text,
     read_parameters=parameters.VERTEX_PREDICT.read,
 )
 PREDICT = Flavour(
@@ -68,5 +75,6 @@ PREDICT = Flavour(
     count_prediction,
     counted="text embeddings as below; else `metadata.tokenMetadata`, which text models before Gemini have",
     by_shape=True,
+    read_texts=read_texts,
     read_parameters=parameters.VERTEX_PREDICT.read,
 )

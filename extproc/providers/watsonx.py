@@ -21,6 +21,7 @@ from extproc.providers.base import (
     words_by_index,
 )
 from extproc.providers.counts import Counts, JSONObject, add_up
+from extproc.providers.texts import Said, no_text
 from extproc.usage import TokenUsage
 
 
@@ -60,6 +61,12 @@ def _error_type(document: JSONObject) -> str | None:
     return first_word_at(objects_at(document, "errors"), "code")
 
 
+def read_texts(document: JSONObject) -> Said:
+    """Return what the results say."""
+    for place, result in enumerate(objects_at(document, "results")):
+        yield f"{place}", result.get("generated_text")
+
+
 def count(counts: Counts) -> TokenUsage:
     """Return the usage: input_token_count, generated_token_count."""
     return TokenUsage(counts.get("input_token_count"), counts.get("generated_token_count"))
@@ -74,6 +81,7 @@ GENERATION = Flavour(
     count,
     counted="results[]: input_token_count, in a stream of the first event; generated_token_count",
     restates_usage=False,
+    read_texts=read_texts,
     read_parameters=parameters.WATSONX.read,
 )
 EMBEDDINGS = Flavour(
@@ -84,4 +92,5 @@ EMBEDDINGS = Flavour(
     read_embeddings,
     count,
     counted="input_token_count; 0",
+    read_texts=no_text,
 )

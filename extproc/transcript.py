@@ -1,0 +1,275 @@
+"""What was said in an exchange, as far as its tokens may have to be counted here, and the estimate made of it.
+
+Owns: what is held of a request and of an answer, for how long and how much of it, when a running answer is estimated,
+and how an estimate and what the provider reported make one usage. Texts are only made when they are counted: most
+exchanges report their usage, and then nothing is done with what is held. Must not know phases, or tokenizers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from math import inf
+
+from msgspec.structs import replace
+
+from extproc.codec.document import decode_document
+from extproc.codec.sse import split_plain
+from extproc.errors import DecodeError, Reason, Stage
+from extproc.policy import Policy, TextCounter
+from extproc.providers.answer import DocumentReader
+from extproc.providers.counts import JSONObject
+from extproc.providers.texts import Prompt, read_prompt
+from extproc.readers import ExtractionErrors
+from extproc.usage import TokenUsage, UsageSource
+
+# Of a request that is larger the prompt is not estimated: most of it is media.
+MAX_REQUEST_BYTES = 1024 * 1024
+
+# Of an answer more is not held: it is counted before.
+MAX_ANSWER_BYTES = 128 * 1024
+
+# All requests that are held in a process; of one for which there is no room the prompt is not estimated.
+MAX_HELD_BYTES = 128 * 1024 * 1024
+
+# An answer has a run of text for each of its choices, thoughts and calls. Of more, what is beyond is one run.
+_MAX_RUNS = 256
+
+# No word is longer: a run without a space in as many characters is cut anywhere.
+_MAX_WORD_CHARACTERS = 512
+
+# What chat templates put around a message, and in front of the answer. OpenAI tells it of its own, and others are near:
+# https://github.com/openai/openai-cookbook/blob/main/examples/How_to_count_tokens_with_tiktoken.ipynb
+_MESSAGE_TOKENS = 4
+_ANSWER_TOKENS = 3
+
+
+class HeldBytes:
+    """How many bytes of requests are held in this process."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+_HELD = HeldBytes()
+
+
+class _Run:
+    """One run of text, of which more and more comes: counted up to its last space, because a word may go on."""
+
+    __slots__ = ("counted_tokens", "fresh", "pending", "pending_tokens")
+
+    def __init__(self) -> None:
+        self.counted_tokens = 0
+        self.pending = ""
+        self.pending_tokens = 0
+        self.fresh: list[str] = []
+
+    def count(self, counter: TextCounter, model: str | None, provider: str | None) -> None:
+        if not self.fresh:
+            return
+        text = self.pending + "".join(self.fresh)
+        self.fresh.clear()
+        cut = text.rfind(" ")
+        if len(text) - cut > _MAX_WORD_CHARACTERS:
+            cut = len(text)
+        if cut > 0:
+            self.counted_tokens += counter(text[:cut], model, provider)
+            text = text[cut:]
+        self.pending = text
+        self.pending_tokens = counter(text, model, provider) if text else 0
+
+
+class Transcript:
+    """What is held of one exchange. `due_at` is when, in monotonic seconds, its running answer is to be estimated.
+
+    `usage` is what was estimated so far. `prompt_tokens` that of the request.
+    """
+
+    __slots__ = ("_answer", "_answer_bytes", "_count", "_held", "_is_lacking", "_policy", "_request",
+                 "_request_bytes", "_runs", "_seen_usage", "_skip", "due_at", "is_published", "prompt_tokens",
+                 "usage")  # fmt: skip
+
+    def __init__(self, policy: Policy, count: TextCounter, held: HeldBytes = _HELD) -> None:
+        self._policy = policy
+        self._count = count
+        self._held = held
+        self._request: list[bytes] | None = []
+        self._request_bytes = 0
+        self._answer: list[bytes | JSONObject] = []
+        self._answer_bytes = 0
+        self._runs: dict[str, _Run] = {}
+        self._seen_usage: TokenUsage | None = None
+        self._skip: Reason | None = None
+        self._is_lacking = False
+        self.due_at = inf
+        self.is_published = False
+        self.prompt_tokens: int | None = None
+        self.usage: TokenUsage | None = None
+
+    def __del__(self) -> None:
+        self.drop_request()
+
+    def take_request_headers(self, headers: Mapping[str, str]) -> None:
+        """Take note of requests that can't be read as they come."""
+        if headers.get("content-encoding"):
+            self._skip_request(Reason.CONTENT_ENCODING)
+        elif headers.get("content-type", "")[:10].lower() == "multipart/":
+            self._skip_request(Reason.CONTENT_TYPE)
+
+    def hold_request(self, chunk: bytes) -> None:
+        """Keep a piece of the request."""
+        if self._request is None:
+            return
+        size = len(chunk)
+        if self._request_bytes + size > MAX_REQUEST_BYTES or self._held.count + size > MAX_HELD_BYTES:
+            self._skip_request(Reason.TOO_LARGE)
+            return
+        self._request.append(chunk)
+        self._request_bytes += size
+        self._held.count += size
+
+    def drop_request(self) -> None:
+        """Keep nothing of the request any more: it has been counted, by whomever."""
+        self._held.count -= self._request_bytes
+        self._request, self._request_bytes = None, 0
+
+    def _skip_request(self, reason: Reason) -> None:
+        self.drop_request()
+        self._skip = reason
+
+    def hold(self, piece: bytes) -> None:
+        """Keep events of the answer, or the document of one."""
+        self._answer.append(piece)
+        self._answer_bytes += len(piece)
+        if self._answer_bytes > MAX_ANSWER_BYTES:
+            self.due_at = -inf
+
+    def hold_document(self, document: JSONObject) -> None:
+        """Keep the document that is the whole of an answer."""
+        self._answer.append(document)
+
+    def begin_answer(self, now: float) -> None:
+        """Take note that the answer begins."""
+        self.due_at = now + self._policy.estimate_interval_seconds
+
+    def estimate_prompt(self, model: str | None, provider: str | None) -> int | None:
+        """Return the tokens of the request, if all of it was seen, and keep nothing else of it."""
+        self._is_lacking = True
+        if self._request:
+            prompt = _prompt_in(b"".join(self._request))
+            self.drop_request()
+            if prompt is None:
+                self._skip = Reason.NOT_JSON
+            else:
+                self.prompt_tokens = _prompt_tokens(prompt, self._count, model, provider)
+        return self.prompt_tokens
+
+    def tick(self, documents: DocumentReader, model: str | None, provider: str | None, now: float) -> bool:
+        """Estimate a running answer; say whether that is news. Where the provider counts as it goes, its counts do."""
+        self.due_at = now + self._policy.estimate_interval_seconds
+        reported = documents.usage
+        is_counted = reported is not self._seen_usage and reported is not None and bool(reported.completion_tokens)
+        self._seen_usage = reported
+        before = self.usage
+        if is_counted and self._answer_bytes <= MAX_ANSWER_BYTES:
+            return False
+        self.estimate(documents, model, provider)
+        self.is_published = self.is_published or self.usage != before
+        return self.usage != before
+
+    def estimate(self, documents: DocumentReader, model: str | None, provider: str | None) -> None:
+        """Count what was seen since the last time."""
+        read = documents.flavour.read_texts if documents.flavour is not None else None
+        held, self._answer, self._answer_bytes = self._answer, [], 0
+        if read is None:
+            return
+        for document in _documents_in(held):
+            for name, text in read(document):
+                if text and isinstance(text, str):
+                    self._run_of(name).fresh.append(text)
+        for run in self._runs.values():
+            run.count(self._count, model, provider)
+        completion = sum(run.counted_tokens + run.pending_tokens for run in self._runs.values())
+        reported = documents.usage
+        prompt = None
+        if reported is None or reported.prompt_tokens is None:
+            prompt = self.estimate_prompt(model, provider)
+        self.usage = TokenUsage(prompt_tokens=prompt, completion_tokens=completion)
+
+    def _run_of(self, name: str) -> _Run:
+        run = self._runs.get(name)
+        if run is None:
+            name = name if len(self._runs) < _MAX_RUNS else ""
+            run = self._runs[name] = self._runs.get(name) or _Run()
+        return run
+
+    def settle(
+        self, documents: DocumentReader, model: str | None, provider: str | None, *, is_stream: bool, is_whole: bool
+    ) -> None:
+        """Estimate an answer that is over, where that is wanted; `is_whole` says that all of it was seen."""
+        is_refused = documents.error_type is not None and not documents.heard
+        is_wanted = self._policy.estimates_streams if is_stream else self._policy.estimates_whole and bool(self._answer)
+        source = documents.usage_source(is_whole=is_whole)
+        if self.is_published or (is_wanted and not is_refused and source is not UsageSource.REPORTED):
+            self.estimate(documents, model, provider)
+
+    def drop(self) -> None:
+        """Keep nothing any more."""
+        self.drop_request()
+        self._answer.clear()
+
+    def joined(self, reported: TokenUsage | None, source: UsageSource) -> tuple[TokenUsage | None, UsageSource]:
+        """Return the usage as reported, and where that leaves something open, as estimated."""
+        estimated = self.usage
+        if estimated is None:
+            return reported, source
+        if reported is None:
+            return estimated, UsageSource.ESTIMATED
+        prompt, completion = reported.prompt_tokens, reported.completion_tokens
+        if source is UsageSource.REPORTED and (not self.is_published or None not in (prompt, completion)):
+            return reported, source
+        if source is not UsageSource.REPORTED:
+            completion = max(completion or 0, estimated.completion_tokens or 0)
+        return replace(
+            reported,
+            prompt_tokens=estimated.prompt_tokens if prompt is None else prompt,
+            completion_tokens=estimated.completion_tokens if completion is None else completion,
+        ), UsageSource.PARTIAL
+
+    def tell_skips(self, errors: ExtractionErrors) -> None:
+        """Tell why the request could not be estimated, if it was to be."""
+        if self._is_lacking and self._skip is not None:
+            errors.add(Stage.ESTIMATE, self._skip)
+
+
+def _documents_in(held: list[bytes | JSONObject]) -> Iterator[JSONObject]:
+    """Yield the documents in what was held: in chunks of an event stream, and documents on their own."""
+    for piece in held:
+        if isinstance(piece, dict):
+            yield piece
+            continue
+        events = split_plain(piece)
+        for data in [data for _, data in events] if events else [piece]:
+            try:
+                document = decode_document(data)
+            except DecodeError:
+                continue  # which has been counted where it was read
+            if isinstance(document, dict):
+                yield document
+
+
+def _prompt_in(body: bytes) -> Prompt | None:
+    try:
+        document = decode_document(body)
+    except DecodeError:
+        return None
+    return read_prompt(document) if isinstance(document, dict) else None
+
+
+def _prompt_tokens(prompt: Prompt, count: TextCounter, model: str | None, provider: str | None) -> int:
+    tokens = count("\n".join(prompt.texts), model, provider) + count("\n".join(prompt.schemas), model, provider)
+    if prompt.message_count:
+        tokens += prompt.message_count * _MESSAGE_TOKENS + _ANSWER_TOKENS
+    return tokens
