@@ -25,7 +25,7 @@ from extproc.request_reader import RequestReader
 from extproc.response import Response
 from extproc.stopwatch import Stopwatch
 from extproc.transcript import Transcript
-from extproc.usage import Completion, NativeCheck, TokenUsage, UsageRecord, UsageSource
+from extproc.usage import Completion, NativeCheck, UsageRecord
 
 
 class Exchange:
@@ -36,8 +36,8 @@ class Exchange:
     whenever `snapshot` would say something new. `is_detachable` says that nothing more of it is of interest.
     """
 
-    __slots__ = ("_detector", "_errors", "_limits", "_native", "_native_check", "_policy", "_prompt_estimate_tokens", "_question", "_request",
-                 "_response", "_stopwatch", "_transcript", "is_detachable", "record",
+    __slots__ = ("_detector", "_errors", "_limits", "_native", "_native_check", "_policy", "_prompt_estimate_tokens",
+                 "_question", "_request", "_response", "_stopwatch", "_transcript", "is_detachable", "record",
                  "request_id", "revision")  # fmt: skip
 
     def __init__(

@@ -24,6 +24,28 @@ class TextCounter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Wrapping:
+    """What a model reads and writes around the texts, in tokens: the words of its chat template, and of its calls.
+
+    `schema_share` is how much of a schema it reads, against that schema as JSON.
+    """
+
+    message_tokens: int = 4
+    answer_tokens: int = 3
+    tools_tokens: int = 0
+    call_tokens: int = 7
+    schema_share: float = 0.7
+
+
+_WRAPPING = Wrapping()
+
+
+def usual_wrapping(model: str | None, provider: str | None) -> Wrapping:  # noqa: ARG001 - the shape that all have
+    """Return what is around texts with most models."""
+    return _WRAPPING
+
+
 def as_it_is(record: UsageRecord) -> UsageRecord:
     """Return the record."""
     return record
@@ -35,13 +57,14 @@ class Policy:
 
     `value` puts into a record what follows from its usage: what it costs and what it is charged for. It is asked for
     each record that is shown, the final one and those before it, so the same record has the same value. `count_text`
-    counts what no provider reported, where that is wanted; with `estimates_requests` also the prompt of each request,
+    counts what no provider reported, where that is wanted, and `wrapping_of` tells what is around it; with `estimates_requests` also the prompt of each request,
     before it goes on. `estimates_streams` says that streams are estimated, `estimates_whole` that other answers are,
     too; `estimate_interval_seconds` is how often a running stream without usage has what it used so far estimated.
     """
 
     value: Callable[[UsageRecord], UsageRecord] = as_it_is
     count_text: TextCounter | None = None
+    wrapping_of: Callable[[str | None, str | None], Wrapping] = usual_wrapping
     estimates_requests: bool = False
     estimates_streams: bool = True
     estimates_whole: bool = False

@@ -18,7 +18,7 @@ from extproc.errors import DecodeError, Reason, Stage
 from extproc.policy import Policy, TextCounter
 from extproc.providers.answer import DocumentReader
 from extproc.providers.counts import JSONObject
-from extproc.providers.texts import Prompt, read_prompt
+from extproc.providers.texts import CALL, Prompt, read_prompt
 from extproc.readers import ExtractionErrors
 from extproc.usage import TokenUsage, UsageSource
 
@@ -36,11 +36,6 @@ _MAX_RUNS = 256
 
 # No word is longer: a run without a space in as many characters is cut anywhere.
 _MAX_WORD_CHARACTERS = 512
-
-# What chat templates put around a message, and in front of the answer. OpenAI tells it of its own, and others are near:
-# https://github.com/openai/openai-cookbook/blob/main/examples/How_to_count_tokens_with_tiktoken.ipynb
-_MESSAGE_TOKENS = 4
-_ANSWER_TOKENS = 3
 
 
 class HeldBytes:
@@ -163,7 +158,7 @@ class Transcript:
             if prompt is None:
                 self._skip = Reason.NOT_JSON
             else:
-                self.prompt_tokens = _prompt_tokens(prompt, self._count, model, provider)
+                self.prompt_tokens = _prompt_tokens(prompt, self._policy, self._count, model, provider)
         return self.prompt_tokens
 
     def tick(self, documents: DocumentReader, model: str | None, provider: str | None, now: float) -> bool:
@@ -192,6 +187,8 @@ class Transcript:
         for run in self._runs.values():
             run.count(self._count, model, provider)
         completion = sum(run.counted_tokens + run.pending_tokens for run in self._runs.values())
+        if call_count := sum(CALL in name for name in self._runs):
+            completion += call_count * self._policy.wrapping_of(model, provider).call_tokens
         reported = documents.usage
         prompt = None
         if reported is None or reported.prompt_tokens is None:
@@ -247,7 +244,7 @@ class Transcript:
 def _documents_in(held: list[bytes | JSONObject]) -> Iterator[JSONObject]:
     """Yield the documents in what was held: in chunks of an event stream, and documents on their own."""
     for piece in held:
-        if isinstance(piece, dict):
+        if not isinstance(piece, bytes):
             yield piece
             continue
         events = split_plain(piece)
@@ -268,8 +265,13 @@ def _prompt_in(body: bytes) -> Prompt | None:
     return read_prompt(document) if isinstance(document, dict) else None
 
 
-def _prompt_tokens(prompt: Prompt, count: TextCounter, model: str | None, provider: str | None) -> int:
-    tokens = count("\n".join(prompt.texts), model, provider) + count("\n".join(prompt.schemas), model, provider)
+def _prompt_tokens(prompt: Prompt, policy: Policy, count: TextCounter, model: str | None, provider: str | None) -> int:
+    around = policy.wrapping_of(model, provider)
+    tokens = prompt.token_count + count("\n".join(prompt.texts), model, provider)
+    if prompt.schemas:
+        tokens += round(count("\n".join(prompt.schemas), model, provider) * around.schema_share)
+    if prompt.has_tools:
+        tokens += around.tools_tokens
     if prompt.message_count:
-        tokens += prompt.message_count * _MESSAGE_TOKENS + _ANSWER_TOKENS
+        tokens += prompt.message_count * around.message_tokens + around.answer_tokens
     return tokens

@@ -75,15 +75,17 @@ def _read_message(message: JSONObject) -> ResponseFacts:
 def read_texts(document: JSONObject) -> Said:
     """Return what the blocks of a message say, or the start or a delta of one."""
     index, delta = document.get("index"), object_at(document, "delta")
-    for key in (*_CONTENT_KEYS, "thinking"):
+    for key in ("text", "thinking"):
         yield f"{index} {key}", delta.get(key)
+    yield f"{index} call", delta.get("partial_json")
     message = object_at(document, "message") or document
     blocks = [*objects_at(message, "content"), object_at(document, "content_block")]
     for place, block in enumerate(blocks):
         run = f"{place if index is None else index}"
-        for key in ("text", "thinking", "name"):
+        for key in ("text", "thinking"):
             yield f"{run} {key}", block.get(key)
-        yield f"{run} partial_json", json_text(block.get("input") or "")
+        yield f"{run} call", block.get("name")
+        yield f"{run} call", json_text(block.get("input") or "")
 
 
 def count(counts: Counts) -> TokenUsage:

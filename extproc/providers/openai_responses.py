@@ -45,6 +45,8 @@ _TEXT_EVENTS = (
     "response.refusal.",
 )
 
+_CALL_EVENTS = ("arguments.delta", "tool_call_input.delta")
+
 # What the names of the events start with in which the thoughts of a model come, or summaries of them.
 _REASONING_EVENTS = "response.reasoning"
 
@@ -103,9 +105,10 @@ def read_texts(document: JSONObject) -> Said:
     event = document.get("type")
     if isinstance(event, str) and event.startswith("response."):
         if event.endswith(".delta") and event.startswith(_TEXT_EVENTS):
-            yield f"{document.get('output_index')} {event}", document.get("delta")
+            kind = "call" if event.endswith(_CALL_EVENTS) else event
+            yield f"{document.get('output_index')} {kind}", document.get("delta")
         elif event == "response.output_item.added":
-            yield "call", object_at(document, "item").get("name")
+            yield f"{document.get('output_index')} call", object_at(document, "item").get("name")
         return
     for place, item in enumerate(objects_at(document, "output")):
         for key in ("content", "summary"):

@@ -17,6 +17,9 @@ from extproc.providers.counts import JSONObject
 # by whoever takes them.
 Said: TypeAlias = Iterable[tuple[str, Any]]
 
+# What is in the names of runs that are calls of tools.
+CALL: Final = "call"
+
 # Members of requests that a model reads, in all the APIs.
 _PROMPTS: Final = (
     "system", "systemInstruction", "system_instruction", "instructions", "preamble", "chat_history", "messages",
@@ -25,7 +28,8 @@ _PROMPTS: Final = (
 )  # fmt: skip
 
 # Members that describe what a model may call or has to answer. They are read as they stand.
-_SCHEMAS: Final = ("tools", "functions", "toolConfig", "tool_config", "response_format", "generationConfig", "text")
+_TOOLS: Final = ("tools", "functions", "toolConfig")
+_SCHEMAS: Final = (*_TOOLS, "response_format", "generationConfig", "text")
 
 # The parts of `generationConfig` and the like that are schemas and not settings.
 _SCHEMA_KEYS: Final = frozenset({"schema", "json_schema", "responseSchema", "responseJsonSchema"})
@@ -55,8 +59,9 @@ class Prompt:
 
     texts: list[str] = field(default_factory=list)
     schemas: list[str] = field(default_factory=list)
+    has_tools: bool = False
     message_count: int = 0
-    media_count: int = 0
+    token_count: int = 0  # of what comes as tokens
 
 
 def read_prompt(document: JSONObject) -> Prompt:
@@ -65,9 +70,12 @@ def read_prompt(document: JSONObject) -> Prompt:
     for name in _PROMPTS:
         if name in document:
             _read(document[name], prompt, 0)
+    if isinstance(document.get("input"), str) or isinstance(document.get("message"), str):
+        prompt.message_count += 1  # of one message that is its text alone
     for name in _SCHEMAS:
         value = document.get(name)
-        if isinstance(value, dict | list):
+        if value and isinstance(value, dict | list):
+            prompt.has_tools = prompt.has_tools or name in _TOOLS
             prompt.schemas.extend(_schemas_of(value, is_config=name in ("generationConfig", "text")))
     return prompt
 
@@ -80,14 +88,17 @@ def _read(value: Any, prompt: Prompt, depth: int) -> None:
     if depth >= _MAX_DEPTH:
         return
     if isinstance(value, list):
+        if value and type(value[0]) is int:
+            prompt.token_count += len(value)
+            return
         for each in value:
             _read(each, prompt, depth + 1)
     elif isinstance(value, dict):
         prompt.message_count += "role" in value or "parts" in value
         for key, inner in value.items():
             if key in _NO_TEXT:
-                prompt.media_count += isinstance(inner, dict)
-            elif key in _OBJECTS and isinstance(inner, dict):
+                continue
+            if key in _OBJECTS and isinstance(inner, dict):
                 prompt.texts.append(json_text(inner))
             else:
                 _read(inner, prompt, depth + 1)
