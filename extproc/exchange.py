@@ -200,7 +200,7 @@ class Exchange:
         if transcript is not None and self.is_detachable:
             transcript.drop_request()
         elif transcript is not None and self._policy.estimates_requests and self._question.is_llm:
-            self._prompt_estimate_tokens = transcript.estimate_prompt(self._question.model, self._question.provider)
+            self._prompt_estimate_tokens = transcript.estimate_prompt(*self._asked, self._question.expected)
 
     def _end_response(self, now: float) -> None:
         if self.record is not None:

@@ -21,6 +21,7 @@ from extproc import __version__
 from extproc.config.needs import find_needs
 from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
+from extproc.estimates.preparation import prepare_estimates
 from extproc.logs import place_of
 from extproc.observability import Counts, Tracing, flush_seconds_of
 from extproc.reading import build_detector, build_limits, build_policy
@@ -84,6 +85,7 @@ class Metering:
 
     def start(self) -> None:
         """Let what works in the background begin."""
+        prepare_estimates(self._now.settings)
         for each in self._now.background:
             each.start()
 
@@ -93,6 +95,7 @@ class Metering:
 
         def switch() -> None:
             before, self._now = self._now, prepared
+            prepare_estimates(settings)
             for each in prepared.background:
                 if each not in before.background:
                     each.start()

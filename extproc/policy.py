@@ -57,9 +57,10 @@ class Policy:
 
     `value` puts into a record what follows from its usage: what it costs and what it is charged for. It is asked for
     each record that is shown, the final one and those before it, so the same record has the same value. `count_text`
-    counts what no provider reported, where that is wanted, and `wrapping_of` tells what is around it; with `estimates_requests` also the prompt of each request,
-    before it goes on. `estimates_streams` says that streams are estimated, `estimates_whole` that other answers are,
-    too; `estimate_interval_seconds` is how often a running stream without usage has what it used so far estimated.
+    counts what no provider reported, where that is wanted, and `wrapping_of` tells what is around it for a model and
+    its provider. With `estimates_requests` the prompt of each request is counted, too, before it goes on.
+    `estimates_streams` says that streams are estimated, `estimates_whole` that other answers are as well;
+    `estimate_interval_seconds` is how often a running stream without usage has what it used so far estimated.
     """
 
     value: Callable[[UsageRecord], UsageRecord] = as_it_is

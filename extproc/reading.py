@@ -6,8 +6,13 @@ Owns: turning settings into what the rooms that read take. Must not know what ca
 from __future__ import annotations
 
 from dataclasses import fields
+from typing import Any
 
 from extproc.config.settings import Settings
+from extproc.config.usage import UsageSettings
+from extproc.estimates.counter import count_text
+from extproc.estimates.families import wrapping_of
+from extproc.estimates.vocabulary import is_installed
 from extproc.policy import Policy
 from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
@@ -28,6 +33,18 @@ def build_detector(settings: Settings) -> Detector:
     )
 
 
-def build_policy(settings: Settings) -> Policy:  # noqa: ARG001 - each part of it reads its own settings
+def build_policy(settings: Settings) -> Policy:
     """Return what is done to exchanges beside reading them. Raises SettingsError for what can't be had."""
-    return Policy()
+    return Policy(**_estimates(settings.usage))
+
+
+def _estimates(usage: UsageSettings) -> dict[str, Any]:
+    """Return what of a policy is about estimates."""
+    wants = usage.estimate != "off"
+    return {
+        "count_text": count_text if wants and is_installed() else None,
+        "wrapping_of": wrapping_of,
+        "estimates_streams": wants,
+        "estimates_whole": usage.estimate == "always",
+        "estimate_interval_seconds": usage.estimate_interval_seconds,
+    }

@@ -55,13 +55,14 @@ class Response:
         self.documents.read_headers(headers)
         # An error answer is read for its words; what can't be read of it is no loss of usage.
         errors = ExtractionErrors() if self.has_error_status else self._errors
-        transcript = None if self.has_error_status else self.transcript
-        self.reader = ResponseReader(headers, self.documents, self._limits, errors, transcript)
+        self.reader = ResponseReader(headers, self.documents, self._limits, errors)
+        self.reader.transcript = None if self.has_error_status else self.transcript
 
     def expect_body(self) -> None:
         """Have a body read whose headers Envoy was told to skip."""
         self.is_shown = True
-        self.reader = ResponseReader({}, self.documents, self._limits, self._errors, self.transcript)
+        self.reader = ResponseReader({}, self.documents, self._limits, self._errors)
+        self.reader.transcript = self.transcript
 
     def take_chunk(self, chunk: bytes, *, end_of_stream: bool, now: float) -> tuple[bool, bool]:
         """Take a chunk of the body; return whether it is the last, and whether it told anything new."""
@@ -116,8 +117,9 @@ class Response:
 
     @property
     def first_token_at(self) -> float | None:
-        """When the first token of a stream came."""
-        return self.reader.first_token_at if self.reader is not None and self.reader.is_stream else None
+        """When the first token of a stream came, of the answer or of a thought."""
+        clock = self.reader.clock if self.reader is not None and self.reader.is_stream else None
+        return None if clock is None else clock.first_token_at
 
     @property
     def has_error_status(self) -> bool:

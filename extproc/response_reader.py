@@ -50,22 +50,17 @@ class ResponseReader:
     """
 
     __slots__ = ("_body", "_content_type", "_decode_quiet", "_documents", "_errors", "_events_lost", "_framing",
-                 "_has_ticked", "_is_between_events", "_is_over", "_is_plain", "_limits", "_transcript", "clock",
-                 "is_cut_off")  # fmt: skip
+                 "_has_ticked", "_is_between_events", "_is_over", "_is_plain", "_limits", "clock", "is_cut_off",
+                 "transcript")  # fmt: skip
 
     def __init__(
-        self,
-        headers: Mapping[str, str],
-        documents: DocumentReader,
-        limits: Limits,
-        errors: ExtractionErrors,
-        transcript: Transcript | None = None,
+        self, headers: Mapping[str, str], documents: DocumentReader, limits: Limits, errors: ExtractionErrors
     ) -> None:
         self._content_type = headers.get("content-type", "")
         self._documents = documents
         self._errors = errors
         self._limits = limits
-        self._transcript = transcript
+        self.transcript: Transcript | None = None  # gets what is said, if somebody sets one
         # Most bodies are one document in one chunk, which needs neither of these.
         self._body: Body | None = None
         self._framing: SniffedBody | None = None
@@ -97,11 +92,6 @@ class ResponseReader:
             return False
         flavour = self._documents.flavour
         return not self._framing.is_array or (flavour is not None and flavour.streams_arrays)
-
-    @property
-    def first_token_at(self) -> float | None:
-        """When the first token of a stream came, of the answer or of a thought."""
-        return self.clock.first_token_at if self.clock is not None else None
 
     @property
     def lacks_end_mark(self) -> bool:
@@ -153,8 +143,7 @@ class ResponseReader:
     def _is_quiet(
         self, decode: Callable[[bytes], QuietEvent], clock: TokenClock, unheard: int, chunk: bytes, now: float
     ) -> bool:
-        transcript = self._transcript
-        if transcript is not None and now >= transcript.due_at:
+        if self.transcript is not None and now >= self.transcript.due_at:
             return False  # it says nothing new by itself, but what is estimated of it will
         events = self._split(chunk)
         tokens = NO_TOKENS
@@ -170,8 +159,8 @@ class ResponseReader:
         if tokens:
             clock.tick(now)
         clock.passed_over_bytes += len(chunk)
-        if transcript is not None:
-            transcript.hold(chunk)
+        if self.transcript is not None:
+            self.transcript.hold(chunk)
         return True
 
     def _take_tokens(self, now: float, *, ticks: bool) -> bool:
@@ -248,8 +237,8 @@ class ResponseReader:
             told = not documents.is_complete
             documents.is_complete = True
             return told
-        if self._transcript is not None and self._is_sequence:
-            self._transcript.hold(payload.data)
+        if self.transcript is not None and self._is_sequence:
+            self.transcript.hold(payload.data)
         if self._says_nothing(payload):
             return False
         try:
@@ -281,8 +270,8 @@ class ResponseReader:
         told = documents.read(document)
         if not self._is_sequence:
             documents.is_complete = True
-            if self._transcript is not None:
-                self._transcript.hold_document(document)
+            if self.transcript is not None:
+                self.transcript.hold_document(document)
         if documents.malformed:
             self._errors.add(Stage.RESPONSE_BODY, Reason.MALFORMED_COUNT)
         return told
@@ -299,8 +288,7 @@ class ResponseReader:
         return False
 
     def _name_error(self, payload: Payload) -> bool:
-        is_error = bool(payload.error) or payload.event == _ERROR_EVENT
-        if not is_error or self._documents.error_type is not None:
+        if not (payload.error or payload.event == _ERROR_EVENT) or self._documents.error_type is not None:
             return False
         self._documents.error_type = payload.error if is_word(payload.error) else _ERROR_EVENT
         return True

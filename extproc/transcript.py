@@ -17,9 +17,11 @@ from extproc.codec.sse import split_plain
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.policy import Policy, TextCounter
 from extproc.providers.answer import DocumentReader
+from extproc.providers.base import Flavour
 from extproc.providers.counts import JSONObject
 from extproc.providers.texts import CALL, Prompt, read_prompt
 from extproc.readers import ExtractionErrors
+from extproc.semconv import EMBEDDINGS
 from extproc.usage import TokenUsage, UsageSource
 
 # Of a request that is larger the prompt is not estimated: most of it is media.
@@ -149,7 +151,7 @@ class Transcript:
         """Take note that the answer begins."""
         self.due_at = now + self._policy.estimate_interval_seconds
 
-    def estimate_prompt(self, model: str | None, provider: str | None) -> int | None:
+    def estimate_prompt(self, model: str | None, provider: str | None, flavour: Flavour | None) -> int | None:
         """Return the tokens of the request, if all of it was seen, and keep nothing else of it."""
         self._is_lacking = True
         if self._request:
@@ -158,6 +160,8 @@ class Transcript:
             if prompt is None:
                 self._skip = Reason.NOT_JSON
             else:
+                if flavour is not None and flavour.operation == EMBEDDINGS:
+                    prompt.message_count = 0
                 self.prompt_tokens = _prompt_tokens(prompt, self._policy, self._count, model, provider)
         return self.prompt_tokens
 
@@ -192,7 +196,7 @@ class Transcript:
         reported = documents.usage
         prompt = None
         if reported is None or reported.prompt_tokens is None:
-            prompt = self.estimate_prompt(model, provider)
+            prompt = self.estimate_prompt(model, provider, documents.flavour)
         self.usage = TokenUsage(prompt_tokens=prompt, completion_tokens=completion)
 
     def _run_of(self, name: str) -> _Run:

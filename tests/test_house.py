@@ -28,7 +28,7 @@ VOCABULARY = {
 CODEC = VOCABULARY | {"extproc.codec"}
 PROVIDERS = VOCABULARY | {"extproc.providers"}
 READERS = CODEC | PROVIDERS | {"extproc.readers", "extproc.request_reader", "extproc.response_reader",
-                               "extproc.stopwatch"}  # fmt: skip
+                               "extproc.stopwatch", "extproc.policy", "extproc.transcript"}  # fmt: skip
 HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
 EXCHANGE = READERS | HEADERS | {"extproc.exchange", "extproc.question", "extproc.details", "extproc.policy",
                                 "extproc.response"}  # fmt: skip
@@ -54,6 +54,10 @@ ROOMS = {
     "extproc.request_reader": READERS,
     "extproc.response_reader": READERS,
     "extproc.response": READERS | HEADERS,
+    "extproc.transcript": CODEC | PROVIDERS | {"extproc.readers", "extproc.policy"},
+    # Tokenizers: everybody else knows them as what counts texts.
+    "extproc.estimates": {"extproc.policy", "extproc.estimates"},
+    "extproc.estimates.preparation": {"extproc.estimates", "extproc.config.settings"},
     "extproc.stopwatch": VOCABULARY,
     "extproc.exchange": EXCHANGE,
     "extproc.wire": VOCABULARY | {"extproc.wire"},
@@ -121,7 +125,8 @@ PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semco
         "extproc.surroundings", "extproc.policy", "extproc.trace_context", "extproc.codec", "extproc.providers",
         "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
         "extproc.response", "extproc.response_reader", "extproc.stopwatch", "extproc.details",
-        "extproc.exchange")  # fmt: skip
+        "extproc.transcript", "extproc.exchange", "extproc.estimates.families",
+        "extproc.estimates.counter")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
           "threading", "random", "pathlib", "datetime", "envoy_data_plane", "structlog"}  # fmt: skip
 

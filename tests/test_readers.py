@@ -49,7 +49,8 @@ def test_a_response_tells_once_that_it_is_a_stream() -> None:
     assert not reader.feed(b": hello\n\n", 2.0)
     assert reader.feed(EVENT, 3.0)
     assert not reader.feed(EVENT, 4.0)
-    assert reader.first_token_at == 3.0
+    assert reader.clock is not None
+    assert reader.clock.first_token_at == 3.0
 
 
 def test_done_is_told_once_and_is_no_json_error() -> None:

@@ -15,6 +15,8 @@ from typing import Final
 from extproc.estimates.vocabulary import Encoding
 from extproc.policy import Wrapping
 
+_USUAL: Final = Wrapping()
+
 
 @dataclass(frozen=True, slots=True)
 class Family:
@@ -24,10 +26,13 @@ class Family:
     pattern: str
     encoding: Encoding = "o200k_base"
     factor: float = 1.0
-    wrapping: Wrapping = Wrapping()
+    wrapping: Wrapping = _USUAL
 
 
 OTHERS: Final = Family("others", "")
+
+# Gemini's counts leave its template out.
+_BARE = Wrapping(message_tokens=0, answer_tokens=0, call_tokens=0, schema_share=0.5)
 
 # Chat templates with few words: a mark at both ends of a message.
 _TERSE = Wrapping(message_tokens=2, answer_tokens=1)
@@ -37,7 +42,7 @@ _TERSE = Wrapping(message_tokens=2, answer_tokens=1)
 # what tools add to a prompt of Anthropic's in the documentation of tool use.
 FAMILIES: Final = (
     Family("claude", r"claude|anthropic", factor=1.18, wrapping=Wrapping(tools_tokens=346, call_tokens=35)),
-    Family("gemini", r"gemini|gemma|learnlm", factor=1.1, wrapping=Wrapping(0, 0, schema_share=0.5)),
+    Family("gemini", r"gemini|gemma|learnlm", factor=1.1, wrapping=_BARE),
     Family("llama", r"llama", factor=1.06),
     Family("mistral", r"mistral|mixtral|ministral|codestral|devstral|magistral|pixtral", factor=1.27, wrapping=_TERSE),
     Family("deepseek", r"deepseek", factor=1.03, wrapping=_TERSE),

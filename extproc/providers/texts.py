@@ -94,14 +94,16 @@ def _read(value: Any, prompt: Prompt, depth: int) -> None:
         for each in value:
             _read(each, prompt, depth + 1)
     elif isinstance(value, dict):
-        prompt.message_count += "role" in value or "parts" in value
-        for key, inner in value.items():
-            if key in _NO_TEXT:
-                continue
-            if key in _OBJECTS and isinstance(inner, dict):
-                prompt.texts.append(json_text(inner))
-            else:
-                _read(inner, prompt, depth + 1)
+        _read_object(value, prompt, depth)
+
+
+def _read_object(value: JSONObject, prompt: Prompt, depth: int) -> None:
+    prompt.message_count += "role" in value or "parts" in value
+    for key, inner in value.items():
+        if key in _OBJECTS and isinstance(inner, dict):
+            prompt.texts.append(json_text(inner))
+        elif key not in _NO_TEXT:
+            _read(inner, prompt, depth + 1)
 
 
 def _schemas_of(value: JSONObject | list[Any], *, is_config: bool) -> Iterator[str]:
