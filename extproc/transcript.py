@@ -7,19 +7,23 @@ exchanges report their usage, and then nothing is done with what is held. Must n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import cache
 from math import inf
+from typing import TypeAlias
 
+import msgspec
 from msgspec.structs import replace
 
-from extproc.codec.document import decode_document
+from extproc.codec.document import REFUSALS, decode_document
 from extproc.codec.sse import split_plain
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.policy import Policy, TextCounter
 from extproc.providers.answer import DocumentReader
-from extproc.providers.base import Flavour
+from extproc.providers.base import Flavour, QuietEvent
 from extproc.providers.counts import JSONObject
-from extproc.providers.texts import CALL, Prompt, read_prompt
+from extproc.providers.texts import CALL, Prompt, Run, Said, read_prompt
 from extproc.readers import ExtractionErrors
 from extproc.semconv import EMBEDDINGS
 from extproc.usage import TokenUsage, UsageSource
@@ -50,6 +54,9 @@ class HeldBytes:
 
 
 _HELD = HeldBytes()
+
+
+_Piece: TypeAlias = bytes | JSONObject
 
 
 class _Run:
@@ -94,9 +101,9 @@ class Transcript:
         self._held = held
         self._request: list[bytes] | None = []
         self._request_bytes = 0
-        self._answer: list[bytes | JSONObject] = []
+        self._answer: list[_Piece] = []
         self._answer_bytes = 0
-        self._runs: dict[str, _Run] = {}
+        self._runs: dict[Run, _Run] = {}
         self._seen_usage: TokenUsage | None = None
         self._skip: Reason | None = None
         self._is_lacking = False
@@ -180,18 +187,19 @@ class Transcript:
 
     def estimate(self, documents: DocumentReader, model: str | None, provider: str | None) -> None:
         """Count what was seen since the last time."""
-        read = documents.flavour.read_texts if documents.flavour is not None else None
+        flavour = documents.flavour
         held, self._answer, self._answer_bytes = self._answer, [], 0
-        if read is None:
+        if flavour is None or flavour.read_texts is None:
             return
-        for document in _documents_in(held):
-            for name, text in read(document):
-                if text and isinstance(text, str):
-                    self._run_of(name).fresh.append(text)
+        runs = self._runs
+        for name, text in _all_said(held, flavour.read_texts, flavour.quiet):
+            if text and isinstance(text, str):
+                run = runs.get(name)
+                (self._begin_run(name) if run is None else run).fresh.append(text)
         for run in self._runs.values():
             run.count(self._count, model, provider)
         completion = sum(run.counted_tokens + run.pending_tokens for run in self._runs.values())
-        if call_count := sum(CALL in name for name in self._runs):
+        if call_count := sum(CALL in str(name) for name in self._runs):
             completion += call_count * self._policy.wrapping_of(model, provider).call_tokens
         reported = documents.usage
         prompt = None
@@ -199,11 +207,9 @@ class Transcript:
             prompt = self.estimate_prompt(model, provider, documents.flavour)
         self.usage = TokenUsage(prompt_tokens=prompt, completion_tokens=completion)
 
-    def _run_of(self, name: str) -> _Run:
-        run = self._runs.get(name)
-        if run is None:
-            name = name if len(self._runs) < _MAX_RUNS else ""
-            run = self._runs[name] = self._runs.get(name) or _Run()
+    def _begin_run(self, name: Run) -> _Run:
+        name = name if len(self._runs) < _MAX_RUNS else ""
+        run = self._runs[name] = self._runs.get(name) or _Run()
         return run
 
     def settle(
@@ -245,20 +251,36 @@ class Transcript:
             errors.add(Stage.ESTIMATE, self._skip)
 
 
-def _documents_in(held: list[bytes | JSONObject]) -> Iterator[JSONObject]:
-    """Yield the documents in what was held: in chunks of an event stream, and documents on their own."""
+@cache
+def _decoder_of(shape: type[QuietEvent]) -> msgspec.json.Decoder[QuietEvent]:
+    return msgspec.json.Decoder(shape)
+
+
+def _all_said(held: list[_Piece], read: Callable[[JSONObject], Said], shape: type[QuietEvent] | None) -> Said:
+    """Yield what was said in all that was held. An event that says one thing takes a fifth of the time of others."""
+    decode = None if shape is None else _decoder_of(shape).decode
     for piece in held:
         if not isinstance(piece, bytes):
-            yield piece
+            yield from read(piece)
             continue
-        events = split_plain(piece)
-        for data in [data for _, data in events] if events else [piece]:
-            try:
-                document = decode_document(data)
-            except DecodeError:
-                continue  # which has been counted where it was read
-            if isinstance(document, dict):
-                yield document
+        events = split_plain(piece)  # of a chunk that was passed over; else it is the document of one event
+        for _, data in events or ((b"", piece),):
+            said = None
+            if decode is not None:
+                with suppress(*REFUSALS):
+                    said = decode(data).said()
+            if said is None:
+                yield from _closely_said(read, data)
+            else:
+                yield said
+
+
+def _closely_said(read: Callable[[JSONObject], Said], data: bytes) -> Said:
+    try:
+        document = decode_document(data)
+    except DecodeError:
+        return ()  # which has been counted where it was read
+    return read(document) if isinstance(document, dict) else ()
 
 
 def _prompt_in(body: bytes) -> Prompt | None:

@@ -32,7 +32,7 @@ from extproc.providers.base import (
     word_at,
 )
 from extproc.providers.counts import Counts, JSONObject, sum_known
-from extproc.providers.texts import Said, json_text
+from extproc.providers.texts import Run, Said, json_text
 from extproc.usage import TokenUsage
 
 # What the deltas of a content block call the part that the model produced.
@@ -109,6 +109,7 @@ class _QuietDelta(msgspec.Struct, gc=False):
 
 class _QuietEvent(QuietEvent, gc=False):
     type: Literal["content_block_delta", "content_block_start", "content_block_stop", "ping"]
+    index: int | None = None
     delta: _QuietDelta | None = None
     error: None = None
     object: None = None
@@ -120,6 +121,16 @@ class _QuietEvent(QuietEvent, gc=False):
             return NO_TOKENS
         said = CONTENT if delta.text or delta.partial_json else NO_TOKENS
         return said | REASONING if delta.thinking else said
+
+    def said(self) -> tuple[Run, str] | None:
+        """Return what a delta says; blocks that start may name a call."""
+        delta = self.delta
+        if delta is None:
+            return None
+        for kind, text in (("text", delta.text), ("call", delta.partial_json), ("thinking", delta.thinking)):
+            if text:
+                return f"{self.index} {kind}", text
+        return None
 
 
 MESSAGES = Flavour(

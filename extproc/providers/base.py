@@ -14,7 +14,7 @@ from functools import lru_cache
 import msgspec
 
 from extproc.providers.counts import Counts, JSONObject
-from extproc.providers.texts import Said
+from extproc.providers.texts import Run, Said
 from extproc.usage import RequestParameters, TokenUsage
 
 EMPTY_OBJECT: JSONObject = {}
@@ -69,6 +69,10 @@ class QuietEvent(msgspec.Struct, gc=False):
 
     def tokens(self) -> int:
         """Return what it carries, as ResponseFacts would tell it: bits of CONTENT and REASONING, or NO_TOKENS."""
+        raise NotImplementedError
+
+    def said(self) -> tuple[Run, str] | None:
+        """Return the run and the text, as `Flavour.read_texts` would tell them; None where that takes a closer look."""
         raise NotImplementedError
 
 

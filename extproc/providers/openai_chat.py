@@ -36,7 +36,7 @@ from extproc.providers.base import (
     words_by_index,
 )
 from extproc.providers.counts import Counts, JSONObject
-from extproc.providers.texts import Said, json_text, no_text, parts_said
+from extproc.providers.texts import Run, Said, json_text, no_text, parts_said
 from extproc.usage import TokenUsage
 
 # The parts of a delta (or of a whole message) that carry what the model produced, beside `content`.
@@ -154,10 +154,10 @@ def _tokens(choice: JSONObject) -> int:
 def read_texts(document: JSONObject) -> Said:
     """Return what the choices say, and those of Mistral's conversations."""
     for place, choice in enumerate(objects_at(document, "choices")):
-        index = choice.get("index", place)
+        index = number if type(number := choice.get("index")) is int else place
         part = optional_object(choice, "delta") or optional_object(choice, "message") or EMPTY_OBJECT
-        yield f"{index}", choice.get("text")
-        yield from parts_said(f"{index}", part.get("content"), "text", *_REASONING_PARTS)
+        yield index, choice.get("text")
+        yield from parts_said(index, part.get("content"), "text", *_REASONING_PARTS)
         yield f"{index} refusal", part.get("refusal")
         yield f"{index} reasoning", next(filter(None, map(part.get, _REASONING_KEYS)), None)
         for call_place, call in enumerate(objects_at(part, "tool_calls") or [part]):
@@ -175,8 +175,14 @@ _COUNTED_CHAT = (
 )
 
 
-class _Any(msgspec.Struct, gc=False):
-    """An object, whatever is in it."""
+class _QuietFunction(msgspec.Struct, gc=False):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class _QuietCall(msgspec.Struct, gc=False):
+    index: int | None = 0
+    function: _QuietFunction | None = None
 
 
 class _QuietAudio(msgspec.Struct, gc=False):
@@ -189,7 +195,7 @@ class _QuietDelta(msgspec.Struct, gc=False):
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: list[_Any] | None = None
+    tool_calls: list[_QuietCall] | None = None
     function_call: None = None
     audio: _QuietAudio | None = None
 
@@ -198,6 +204,7 @@ _NO_DELTA = _QuietDelta()
 
 
 class _QuietChoice(msgspec.Struct, gc=False):
+    index: int = 0
     delta: _QuietDelta | None = None
     text: str | None = None
     message: None = None
@@ -228,6 +235,27 @@ class _QuietChunk(QuietEvent, gc=False):
             if delta.reasoning_content or delta.reasoning:
                 said |= REASONING
         return said
+
+    def said(self) -> tuple[Run, str] | None:
+        """Return what the one choice says, or its one call."""
+        if len(self.choices) != 1:
+            return None
+        choice = self.choices[0]
+        delta = choice.delta or _NO_DELTA
+        text, thought = delta.content, delta.reasoning_content or delta.reasoning
+        if delta.tool_calls:
+            return None if text or thought else _call_said(choice.index, delta.tool_calls)
+        if delta.refusal or choice.text or (text and thought):
+            return None
+        return (f"{choice.index} reasoning", thought) if thought else (choice.index, text or "")
+
+
+def _call_said(index: int, calls: Sequence[_QuietCall]) -> tuple[Run, str] | None:
+    """Return what is added to the arguments of the one call."""
+    function = calls[0].function
+    if len(calls) > 1 or function is None or function.name:
+        return None
+    return f"{index} call {calls[0].index}", function.arguments or ""
 
 
 CHAT = Flavour(

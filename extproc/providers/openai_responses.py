@@ -8,7 +8,7 @@ response is over; `response.completed`, `response.incomplete` and `response.fail
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from extproc import semconv
 from extproc.providers import parameters
@@ -30,7 +30,7 @@ from extproc.providers.base import (
     word_at,
 )
 from extproc.providers.counts import Counts, JSONObject
-from extproc.providers.texts import Said, parts_said
+from extproc.providers.texts import Run, Said, parts_said
 from extproc.usage import TokenUsage
 
 _LAST_EVENTS = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -105,8 +105,7 @@ def read_texts(document: JSONObject) -> Said:
     event = document.get("type")
     if isinstance(event, str) and event.startswith("response."):
         if event.endswith(".delta") and event.startswith(_TEXT_EVENTS):
-            kind = "call" if event.endswith(_CALL_EVENTS) else event
-            yield f"{document.get('output_index')} {kind}", document.get("delta")
+            yield _run_of(document.get("output_index"), event), document.get("delta")
         elif event == "response.output_item.added":
             yield f"{document.get('output_index')} call", object_at(document, "item").get("name")
         return
@@ -115,6 +114,10 @@ def read_texts(document: JSONObject) -> Said:
             yield from parts_said(f"{place} {key}", item.get(key), "text", "refusal")
         for key in ("name", "arguments", "input"):
             yield f"{place} call", item.get(key)
+
+
+def _run_of(output_index: Any, event: str) -> str:
+    return f"{output_index} call" if event.endswith(_CALL_EVENTS) else f"{output_index} {event}"
 
 
 def count(counts: Counts) -> TokenUsage:
@@ -141,6 +144,7 @@ class _QuietEvent(QuietEvent, gc=False):
         "response.output_audio_transcript.delta",
     ]
     delta: str | None = None
+    output_index: int | None = None
     response: None = None
 
     def tokens(self) -> int:
@@ -148,6 +152,10 @@ class _QuietEvent(QuietEvent, gc=False):
         if not self.delta:
             return NO_TOKENS
         return REASONING if self.type.startswith(_REASONING_EVENTS) else CONTENT
+
+    def said(self) -> tuple[Run, str] | None:
+        """Return the delta, if it is one of text."""
+        return (_run_of(self.output_index, self.type), self.delta or "") if self.type.startswith(_TEXT_EVENTS) else None
 
 
 RESPONSES = Flavour(

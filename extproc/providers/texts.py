@@ -15,7 +15,8 @@ from extproc.providers.counts import JSONObject
 
 # A piece of text and the run of text it belongs to: of one choice, of a thought, of a call. What is no text is passed
 # by whoever takes them.
-Said: TypeAlias = Iterable[tuple[str, Any]]
+Run: TypeAlias = str | int
+Said: TypeAlias = Iterable[tuple[Run, Any]]
 
 # What is in the names of runs that are calls of tools.
 CALL: Final = "call"
@@ -123,7 +124,7 @@ def json_text(value: Any) -> str:
         return ""
 
 
-def parts_said(run: str, value: Any, *keys: str) -> Said:
+def parts_said(run: Run, value: Any, *keys: str) -> Said:
     """Return what parts of an answer say under any of the keys: of a text, of one part, or of a list of them."""
     if isinstance(value, str):
         yield run, value
