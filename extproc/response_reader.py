@@ -160,7 +160,7 @@ class ResponseReader:
             clock.tick(now)
         clock.passed_over_bytes += len(chunk)
         if self.transcript is not None:
-            self.transcript.hold(chunk)
+            self.transcript.hold(events, len(chunk))
         return True
 
     def _take_tokens(self, now: float, *, ticks: bool) -> bool:
@@ -238,7 +238,7 @@ class ResponseReader:
             documents.is_complete = True
             return told
         if self.transcript is not None and self._is_sequence:
-            self.transcript.hold(payload.data)
+            self.transcript.hold(((b"", payload.data),), len(payload.data))
         if self._says_nothing(payload):
             return False
         try:

@@ -7,8 +7,7 @@ exchanges report their usage, and then nothing is done with what is held. Must n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from math import inf
 from typing import TypeAlias
@@ -17,7 +16,6 @@ import msgspec
 from msgspec.structs import replace
 
 from extproc.codec.document import REFUSALS, decode_document
-from extproc.codec.sse import split_plain
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.policy import Policy, TextCounter
 from extproc.providers.answer import DocumentReader
@@ -56,7 +54,8 @@ class HeldBytes:
 _HELD = HeldBytes()
 
 
-_Piece: TypeAlias = bytes | JSONObject
+# Events by name and data, or the one document.
+_Piece: TypeAlias = Sequence[tuple[bytes, bytes]] | JSONObject
 
 
 class _Run:
@@ -143,10 +142,10 @@ class Transcript:
         self.drop_request()
         self._skip = reason
 
-    def hold(self, piece: bytes) -> None:
-        """Keep events of the answer, or the document of one."""
-        self._answer.append(piece)
-        self._answer_bytes += len(piece)
+    def hold(self, events: Sequence[tuple[bytes, bytes]], size_bytes: int) -> None:
+        """Keep events of the answer: their names and data."""
+        self._answer.append(events)
+        self._answer_bytes += size_bytes
         if self._answer_bytes > MAX_ANSWER_BYTES:
             self.due_at = -inf
 
@@ -260,19 +259,22 @@ def _all_said(held: list[_Piece], read: Callable[[JSONObject], Said], shape: typ
     """Yield what was said in all that was held. An event that says one thing takes a fifth of the time of others."""
     decode = None if shape is None else _decoder_of(shape).decode
     for piece in held:
-        if not isinstance(piece, bytes):
+        if isinstance(piece, Mapping):
             yield from read(piece)
             continue
-        events = split_plain(piece)  # of a chunk that was passed over; else it is the document of one event
-        for _, data in events or ((b"", piece),):
-            said = None
-            if decode is not None:
-                with suppress(*REFUSALS):
-                    said = decode(data).said()
+        for _, data in piece:
+            said = None if decode is None else _plainly_said(decode, data)
             if said is None:
                 yield from _closely_said(read, data)
             else:
                 yield said
+
+
+def _plainly_said(decode: Callable[[bytes], QuietEvent], data: bytes) -> tuple[Run, str] | None:
+    try:
+        return decode(data).said()
+    except REFUSALS:
+        return None
 
 
 def _closely_said(read: Callable[[JSONObject], Said], data: bytes) -> Said:
