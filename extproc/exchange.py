@@ -225,8 +225,13 @@ class Exchange:
             self._native_check, reason = take_native(self._documents, self._native)
             if reason is not None:
                 self._errors.add(Stage.RESPONSE_BODY, reason)
-        if self._transcript is not None:
-            self._estimate(self._transcript, completion)
+        transcript, documents = self._transcript, self._documents
+        if transcript is not None:
+            is_whole = completion is Completion.COMPLETE and not documents.may_lack_usage
+            if documents.usage is None or transcript.is_published or not is_whole:
+                self._estimate(transcript, completion)
+            transcript.tell_skips(self._errors)
+            transcript.drop()
         self.record = self._build_record(completion, now - self._stopwatch.started_at)
         self.revision += 1
 
@@ -245,8 +250,6 @@ class Exchange:
         if self._policy.estimates_answers and not response.has_error_status:
             is_stream = response.is_meant_as_stream
             transcript.settle(self._documents, *self._asked, is_stream=is_stream, is_whole=is_whole)
-        transcript.drop()
-        transcript.tell_skips(self._errors)
 
     @property
     def _asked(self) -> tuple[str | None, str | None]:
@@ -264,7 +267,7 @@ class Exchange:
         flavour = documents.flavour
         is_llm = question.is_llm or (flavour is not None and not flavour.by_shape)
         usage, source = documents.usage, documents.usage_source(is_whole=completion is Completion.COMPLETE)
-        if self._transcript is not None:
+        if self._transcript is not None and self._transcript.usage is not None:
             usage, source = self._transcript.joined(usage, source)
         record = UsageRecord(
             is_llm,

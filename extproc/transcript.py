@@ -215,10 +215,13 @@ class Transcript:
         self, documents: DocumentReader, model: str | None, provider: str | None, *, is_stream: bool, is_whole: bool
     ) -> None:
         """Estimate an answer that is over, where that is wanted; `is_whole` says that all of it was seen."""
-        is_refused = documents.error_type is not None and not documents.heard
+        usage = documents.usage
         is_wanted = self._policy.estimates_streams if is_stream else self._policy.estimates_whole and bool(self._answer)
-        source = documents.usage_source(is_whole=is_whole)
-        if self.is_published or (is_wanted and not is_refused and source is not UsageSource.REPORTED):
+        is_refused = documents.error_type is not None and not documents.heard
+        is_open = documents.usage_source(is_whole=is_whole) is not UsageSource.REPORTED
+        lacks_side = usage is not None and None in (usage.prompt_tokens, usage.completion_tokens)
+        # What was published can't be taken back, so it is made good in any case.
+        if (is_wanted and is_open and not is_refused) or (self.is_published and (is_open or lacks_side)):
             self.estimate(documents, model, provider)
 
     def drop(self) -> None:

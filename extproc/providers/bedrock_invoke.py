@@ -15,7 +15,7 @@ from typing import Final
 
 from extproc import semconv
 from extproc.providers import parameters
-from extproc.providers.base import Flavour, ResponseFacts, optional_object, read_nothing
+from extproc.providers.base import Flavour, ResponseFacts, object_at, objects_at, optional_object, read_nothing
 from extproc.providers.counts import Counts, JSONObject, sum_known
 from extproc.providers.texts import Said, parts_said
 from extproc.usage import TokenUsage
@@ -59,7 +59,9 @@ def read_response(document: JSONObject) -> ResponseFacts:
 def read_texts(document: JSONObject) -> Said:
     """Return what the models say that have no flavour here."""
     for key in _CONTENT_KEYS:
-        yield from parts_said(key, document.get(key), "text", "data")
+        yield from parts_said(key, document.get(key), "text")
+    for place, completion in enumerate(objects_at(document, "completions")):
+        yield f"{place}", object_at(completion, "data").get("text")
 
 
 def count(counts: Counts) -> TokenUsage:

@@ -20,7 +20,7 @@ from extproc.sinks.exemplars import Witness, witness_of
 from extproc.sinks.labels import LLM_AND_MODEL
 from extproc.sinks.prometheus import DroppedLabels
 from extproc.surroundings import UNKNOWN_LABEL
-from extproc.usage import TokenUsage, UsageRecord
+from extproc.usage import TokenUsage, UsageRecord, UsageSource
 
 _Child: TypeAlias = Counter | Histogram
 _Labels: TypeAlias = tuple[str, ...]
@@ -36,6 +36,10 @@ _TOKEN_COUNTERS = MappingProxyType(
         "ai_reasoning_tokens": ("Reasoning tokens (part of the completion)", "reasoning_tokens"),
     }
 )
+
+# A label of the tokens of exchanges of which not all was reported.
+USAGE_SOURCE = "usage_source"
+_TOLD_SOURCES = (UsageSource.PARTIAL, UsageSource.ESTIMATED)
 
 # The buckets OpenTelemetry advises for gen_ai.server.time_to_first_token, .time_per_output_token and
 # gen_ai.client.operation.duration.
@@ -59,18 +63,30 @@ _HISTOGRAMS = (
 )
 
 
-class _Series:
-    """The metrics of one pair of labels, each found once; None for what there is not."""
+class _TokenSeries:
+    """The counters of one set of labels, each found once."""
 
-    __slots__ = ("duration", "first_token", "labels", "per_token", "requests", "tokens")
+    __slots__ = ("labels", "tokens")
+
+    def __init__(self, labels: _Labels) -> None:
+        self.labels = labels
+        self.tokens: dict[str, Counter] = {}  # by field of TokenUsage
+
+
+class _Series(_TokenSeries):
+    """All metrics of one set of labels; None for what there is not."""
+
+    __slots__ = ("duration", "first_token", "per_token", "requests")
 
     def __init__(self, labels: _Labels, requests: Counter, duration: Histogram) -> None:
-        self.labels = labels
+        super().__init__(labels)
         self.requests = requests
         self.duration = duration
         self.first_token: Histogram | None = None
         self.per_token: Histogram | None = None
-        self.tokens: dict[str, Counter] = {}  # by field of TokenUsage
+
+
+_Pick: TypeAlias = Callable[[_TokenSeries], _Child | None]
 
 
 class _Families:
@@ -86,6 +102,7 @@ class _Families:
             Histogram(name, help_, names, buckets=buckets, registry=None) for name, help_, buckets in _HISTOGRAMS
         )
         self.series: dict[_Labels, _Series] = {}
+        self.token_series: dict[_Labels, _TokenSeries] = {}
 
     def find(self, labels: _Labels) -> _Series:
         """Return the series of these label values."""
@@ -95,9 +112,14 @@ class _Families:
             series = self.series[labels] = _Series(labels, requests, duration)
         return series
 
-    def samples(self, pick: Callable[[_Series], _Child | None]) -> Iterator[Sample]:
+    def find_tokens(self, labels: _Labels) -> _TokenSeries:
+        """Return the series of these label values where nothing but tokens is counted under them."""
+        return self.token_series.setdefault(labels, _TokenSeries(labels))
+
+    def samples(self, pick: _Pick) -> Iterator[Sample]:
         """Yield the samples of one of the families, as they are read."""
-        for values, series in tuple(self.series.items()):  # to which others are added meanwhile
+        found: tuple[tuple[_Labels, _TokenSeries], ...] = (*self.series.items(), *self.token_series.items())
+        for values, series in found:  # to which others are added meanwhile
             child = pick(series)
             if child is None:
                 continue
@@ -137,23 +159,25 @@ class TokenFamilies:
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families; their samples are made as they are read."""
-        picks: list[Callable[[_Series], _Child | None]] = [
-            lambda series: series.requests,
+        picks: list[_Pick] = [
+            _picker("requests"),
             *(_token_picker(field) for _, field in _TOKEN_COUNTERS.values()),
-            lambda series: series.duration,
-            lambda series: series.first_token,
-            lambda series: series.per_token,
+            *map(_picker, ("duration", "first_token", "per_token")),
         ]
         for metric, pick in zip(self.describe(), picks, strict=True):
             metric.samples = self._samples(pick)  # type: ignore[assignment]  # who reads them goes through them once
             yield metric
 
-    def _samples(self, pick: Callable[[_Series], _Child | None]) -> Iterator[Sample]:
+    def _samples(self, pick: _Pick) -> Iterator[Sample]:
         for families in tuple(self._by_names.values()):
             yield from families.samples(pick)
 
 
-def _token_picker(field: str) -> Callable[[_Series], _Child | None]:
+def _picker(name: str) -> _Pick:
+    return lambda series: getattr(series, name, None)
+
+
+def _token_picker(field: str) -> _Pick:
     return lambda series: series.tokens.get(field)
 
 
@@ -181,9 +205,14 @@ class TokenMetrics:
         self._no_labels = (UNKNOWN_LABEL,) * len(custom_labels)
         self._exemplars = exemplars
         self._labels = dropped.bound(names, max_label_values)
-        self._families = (TokenFamilies(registry) if families is None else families).of(names)
+        families = TokenFamilies(registry) if families is None else families
+        self._families = families.of(names)
         self._in_order = itemgetter(*map(names.index, self._families.names))
         self._series: dict[_Labels, _Series] = {}  # by their labels in our order
+        # What was not all reported has a label more, so that whoever wants nothing but reports leaves it out.
+        told = (*names, USAGE_SOURCE)
+        self._told_families = families.of(told)
+        self._told_in_order = itemgetter(*map(told.index, self._told_families.names))
 
     def emit(self, record: UsageRecord) -> None:
         """Count one exchange."""
@@ -204,8 +233,13 @@ class TokenMetrics:
                 series.first_token = self._families.first_token.labels(*series.labels)
             _observe(series.first_token, record.time_to_first_token_seconds, witness)
             self._observe_pace(series, record, witness)
-        if record.usage is not None:
-            self._count_tokens(series, record.usage, witness)
+        if record.usage is None:
+            return
+        if record.usage_source in _TOLD_SOURCES:
+            told = self._told_in_order((*labels, record.usage_source.value))
+            self._count_tokens(self._told_families.find_tokens(told), self._told_families, record.usage, witness)
+        else:
+            self._count_tokens(series, self._families, record.usage, witness)
 
     def _observe_pace(self, series: _Series, record: UsageRecord, witness: Witness | None) -> None:
         per_token_seconds = record.time_per_output_token_seconds
@@ -215,9 +249,10 @@ class TokenMetrics:
             series.per_token = self._families.per_token.labels(*series.labels)
         _observe(series.per_token, per_token_seconds, witness)
 
-    def _count_tokens(self, series: _Series, usage: TokenUsage, witness: Witness | None) -> None:
+    @staticmethod
+    def _count_tokens(series: _TokenSeries, families: _Families, usage: TokenUsage, witness: Witness | None) -> None:
         counters = series.tokens
-        for field, family in self._families.tokens.items():
+        for field, family in families.tokens.items():
             tokens = getattr(usage, field)
             if tokens is None:
                 continue

@@ -89,7 +89,12 @@ class GenAIMetrics:
         self._gap = histogram(instruments.TIME_PER_OUTPUT_CHUNK)
         self._first_token = histogram(instruments.SERVER_TIME_TO_FIRST_TOKEN)
         self._per_token = histogram(instruments.SERVER_TIME_PER_OUTPUT_TOKEN)
-        self._inference = _Inference(families, common) if instruments.INFERENCE_INPUT_TOKENS in chosen else None
+        has_inference = instruments.INFERENCE_INPUT_TOKENS in chosen
+        self._inference = _Inference(families, common) if has_inference else None
+        # What was not all reported says so: whoever wants nothing but reports leaves it out.
+        told = label_of(names.USAGE_SOURCE)
+        self._told_usage = histogram(instruments.TOKEN_USAGE, label_of(names.TOKEN_TYPE), told)
+        self._told_inference = _Inference(families, (*common, told)) if has_inference else None
 
     def emit(self, record: UsageRecord) -> None:
         """Count one call."""
@@ -103,7 +108,9 @@ class GenAIMetrics:
         call = self._calls.get(key) or self._find(key, is_proven=record.usage is not None)
         witness = witness_of(record, time.time()) if self._exemplars else None
         call.duration.observe(record.duration_seconds, witness)
-        if record.usage is not None and record.usage_source is not UsageSource.NONE:
+        if record.usage is not None and record.usage_source in (UsageSource.PARTIAL, UsageSource.ESTIMATED):
+            self._count_told(call.labels, record.usage, record.usage_source.value)
+        elif record.usage is not None and record.usage_source is UsageSource.REPORTED:
             if self._usage is not None:
                 self._count(self._usage, call, record.usage)
             if self._inference is not None:
@@ -145,6 +152,15 @@ class GenAIMetrics:
             if call.output is None:
                 call.output = usage.series((*call.labels, names.OUTPUT))
             call.output.observe(tokens.completion_tokens)
+
+    def _count_told(self, labels: LabelValues, usage: TokenUsage, source: str) -> None:
+        """Count what was not all reported."""
+        if self._told_usage is not None:
+            for kind, tokens in ((names.INPUT, usage.prompt_tokens), (names.OUTPUT, usage.completion_tokens)):
+                if tokens is not None:
+                    self._told_usage.series((*labels, kind, source)).observe(tokens)
+        if self._told_inference is not None:
+            self._told_inference.count((*labels, source), usage)
 
     def _time(self, call: _Call, record: UsageRecord, witness: Witness | None) -> None:
         """Count the pace of a stream."""

@@ -21,7 +21,6 @@ from extproc.telemetry.span_http import error_type
 from extproc.usage import RequestParameters, Timing, TokenUsage, UsageRecord
 
 # What no convention has a name for.
-USAGE_SOURCE: Final = "extproc.usage_source"
 LONGEST_STALL_SECONDS: Final = "extproc.longest_stall_seconds"
 OUTPUT_CHUNKS: Final = "extproc.output_chunks"
 FIRST_BYTE: Final = "extproc.first_byte"
@@ -143,7 +142,7 @@ class GenAiAttributes:
                     attributes[key] = value
 
     def _add_timing(self, attributes: Attributes, record: UsageRecord) -> None:
-        attributes[USAGE_SOURCE] = record.usage_source.value
+        attributes[names.USAGE_SOURCE] = record.usage_source.value
         timing = record.timing
         if record.streaming and timing.first_byte_seconds is not None:
             for key in self._names.response_time_to_first_chunk:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.records import JSON, STREAM
 from support.samples import count
 
@@ -20,6 +21,7 @@ from extproc.config.forms import (
     checked_some,
 )
 from extproc.errors import SettingsError
+from extproc.usage import UsageSource
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Api-Key": "a b;c=d"}, {"authorization": "Bearer x"}, {"x": ""}])
@@ -87,7 +89,8 @@ def test_what_is_reserved_is_what_metrics_have() -> None:
     """A label that is there twice is a series that is there twice, and costs Prometheus the whole scrape."""
     vocabularies = ["legacy", "1.41", "latest"]
     override: dict[str, Any] = {"exporters_override": {"metric_exporters": []}}
-    families = count(JSON, STREAM, vocabularies=vocabularies, overrides=[override]).collect()
+    estimated = replace(JSON, usage_source=UsageSource.ESTIMATED)
+    families = count(JSON, STREAM, estimated, vocabularies=vocabularies, overrides=[override]).collect()
     found = {
         label
         for family in families

@@ -101,12 +101,18 @@ def test_a_call_that_failed_says_why(change: dict[str, Any], error: str | None) 
     assert "error_type" not in told(registry, f"{USAGE}_count")[0][0]
 
 
-def test_only_what_the_provider_reported_is_counted() -> None:
-    """The conventions forbid the rest."""
+def test_only_what_was_reported_is_counted_without_a_word() -> None:
+    """The conventions forbid counts of one's own to who has not asked for them; who has can tell them apart."""
     assert gen_ai(replace(JSON, usage_source=UsageSource.NONE)) == {DURATION}
     assert gen_ai(replace(JSON, usage=None)) == {DURATION}
     half = count(replace(JSON, usage=TokenUsage(None, 3), usage_source=UsageSource.PARTIAL))
-    assert told(half, f"{USAGE}_sum") == [(COMMON | {"gen_ai_token_type": "output"}, 3)]
+    assert told(half, f"{USAGE}_sum") == [
+        (COMMON | {"gen_ai_token_type": "output", "key_extproc_usage_source": "partial"}, 3)
+    ]
+    inference = "gen_ai_client_inference_usage_input_tokens_total"
+    estimated = replace(JSON, usage=TokenUsage(4, 3), usage_source=UsageSource.ESTIMATED)
+    (labels, tokens), *_ = told(count(estimated, vocabularies=["latest"]), inference)
+    assert (labels["key_extproc_usage_source"], tokens) == ("estimated", 4)
 
 
 def test_the_older_vocabulary_has_a_system() -> None:
