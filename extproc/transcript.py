@@ -231,9 +231,7 @@ class Transcript:
 
     def joined(self, reported: TokenUsage | None, source: UsageSource) -> tuple[TokenUsage | None, UsageSource]:
         """Return the usage as reported, and where that leaves something open, as estimated."""
-        estimated = self.usage
-        if estimated is None:
-            return reported, source
+        estimated = self.usage or TokenUsage()
         if reported is None:
             return estimated, UsageSource.ESTIMATED
         prompt, completion = reported.prompt_tokens, reported.completion_tokens

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from extproc.doctor.findings import Finding, error, warning
 from extproc.doctor.sidecar import Sidecar
-from extproc.errors import Hindrance, Reason
+from extproc.errors import Hindrance, Reason, Stage
 
 _WHERE = "sidecar"
 
@@ -66,7 +66,7 @@ def _check_configuration(sidecar: Sidecar) -> Iterator[Finding]:
 
 def _check_counters(sidecar: Sidecar) -> Iterator[Finding]:
     for labels, value in sidecar.series("extproc_extraction_errors_total"):
-        if value:
+        if value and labels.get("stage") != Stage.ESTIMATE:  # of which nothing was read amiss
             stage, reason = labels.get("stage", "?"), labels.get("reason", "?")
             yield warning(
                 "extraction-errors",

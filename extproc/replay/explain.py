@@ -63,6 +63,9 @@ _REASONS = MappingProxyType(
 )
 
 
+_NOT_OF_THE_ANSWER = (Stage.REQUEST_BODY, Stage.ESTIMATE)
+
+
 class _StreamOptions(msgspec.Struct):
     include_usage: Any = None
 
@@ -82,8 +85,10 @@ def _reasons(record: UsageRecord, capture: Capture, observer: Observer) -> Itera
         yield _not_llm(record, capture, target)
         return
     yield from (_unreadable(error, capture, observer.limits) for error in record.extraction_errors)
-    if record.usage_source is UsageSource.NONE:
+    if record.usage_source in (UsageSource.NONE, UsageSource.ESTIMATED):
         yield from _without_usage(record, capture, target.flavour)
+        if record.usage_source is UsageSource.ESTIMATED:
+            yield "what is shown is counted from the texts"
     elif record.usage_source is UsageSource.PARTIAL:
         yield _partial(record)
     else:
@@ -111,6 +116,8 @@ def _not_llm(record: UsageRecord, capture: Capture, target: Target) -> str:
 
 
 def _unreadable(error: ExtractionError, capture: Capture, limits: Limits) -> str:
+    if error.stage is Stage.ESTIMATE:
+        return f"the prompt could not be estimated ({error.reason.value})"
     is_request = error.stage is Stage.REQUEST_BODY
     headers = capture.request_headers if is_request else capture.response_headers
     if error == ExtractionError(Stage.RESPONSE_BODY, Reason.EMPTY) and capture.response is None:
@@ -131,7 +138,7 @@ def _without_usage(record: UsageRecord, capture: Capture, flavour: Flavour | Non
         yield "the capture holds no answer: the request was blocked, or given up"
     elif flavour is not None and flavour.counted.startswith(_NOTHING):
         yield "nothing is counted here by design: this endpoint reports no token usage, and what looks like it is none"
-    elif all(error.stage is Stage.REQUEST_BODY for error in record.extraction_errors):
+    elif all(error.stage in _NOT_OF_THE_ANSWER for error in record.extraction_errors):
         yield _silent(record, capture, flavour)
 
 

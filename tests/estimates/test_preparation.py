@@ -34,7 +34,7 @@ def test_without_the_extra_it_is_said_once_what_to_do(monkeypatch: pytest.Monkey
     monkeypatch.setattr("extproc.reading.is_installed", lambda: False)
     preparation.prepare_estimates(Settings())
     preparation.prepare_estimates(Settings())
-    assert len([line for line in logged.lines if "estimate" in str(line)]) == 1
+    assert len([line for line in logged if "estimate" in str(line)]) == 1
     assert build_policy(Settings()).count_text is None
 
 

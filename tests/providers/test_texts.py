@@ -137,7 +137,7 @@ def call(**function: Any) -> list[dict[str, Any]]:
         (
             "bedrock_invoke",
             [{"outputs": [{"text": "a"}]}, {"completions": [{"data": {"text": "b"}}]}],
-            ["a", '{"text":"b"}'],
+            ["a", "b"],
         ),
         ("bedrock_llama", [{"generation": "a"}, {"generation": "b"}], ["ab"]),
         ("bedrock_titan_text", [{"outputText": "a"}, {"results": [{"outputText": "b"}]}], ["a", "b"]),

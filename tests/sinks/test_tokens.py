@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 from support.metered_records import put, record, series
@@ -10,7 +11,7 @@ from support.records import TRACE
 
 from extproc.sinks.prometheus import DroppedLabels
 from extproc.sinks.tokens import TokenFamilies, TokenMetrics
-from extproc.usage import Timing, TokenUsage
+from extproc.usage import Timing, TokenUsage, UsageSource
 
 
 @pytest.fixture(name="registry")
@@ -30,6 +31,20 @@ def test_the_lines_are_those_of_kgateways_guide(registry: CollectorRegistry) -> 
     assert 'ai_prompt_tokens_total{llm="openai",model="gpt-3.5-turbo"} 204.0\n' in text
     assert 'ai_total_tokens_total{llm="openai",model="gpt-3.5-turbo"} 743.0\n' in text
     assert 'ai_requests_total{llm="openai",model="gpt-3.5-turbo"} 2.0\n' in text
+
+
+@pytest.mark.parametrize("source", [UsageSource.PARTIAL, UsageSource.ESTIMATED])
+def test_what_was_not_all_reported_is_counted_apart(registry: CollectorRegistry, source: UsageSource) -> None:
+    """Under a label more; requests are requests, and what was reported is as it ever was."""
+    metrics = TokenMetrics(registry, max_label_values=9)
+    metrics.emit(record(TokenUsage(3, 4)))
+    metrics.emit(replace(record(TokenUsage(30, 40)), usage_source=source))
+    lines = generate_latest(registry).decode().splitlines()
+    assert 'ai_prompt_tokens_total{llm="openai",model="gpt-3.5-turbo"} 3.0' in lines
+    told = f'ai_prompt_tokens_total{{llm="openai",model="gpt-3.5-turbo",usage_source="{source}"}} 30.0'
+    assert told in lines
+    assert 'ai_requests_total{llm="openai",model="gpt-3.5-turbo"} 2.0' in lines
+    assert not [line for line in lines if "usage_source" in line and "_tokens_" not in line]
 
 
 def test_a_count_that_was_not_sent_adds_no_series(registry: CollectorRegistry) -> None:
