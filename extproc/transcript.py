@@ -7,22 +7,20 @@ exchanges report their usage, and then nothing is done with what is held. Must n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from math import inf
-from typing import TypeAlias
 
-import msgspec
 from msgspec.structs import replace
 
-from extproc.codec.document import REFUSALS, decode_document
+from extproc.codec.document import decode_document
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.policy import Policy, TextCounter
 from extproc.providers.answer import DocumentReader
-from extproc.providers.base import Flavour, QuietEvent
+from extproc.providers.base import Flavour
 from extproc.providers.counts import JSONObject
-from extproc.providers.texts import CALL, Prompt, Run, Said, read_prompt
+from extproc.providers.texts import Prompt, read_prompt
 from extproc.readers import ExtractionErrors
+from extproc.runs import Piece, Runs
 from extproc.semconv import EMBEDDINGS
 from extproc.usage import TokenUsage, UsageSource
 
@@ -35,12 +33,6 @@ MAX_ANSWER_BYTES = 128 * 1024
 # All requests that are held in a process; of one for which there is no room the prompt is not estimated.
 MAX_HELD_BYTES = 128 * 1024 * 1024
 
-# An answer has a run of text for each of its choices, thoughts and calls. Of more, what is beyond is one run.
-_MAX_RUNS = 256
-
-# No word is longer: a run without a space in as many characters is cut anywhere.
-_MAX_WORD_CHARACTERS = 512
-
 
 class HeldBytes:
     """How many bytes of requests are held in this process."""
@@ -52,36 +44,6 @@ class HeldBytes:
 
 
 _HELD = HeldBytes()
-
-
-# Events by name and data, or the one document.
-_Piece: TypeAlias = Sequence[tuple[bytes, bytes]] | JSONObject
-
-
-class _Run:
-    """One run of text, of which more and more comes: counted up to its last space, because a word may go on."""
-
-    __slots__ = ("counted_tokens", "fresh", "pending", "pending_tokens")
-
-    def __init__(self) -> None:
-        self.counted_tokens = 0
-        self.pending = ""
-        self.pending_tokens = 0
-        self.fresh: list[str] = []
-
-    def count(self, counter: TextCounter, model: str | None, provider: str | None) -> None:
-        if not self.fresh:
-            return
-        text = self.pending + "".join(self.fresh)
-        self.fresh.clear()
-        cut = text.rfind(" ")
-        if len(text) - cut > _MAX_WORD_CHARACTERS:
-            cut = len(text)
-        if cut > 0:
-            self.counted_tokens += counter(text[:cut], model, provider)
-            text = text[cut:]
-        self.pending = text
-        self.pending_tokens = counter(text, model, provider) if text else 0
 
 
 class Transcript:
@@ -100,9 +62,9 @@ class Transcript:
         self._held = held
         self._request: list[bytes] | None = []
         self._request_bytes = 0
-        self._answer: list[_Piece] = []
+        self._answer: list[Piece] = []
         self._answer_bytes = 0
-        self._runs: dict[Run, _Run] = {}
+        self._runs: Runs | None = None
         self._seen_usage: TokenUsage | None = None
         self._skip: Reason | None = None
         self._is_lacking = False
@@ -190,26 +152,16 @@ class Transcript:
         held, self._answer, self._answer_bytes = self._answer, [], 0
         if flavour is None or flavour.read_texts is None:
             return
-        runs = self._runs
-        for name, text in _all_said(held, flavour.read_texts, flavour.quiet):
-            if text and isinstance(text, str):
-                run = runs.get(name)
-                (self._begin_run(name) if run is None else run).fresh.append(text)
-        for run in self._runs.values():
-            run.count(self._count, model, provider)
-        completion = sum(run.counted_tokens + run.pending_tokens for run in self._runs.values())
-        if call_count := sum(CALL in str(name) for name in self._runs):
-            completion += call_count * self._policy.wrapping_of(model, provider).call_tokens
+        runs = self._runs = self._runs or Runs()
+        runs.take(held, flavour.read_texts, flavour.quiet)
+        completion = runs.count(self._count, model, provider)
+        if runs.call_count:
+            completion += runs.call_count * self._policy.wrapping_of(model, provider).call_tokens
         reported = documents.usage
         prompt = None
         if reported is None or reported.prompt_tokens is None:
             prompt = self.estimate_prompt(model, provider, documents.flavour)
         self.usage = TokenUsage(prompt_tokens=prompt, completion_tokens=completion)
-
-    def _begin_run(self, name: Run) -> _Run:
-        name = name if len(self._runs) < _MAX_RUNS else ""
-        run = self._runs[name] = self._runs.get(name) or _Run()
-        return run
 
     def settle(
         self, documents: DocumentReader, model: str | None, provider: str | None, *, is_stream: bool, is_whole: bool
@@ -249,41 +201,6 @@ class Transcript:
         """Tell why the request could not be estimated, if it was to be."""
         if self._is_lacking and self._skip is not None:
             errors.add(Stage.ESTIMATE, self._skip)
-
-
-@cache
-def _decoder_of(shape: type[QuietEvent]) -> msgspec.json.Decoder[QuietEvent]:
-    return msgspec.json.Decoder(shape)
-
-
-def _all_said(held: list[_Piece], read: Callable[[JSONObject], Said], shape: type[QuietEvent] | None) -> Said:
-    """Yield what was said in all that was held. An event that says one thing takes a fifth of the time of others."""
-    decode = None if shape is None else _decoder_of(shape).decode
-    for piece in held:
-        if isinstance(piece, Mapping):
-            yield from read(piece)
-            continue
-        for _, data in piece:
-            said = None if decode is None else _plainly_said(decode, data)
-            if said is None:
-                yield from _closely_said(read, data)
-            else:
-                yield said
-
-
-def _plainly_said(decode: Callable[[bytes], QuietEvent], data: bytes) -> tuple[Run, str] | None:
-    try:
-        return decode(data).said()
-    except REFUSALS:
-        return None
-
-
-def _closely_said(read: Callable[[JSONObject], Said], data: bytes) -> Said:
-    try:
-        document = decode_document(data)
-    except DecodeError:
-        return ()  # which has been counted where it was read
-    return read(document) if isinstance(document, dict) else ()
 
 
 def _prompt_in(body: bytes) -> Prompt | None:

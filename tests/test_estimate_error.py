@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -30,7 +31,7 @@ def _tool(root: Path) -> Any:
     spec = importlib.util.spec_from_file_location("estimate_error", root / "tools" / "estimate_error.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 

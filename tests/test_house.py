@@ -28,7 +28,7 @@ VOCABULARY = {
 CODEC = VOCABULARY | {"extproc.codec"}
 PROVIDERS = VOCABULARY | {"extproc.providers"}
 READERS = CODEC | PROVIDERS | {"extproc.readers", "extproc.request_reader", "extproc.response_reader",
-                               "extproc.stopwatch", "extproc.policy", "extproc.transcript"}  # fmt: skip
+                               "extproc.stopwatch", "extproc.policy", "extproc.runs", "extproc.transcript"}  # fmt: skip
 HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
 EXCHANGE = READERS | HEADERS | {"extproc.exchange", "extproc.question", "extproc.details", "extproc.policy",
                                 "extproc.response"}  # fmt: skip
@@ -54,7 +54,8 @@ ROOMS = {
     "extproc.request_reader": READERS,
     "extproc.response_reader": READERS,
     "extproc.response": READERS | HEADERS,
-    "extproc.transcript": CODEC | PROVIDERS | {"extproc.readers", "extproc.policy"},
+    "extproc.runs": CODEC | PROVIDERS | {"extproc.policy"},
+    "extproc.transcript": CODEC | PROVIDERS | {"extproc.readers", "extproc.policy", "extproc.runs"},
     # Tokenizers: everybody else knows them as what counts texts.
     "extproc.estimates": {"extproc.policy", "extproc.estimates"},
     "extproc.estimates.preparation": {"extproc.estimates", "extproc.config.settings"},
@@ -125,7 +126,7 @@ PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semco
         "extproc.surroundings", "extproc.policy", "extproc.trace_context", "extproc.codec", "extproc.providers",
         "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
         "extproc.response", "extproc.response_reader", "extproc.stopwatch", "extproc.details",
-        "extproc.transcript", "extproc.exchange", "extproc.estimates.families",
+        "extproc.runs", "extproc.transcript", "extproc.exchange", "extproc.estimates.families",
         "extproc.estimates.counter")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
           "threading", "random", "pathlib", "datetime", "envoy_data_plane", "structlog"}  # fmt: skip
@@ -183,6 +184,7 @@ TESTED_ELSEWHERE = {
     "extproc.native": "tests/wire/test_ai.py",
     "extproc.policy": "tests/test_exchange.py",
     "extproc.request_reader": "tests/test_readers.py",
+    "extproc.runs": "tests/test_transcript.py",
     "extproc.response": "tests/test_exchange.py",
     "extproc.response_reader": "tests/test_readers.py",
     "extproc.config.budgets": "tests/config/test_settings.py",
