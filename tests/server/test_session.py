@@ -29,6 +29,7 @@ from support.messages import (
 
 from extproc.errors import Reason, Stage
 from extproc.exchange import Exchange
+from extproc.policy import Policy
 from extproc.server import session as session_module
 from extproc.server.session import Session
 from extproc.sinks.metadata import DynamicMetadata
@@ -456,6 +457,30 @@ def test_a_chunk_that_says_nothing_new_is_not_even_decoded(heard: Everything, mo
     assert len(decoded) == 2
     session.closed(Completion.CANCELLED, 5.0)
     assert heard.closed[0][Phase.RESPONSE_BODY] == 6
+
+
+def test_a_running_stream_without_usage_has_its_estimate_written(heard: Everything) -> None:
+    """For who hangs up: with one chunk an interval; what is reported in the end stands in the place of all of it."""
+    policy = Policy(count_text=lambda text, *_: len(text), estimate_interval_seconds=1.0)
+    session = heard.processor(policy=policy).open_session((), 0.0)
+    for message in (request_headers(config=protocol()), request_body(), response_headers(EVENT_STREAM)):
+        session.receive(message, 1.0)
+    assert "completion_tokens" not in metadata_of(session.receive(response_body(QUIET), 1.5))["ai.gateway"]
+    assert session.receive(response_body(QUIET), 2.4) == CONTINUE[Phase.RESPONSE_BODY]
+    written = metadata_of(session.receive(response_body(QUIET), 2.5))["ai.gateway"]
+    assert written["usage_source"] == "estimated"
+    assert written["total_tokens"] == written["prompt_tokens"] + written["completion_tokens"]
+    assert session.receive(response_body(QUIET), 3.4) == CONTINUE[Phase.RESPONSE_BODY]
+    session.receive(response_body(USAGE_EVENT), 3.45)
+    last = metadata_of(session.receive(response_body(b"", end=True), 4.0))["ai.gateway"]
+    assert {key: last[key] for key in written} == {
+        "prompt_tokens": 3,
+        "completion_tokens": 4,
+        "total_tokens": 7,
+        "usage_source": "reported",
+    }
+    session.closed(Completion.CANCELLED, 5.0)
+    assert heard.bugs == []
 
 
 @pytest.mark.parametrize(
