@@ -14,6 +14,7 @@ from extproc.doctor.sidecar import read_sidecar
         ('extproc_extraction_errors_total{stage="response_body",reason="too_large"} 0\n', []),
         ('extproc_extraction_errors_total{stage="response_body",reason="too_large"} 3\n', ["extraction-errors"]),
         ('extproc_extraction_errors_total{stage="x",reason="never_heard_of"} 3\n', ["extraction-errors"]),
+        ('extproc_extraction_errors_total{stage="estimate",reason="too_large"} 3\n', []),
         ("extproc_streams_without_message_total 2\n", ["streams-without-message"]),
         ('extproc_label_values_dropped_total{label="model"} 9\n', ["label-values-dropped"]),
         ('extproc_sink_errors_total{sink="x"} 1\n', ["sink-errors"]),

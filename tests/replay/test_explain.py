@@ -8,6 +8,7 @@ import pytest
 from support.captures import ANSWER, CHUNK, COUNTS, QUESTION, SECRET, capture, encode, events
 
 from extproc.errors import ExtractionError, Reason, Stage
+from extproc.policy import Policy
 from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
 from extproc.replay.capture import Capture
@@ -59,6 +60,19 @@ def test_a_stream_without_usage(options: dict[str, Any], said: str) -> None:
     told = why(stream(CHUNK, b"[DONE]", request={**QUESTION, "stream": True, **options})) or ""
     assert told.startswith("the stream carried no usage")
     assert said in told
+
+
+def test_an_estimate_is_told_and_why_it_was_needed() -> None:
+    """And why it has but one side."""
+    policy = Policy(count_text=lambda text, *_: len(text))
+    observer = Observer(Limits(), Detector(), policy)
+    plain = stream(CHUNK, b"[DONE]")
+    compressed = replace(plain, request_headers={**plain.request_headers, "content-encoding": "unknown"})
+    for one, is_lacking in ((plain, False), (compressed, True)):
+        told = explain(play(one, observer, Split()), one, observer) or ""
+        assert "the stream carried no usage" in told
+        assert told.endswith("what is shown is counted from the texts")
+        assert ("the prompt could not be estimated (content_encoding)" in told) == is_lacking
 
 
 def test_a_stream_on_an_unknown_path_is_asked_the_same() -> None:
