@@ -37,9 +37,9 @@ _BARE = Wrapping(message_tokens=0, answer_tokens=0, call_tokens=0, schema_share=
 # Chat templates with few words: a mark at both ends of a message.
 _TERSE = Wrapping(message_tokens=2, answer_tokens=1)
 
-# The first whose pattern is found in the name of the model stands. Factors are medians over recordings with
-# text, and for most families over few: docs/usage.md says how few. What is around the texts of OpenAI's models is in its cookbook ("How to count tokens with tiktoken"), and
-# what tools add to a prompt of Anthropic's in the documentation of tool use.
+# The first whose pattern is found in the name of the model stands. Factors are medians over recordings with text, and
+# for most families over few: docs/usage.md says how few. What is around the texts of OpenAI's models is in its cookbook
+# ("How to count tokens with tiktoken"), and what tools add to a prompt of Anthropic's in its documentation of tool use.
 FAMILIES: Final = (
     Family("claude", r"claude|anthropic", factor=1.18, wrapping=Wrapping(tools_tokens=346, call_tokens=35)),
     Family("gemini", r"gemini|gemma|learnlm", factor=1.1, wrapping=_BARE),
