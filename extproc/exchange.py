@@ -13,10 +13,10 @@ from extproc.codec.framing import is_readable
 from extproc.details import Details, Known, add_details
 from extproc.errors import Reason, Stage
 from extproc.headers import is_grpc, number_at
-from extproc.injection import Injection
+from extproc.injection import Carriage, Injection
 from extproc.native import NativeRequest, NativeUsage
 from extproc.policy import NO_POLICY, Policy
-from extproc.providers.answer import DocumentReader
+from extproc.providers.base import EMPTY_OBJECT
 from extproc.providers.counts import JSONObject
 from extproc.providers.detect import Detector
 from extproc.providers.native import take_native
@@ -36,9 +36,9 @@ class Exchange:
     whenever `snapshot` would say something new. `is_detachable` says that nothing more of it is of interest.
     """
 
-    __slots__ = ("_detector", "_errors", "_limits", "_native", "_native_check", "_policy", "_question", "_request",
-                 "_request_bytes_left", "_response", "_stopwatch", "injection", "is_detachable", "may_edit", "record",
-                 "request_id", "revision")  # fmt: skip
+    __slots__ = ("_detector", "_documents", "_errors", "_headers", "_limits", "_native", "_native_check", "_policy",
+                 "_question", "_request", "_request_bytes_left", "_response", "_stopwatch", "carriage", "injection",
+                 "is_detachable", "record", "request_id", "revision")  # fmt: skip
 
     def __init__(
         self, limits: Limits, detector: Detector, *, provider: str | None, now: float, policy: Policy = NO_POLICY
@@ -52,12 +52,14 @@ class Exchange:
         self._errors = ExtractionErrors()
         self._request: RequestReader | None = None
         self._request_bytes_left: int | None = None
+        self._headers: Mapping[str, str] = EMPTY_OBJECT
         self._response = Response(limits, self._errors)
+        self._documents = self._response.documents
         self._native: NativeUsage | None = None
         self._native_check: NativeCheck | None = None
         self.injection: Injection | None = None
         self.is_detachable = False
-        self.may_edit = False  # set by who can carry edits of bodies
+        self.carriage: str = Carriage.NONE  # set by who can carry edits of bodies
         self.request_id: str | None = None  # set by who wants it in the record
         self.record: UsageRecord | None = None
         self.revision = 0
@@ -75,8 +77,9 @@ class Exchange:
             return
         self._request = RequestReader(headers, self._limits, self._errors)
         self._request_bytes_left = number_at(headers, "content-length")
-        if self.may_edit and self._policy.injector is not None:
-            self.injection = self._policy.injector.begin(self._question, headers)
+        self._headers = headers
+        if self.carriage == Carriage.PIECES:
+            self._begin_injection()  # it begins with headers that do not wait for the body
         if end_of_stream:
             self._end_request(now)
 
@@ -95,8 +98,11 @@ class Exchange:
             self._stopwatch.end_request(now)
             document = request.read_whole(chunk)
             self._take_question(request, document)
+            if self.carriage == Carriage.WHOLE and (document is None or document.get("stream") is True):
+                self._begin_injection()
             if self.injection is not None:
                 self.injection.end_request(chunk, document, request.lost, now)
+                self.injection = self.injection if self.injection.outcome is not None else None
             return
         request.feed(chunk)
         if self.injection is not None:
@@ -218,9 +224,9 @@ class Exchange:
             response.reader.finish(now)  # else its body was not shown: Envoy read it by itself
         self._settle(response.outcome, now)
 
-    @property
-    def _documents(self) -> DocumentReader:
-        return self._response.documents
+    def _begin_injection(self) -> None:
+        if self._policy.injector is not None:
+            self.injection = self._policy.injector.begin(self._question, self._headers)
 
     @property
     def _is_known(self) -> bool:
@@ -244,7 +250,8 @@ class Exchange:
 
     def _build_record(self, completion: Completion, duration_seconds: float) -> UsageRecord:
         documents, response, question = self._documents, self._response, self._question
-        flavour = documents.flavour
+        flavour, reader = documents.flavour, response.reader
+        is_stream = reader is not None and reader.is_stream
         is_llm = question.is_llm or (flavour is not None and not flavour.by_shape)
         record = UsageRecord(
             is_llm,
@@ -254,13 +261,13 @@ class Exchange:
             flavour.operation if flavour else None,
             question.model,
             documents.model,
-            question.is_streaming or response.is_stream,
+            question.is_streaming or is_stream,
             response.status_code,
             documents.usage,
             documents.usage_source(is_whole=completion is Completion.COMPLETE),
             documents.finish_reason,
             response.error_type,
-            self._stopwatch.since_start(response.first_token_at),
+            self._stopwatch.since_start(reader.first_token_at) if reader is not None and is_stream else None,
             self._errors.as_tuple() if is_llm or question.said_provider else (),
             self._native_check,
             include_usage=self.injection.outcome if self.injection is not None else None,

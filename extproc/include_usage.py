@@ -34,6 +34,9 @@ _USAGE: Final = b'"usage"'
 _USAGE_NAME: Final = re.compile(rb'"usage"\s*:')
 _NULL_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null(?=\s*[,}])|"usage"\s*:\s*null\s*,\s*')
 
+# The same in an event of one line, the rest of which shows that it is a member of the document itself.
+_PLAIN_NULL: Final = re.compile(rb',"usage":null((?:,"\w+":(?:"[^"\\]*"|null|true|false|\d+))*\}\n\n)')
+
 
 def append_options(end: bytes) -> bytes | None:
     """Return the end of an object, or all of it, with the option as its last member; None if the object goes on.
@@ -105,6 +108,11 @@ class UsageFilter:
         """Return what goes on of a chunk and of what was held back before it."""
         if self._is_off or (_USAGE not in chunk and not self._held and chunk.endswith(b"\n\n")):
             return chunk
+        if self._null and not self._held and chunk.find(b"\n") == len(chunk) - 2:
+            # Most chunks are one event, and most of these end with what is to go and members that are scalars.
+            plain = _PLAIN_NULL.search(chunk)
+            if plain is not None and chunk.count(_USAGE) == 1:
+                return chunk[: plain.start()] + plain[1]
         pending, self._held = self._held + chunk, b""
         ends = [match.end() for match in _EVENT_END.finditer(pending)]
         events = [self._filter(pending[start:end]) for start, end in zip([0, *ends], ends, strict=False)]

@@ -18,12 +18,14 @@ from extproc.codec.multipart import FormFields, boundary_of
 from extproc.codec.payload import BOM, Payload
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.providers import parameters
-from extproc.providers.base import INCLUDE_USAGE, REQUEST_INPUTS, REQUEST_MEMBERS
+from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS, REQUEST_OPTIONS
 from extproc.providers.counts import JSONObject
 from extproc.readers import Body, ExtractionErrors, Limits
 
 
-def _members_of(paths: Collection[str], decoded: Sequence[str] = (), present: Sequence[str] = ()) -> Members:
+def _members_of(
+    paths: Collection[str], decoded: Sequence[str] = (), present: Sequence[str] = (), short: Sequence[str] = ()
+) -> Members:
     """Return what decodes the members on these paths, beside those that are read of any request."""
     inner: dict[str, set[str]] = {}
     for path in paths:
@@ -34,10 +36,10 @@ def _members_of(paths: Collection[str], decoded: Sequence[str] = (), present: Se
     scalars = (*decoded, *(name for name in names if name not in parameters.LISTS))
     lists = [name for name in names if name in parameters.LISTS]
     nested = {name: _members_of(inner[name]) for name in sorted(inner)}
-    return Members(scalars, present, short=lists, nested=nested)
+    return Members(scalars, present, short=[*lists, *short], nested=nested)
 
 
-_REQUEST_MEMBERS = _members_of({*parameters.PATHS, INCLUDE_USAGE}, REQUEST_MEMBERS, REQUEST_INPUTS)
+_REQUEST_MEMBERS = _members_of(parameters.PATHS, REQUEST_MEMBERS, REQUEST_INPUTS, REQUEST_OPTIONS)
 
 # What a form says in numbers.
 _FORM_NUMBERS = ("n", "seed", "temperature")

@@ -7,7 +7,7 @@ import pytest
 from support.exchanges import DETECTOR, LIMITS
 
 from extproc.exchange import Exchange
-from extproc.injection import KNOWN_PROVIDERS, Injector, Outcome
+from extproc.injection import KNOWN_PROVIDERS, Carriage, Injector, Outcome
 from extproc.policy import Policy
 from extproc.usage import Completion
 
@@ -29,10 +29,10 @@ def injector(providers: frozenset[str] | None = KNOWN_PROVIDERS, *, overrides_fa
     return Injector(providers, overrides_false=overrides_false, max_event_bytes=10_000)
 
 
-def begin(by: Injector, headers: Mapping[str, str] = HEADERS, *, may_edit: bool = True) -> Exchange:
+def begin(by: Injector, headers: Mapping[str, str] = HEADERS, *, carriage: Carriage = Carriage.PIECES) -> Exchange:
     """Return an exchange whose request headers were read."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0, policy=Policy(injector=by))
-    exchange.may_edit = may_edit
+    exchange.carriage = carriage
     exchange.request_headers(headers, end_of_stream=False, now=0.0)
     return exchange
 
@@ -214,7 +214,7 @@ def test_old_versions_of_azures_api_do_not_know_the_option(version: str, is_aske
 
 def test_where_bodies_can_not_be_changed_nobody_is_asked() -> None:
     """Envoy's mode says so."""
-    assert begin(injector(), may_edit=False).injection is None
+    assert begin(injector(), carriage=Carriage.NONE).injection is None
 
 
 @pytest.mark.parametrize("status", [400, 422])

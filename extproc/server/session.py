@@ -16,7 +16,7 @@ from extproc.errors import DecodeError, Reason, Stage
 from extproc.exchange import Exchange
 from extproc.headers import RESPONSE_HEADERS, request_id_of
 from extproc.include_usage import UsageFilter
-from extproc.injection import Outcome
+from extproc.injection import Injection, Outcome
 from extproc.server.edits import encode_edit
 from extproc.server.hindrances import Sighting
 from extproc.server.news import Published
@@ -92,7 +92,8 @@ class Session:
             return None
         if not self._messages:
             self._modes = read_modes(request)
-            self._exchange.may_edit = self._modes.carries_edits and not request.observability_mode
+            if not request.observability_mode:
+                self._exchange.carriage = self._modes.edits
             hindrances = self._processor.hindrances
             if hindrances is not None and id(self._modes) not in hindrances.decided:
                 self._sighting = hindrances.begin(self._modes, phase, request)
@@ -100,7 +101,7 @@ class Session:
         additions = b"" if self._is_broken else self._process(phase, request, now)
         if request.observability_mode:
             return None
-        reply = self._edit(phase, request)
+        reply = None if self._exchange.injection is None else self._edit(phase, request, self._exchange.injection)
         if reply is None:
             reply = self._echo(phase, request) if phase in self._modes.echoed else CONTINUE[phase]
         return reply + additions
@@ -113,11 +114,8 @@ class Session:
             self._edit_no_more(error)
             return _CONTINUE_RESPONSE_BODY
 
-    def _edit(self, phase: Phase, request: ProcessingRequest) -> bytes | None:
+    def _edit(self, phase: Phase, request: ProcessingRequest, injection: Injection) -> bytes | None:
         """Return the reply to a message in whose place something else goes on; None if nothing does."""
-        injection = self._exchange.injection
-        if injection is None:
-            return None
         try:
             return encode_edit(phase, request, injection, self._modes)
         except Exception as error:  # noqa: BLE001 - as below

@@ -159,11 +159,7 @@ class Modes:
     sends_response_body: bool = True
     request_carriage: Carriage = Carriage.NONE
     response_carriage: Carriage = Carriage.NONE
-
-    @property
-    def carries_edits(self) -> bool:
-        """Whether bodies can be edited in both directions."""
-        return Carriage.NONE not in (self.request_carriage, self.response_carriage)
+    edits: str = "none"
 
 
 NO_MODES: Final = Modes()
@@ -188,13 +184,18 @@ def _modes_of(request_body_mode: ProcessingMode.BodySendMode, response_body_mode
             response_body_mode=ProcessingMode.BUFFERED_PARTIAL,
         )
         whole = ProcessingResponse(mode_override=override).SerializeToString()
+    carriages = (
+        _REQUEST_CARRIAGE.get(request_body_mode, Carriage.NONE),
+        _RESPONSE_CARRIAGE.get(response_body_mode, Carriage.NONE),
+    )
+    edits = "whole" if carriages[0] is Carriage.WHOLE else "pieces"
     return Modes(
         echoed,
         whole,
         request_body_mode != ProcessingMode.NONE,
         response_body_mode != ProcessingMode.NONE,
-        _REQUEST_CARRIAGE.get(request_body_mode, Carriage.NONE),
-        _RESPONSE_CARRIAGE.get(response_body_mode, Carriage.NONE),
+        *carriages,
+        "none" if Carriage.NONE in carriages else edits,
     )
 
 
