@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from extproc.config.budgets import carry_over
 from extproc.config.loading import Loaded
 from extproc.config.settings import Settings
 from extproc.errors import SettingsError
@@ -177,10 +178,11 @@ class Reloader:
     def _without_fixed(self, settings: Settings) -> Settings:
         """Return settings with what can't change as it is, and say so."""
         kept = {name: getattr(self.settings, name) for name in FIXED}
-        waiting = [name for name, value in kept.items() if getattr(settings, name) != value]
+        budgets, of_budgets = carry_over(self.settings.budgets, settings.budgets)
+        waiting = [*(name for name, value in kept.items() if getattr(settings, name) != value), *of_budgets]
         if waiting:
             log.warning("some settings wait for the next start", settings=waiting)
-        return settings.model_copy(update=kept)
+        return settings.model_copy(update=kept | {"budgets": budgets})
 
 
 def changed_paths(one: Settings, other: Settings) -> list[str]:
