@@ -6,7 +6,6 @@ what they mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ _DOMAINS: Loc = ("budgets", "domains")
 def read_budget_files(tree: Tree) -> tuple[list[Path], list[Remark]]:
     """Put the domains of the files behind those in the tree; return the files, and what is wrong with them."""
     problems: list[Remark] = []
-    files = list(_find_files(tree.values))
+    files = _find_files(tree.values)
     for file in files:
         for document in read_plain(file):
             problems += document.problems
@@ -29,13 +28,11 @@ def read_budget_files(tree: Tree) -> tuple[list[Path], list[Remark]]:
     return files, problems
 
 
-def _find_files(values: dict[str, Any]) -> Iterator[Path]:
+def _find_files(values: dict[str, Any]) -> list[Path]:
+    """Return what is given as files; what is no list of paths is said by the schema."""
     budgets = values.get("budgets")
     files = budgets.get("files") if isinstance(budgets, dict) else None
-    # What is no list of paths is said by the schema.
-    yield from (
-        Path(each) for each in files or () if isinstance(files, (list, tuple)) and each and isinstance(each, str)
-    )
+    return [Path(each) for each in files if each and isinstance(each, str)] if isinstance(files, (list, tuple)) else []
 
 
 def _append(tree: Tree, document: Document) -> None:
