@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from extproc.budgets.ledger import SECONDS_OF, Ledger
 from extproc.budgets.metrics import BudgetMetrics
-from extproc.budgets.rules import Match, Rules
+from extproc.budgets.rules import Match, Rule, Rules
 from extproc.wire.ratelimit import UNLIMITED, Answer, Limit, Question, Status
 
 ToldWhen: TypeAlias = Literal["never", "over_limit", "always"]
@@ -80,7 +80,7 @@ class Decider:
         headers = {"content-type": "application/json"}
         if self.told_when != "never":
             headers |= _build_headers(status, limit) | {"retry-after": str(status.reset_seconds)}
-        return headers, _build_body(limit.name or rule.path, status, limit)
+        return headers, _build_body(rule, status)
 
 
 def _build_headers(status: Status, limit: Limit) -> dict[str, str]:
@@ -92,11 +92,10 @@ def _build_headers(status: Status, limit: Limit) -> dict[str, str]:
     }
 
 
-def _build_body(name: str, status: Status, limit: Limit) -> bytes:
-    """Return an error in the form that OpenAI's and most other clients read."""
-    message = (
-        f"The budget {name} is used up: {limit.requests_per_unit} per {limit.unit.name.lower()}. "
-        f"It begins anew in {status.reset_seconds} s."
-    )
+def _build_body(rule: Rule, status: Status) -> bytes:
+    """Return an error in the form that OpenAI's and most other clients read. A limit's own name says what there was."""
+    limit = rule.limit
+    name = limit.name or f"{rule.path} ({limit.requests_per_unit} per {limit.unit.name.lower()})"
+    message = f"The budget {name} is used up. It begins anew in {status.reset_seconds} s."
     error = {"message": message, "type": "budget_exceeded", "param": None, "code": "rate_limit_exceeded"}
     return json.dumps({"error": error}).encode()

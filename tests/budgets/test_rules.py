@@ -114,7 +114,8 @@ descriptors:
 """)
     )
     one, two, other = (
-        find(("team", team), ("model", model), rules=rules) for team, model in [("a-1", "m"), ("a-2", "m"), ("a-1", "n")]
+        find(("team", team), ("model", model), rules=rules)
+        for team, model in [("a-1", "m"), ("a-2", "m"), ("a-1", "n")]
     )
     assert one is not None
     assert two is not None

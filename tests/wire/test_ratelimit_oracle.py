@@ -36,11 +36,10 @@ NAMES = {
 }
 
 
-def descriptors(found: Any = ours.DESCRIPTOR.message_types_by_name.values(), above: str = "") -> dict[str, Descriptor]:
+def descriptors() -> dict[str, Descriptor]:
     """Return all messages of ours, with those inside others."""
-    named = {above + each.name: each for each in found}
-    inner = [descriptors(each.nested_types, f"{name}.") for name, each in named.items()]
-    return named | {name: each for one in inner for name, each in one.items()}
+    outer: dict[str, Descriptor] = dict(ours.DESCRIPTOR.message_types_by_name.items())
+    return outer | {f"{name}.{each.name}": each for name, one in outer.items() for each in one.nested_types}
 
 
 def test_every_message_has_its_counterpart() -> None:
@@ -51,9 +50,7 @@ def test_every_message_has_its_counterpart() -> None:
 @pytest.mark.parametrize("name", sorted(COUNTERPARTS))
 def test_every_field_is_one_of_envoys(name: str) -> None:
     """By its number, name and type."""
-    theirs = {
-        field: about.metadata["betterproto"] for field, about in COUNTERPARTS[name].__dataclass_fields__.items()
-    }
+    theirs = {field: about.metadata["betterproto"] for field, about in COUNTERPARTS[name].__dataclass_fields__.items()}
     for field in descriptors()[name].fields:
         about = theirs[field.name]
         assert (about.number, about.proto_type, about.repeated) == (field.number, NAMES[field.type], field.is_repeated)
