@@ -54,6 +54,10 @@ class Source:
         """Take the files as they are for known."""
         self._marks, self._changing = self._look(), None
 
+    def adopt(self) -> None:
+        """Take files that settings have just named for known as they are; what is known of others stays."""
+        self._marks = {path: self._marks.get(path, mark) for path, mark in self._look().items()}
+
     def has_changed(self) -> bool:
         """Return whether a file has changed since it was last asked, and is not being written any more.
 
@@ -147,6 +151,7 @@ class Reloader:
             if not self._source.is_repeatable():
                 raise SettingsError("--config: settings come from what is no file, and cannot be read again")  # noqa: TRY301 - as any other
             loaded = self._source.load()
+            self._source.adopt()
             settings = self._without_fixed(loaded.settings)
             changed = changed_paths(self.settings, settings)
             self._apply(settings)

@@ -62,6 +62,7 @@ def _serve(flags: Mapping[str, Any], files: Sequence[Path]) -> None:
     _outlive_reloads()
     source = _build_source(flags, dict(os.environ), files)
     loaded = source.load()
+    source.adopt()
     settings = loaded.settings
     write_logs(settings.log_level, settings.log_format)
     _log_findings(loaded)

@@ -7,6 +7,7 @@ import grpc
 import pytest
 from prometheus_client import CollectorRegistry
 from support.budgets import Clock, settings
+from support.ratelimited import METHOD, RateLimitClient, charge
 
 from extproc.budgets.deciding import Decider
 from extproc.budgets.service import BudgetServer
@@ -27,14 +28,6 @@ descriptors:
   - key: free
     rate_limit: {unlimited: true}
 """
-METHOD = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
-
-
-def charge(hits: int, value: str) -> bytes:
-    """Return the message that charges a tenant."""
-    descriptor = pb.RateLimitDescriptor(entries=[pb.RateLimitDescriptor.Entry(key="tenant", value=value)])
-    descriptor.hits_addend.value = hits
-    return pb.RateLimitRequest(domain="d", descriptors=[descriptor]).SerializeToString()
 
 
 class Subject:
@@ -45,28 +38,23 @@ class Subject:
         self.clock = Clock()
         self.server = BudgetServer(settings(CONFIGURATION, listen="127.0.0.1:0"), self.registry, self.clock)
         self.server.start()
-        self.channel = grpc.insecure_channel(str(self.server.address))
-
-    def send(self, message: bytes, method: str = METHOD) -> bytes:
-        call: Any = self.channel.unary_unary(method)
-        answer: bytes = call(message, timeout=10)
-        return answer
+        self.client = RateLimitClient(str(self.server.address))
 
     def refusal_of(self, message: bytes, method: str = METHOD) -> Any:
         """Return the error that a message is answered with."""
         with pytest.raises(grpc.RpcError) as refused:
-            self.send(message, method)
+            self.client.send(message, method)
         return refused.value
 
     def ask(self, hits: int, value: str = "a") -> pb.RateLimitResponse:
         """Charge a tenant."""
-        return pb.RateLimitResponse.FromString(self.send(charge(hits, value)))
+        return self.client.charge("d", hits, ("tenant", value))
 
     def count(self, name: str) -> float | None:
         return self.registry.get_sample_value(f"extproc_budget_{name}")
 
     def close(self) -> None:
-        self.channel.close()
+        self.client.__exit__()
         self.server.stop()
 
 
@@ -123,7 +111,7 @@ def test_a_bug_tells_nothing_of_what_was_asked(
         raise ValueError(repr(question))
 
     monkeypatch.setattr(Decider, "decide", fail)
-    failed = subject.refusal_of(charge(1, "sesame"))
+    failed = subject.refusal_of(charge("d", 1, ("tenant", "sesame")))
     assert failed.code() is grpc.StatusCode.INTERNAL
     assert "sesame" not in f"{failed}{''.join(capfd.readouterr())}"
 
@@ -132,7 +120,7 @@ def test_a_bug_tells_nothing_of_what_was_asked(
 def test_health_checks_are_answered(subject: Subject, service: str) -> None:
     """Envoy may check the cluster."""
     request = health_pb2.HealthCheckRequest(service=service).SerializeToString()
-    answer = subject.send(request, "/grpc.health.v1.Health/Check")
+    answer = subject.client.send(request, "/grpc.health.v1.Health/Check")
     assert health_pb2.HealthCheckResponse.FromString(answer).status == health_pb2.HealthCheckResponse.SERVING
 
 
