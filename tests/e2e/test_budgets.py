@@ -13,6 +13,7 @@ import pytest
 from support.embedded import Embedded
 from support.engine import ENGINE_ENVIRON
 from support.gateway import Gateway
+from support.printed import Printed
 from support.streams import DELTA, END, PATH, USAGE
 from support.upstream import Reply, Upstream
 from support.waiting import wait_for
@@ -113,6 +114,26 @@ def test_a_window_ends(upstream: Upstream) -> None:
         wait_for(lambda: post() == 429)
         wait_for(lambda: post() == 200)
         assert set(seen) == {200, 429}
+
+
+def test_a_printed_configuration_asks_the_sidecar(upstream: Upstream) -> None:
+    """As docs/budgets.md has it: `budgets` of the sidecar beside `extproc envoy-config --rate-limit`."""
+    upstream.script = answer
+    service = claim_port(HostPort("127.0.0.1", 0), "")
+    limit = {"unit": "year", "requests_per_unit": 300}
+    domain = {"domain": "ai-gateway", "descriptors": [{"key": "x-tenant", "rate_limit": limit}]}
+    environ = {"EXTPROC_BUDGETS": json.dumps({"listen": str(service), "domains": [domain]}), **ENGINE_ENVIRON}
+    flags = ("--rate-limit", str(service), "--rate-limit-by", "x-tenant")
+    bootstrap = Printed({"openai": upstream.address}, *flags)
+    with Gateway({}, bootstrap=bootstrap, sidecar=SidecarCommand(environ=environ)) as gateway:
+
+        def post(tenant: str) -> int:
+            return gateway.post(PATH, QUESTION, {"x-tenant": tenant})[0].status
+
+        assert post("a") == 200
+        wait_for(lambda: post("a") == 429)
+        assert gateway.value(HITS, domain="ai-gateway", rule="x-tenant") == 334
+        assert post("b") == 200
 
 
 def test_the_local_gateway_has_budgets_with_a_flag(tmp_path: Path) -> None:
