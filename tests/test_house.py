@@ -133,7 +133,7 @@ PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semco
         "extproc.surroundings", "extproc.policy", "extproc.trace_context", "extproc.codec", "extproc.providers",
         "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
         "extproc.response", "extproc.response_reader", "extproc.stopwatch", "extproc.details",
-        "extproc.exchange")  # fmt: skip
+        "extproc.exchange", "extproc.budgets.rules")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
           "threading", "random", "pathlib", "datetime", "envoy_data_plane", "structlog"}  # fmt: skip
 
