@@ -106,6 +106,18 @@ ROOMS = {
     # What the settings need of Envoy: to know it, it has to know what is read of messages.
     "extproc.config.needs": VOCABULARY
     | {"extproc.config", "extproc.headers", "extproc.trace_context", "extproc.telemetry.rules"},
+    # Which limit is meant is known to who knows nothing else; the service knows what serves.
+    "extproc.budgets": VOCABULARY
+    | {
+        "extproc.budgets",
+        "extproc.wire.ratelimit",
+        "extproc.config.budgets",
+        "extproc.config.address",
+        "extproc.server.health",
+        "extproc.server.listen",
+    },
+    "extproc.budgets.rules": VOCABULARY | {"extproc.wire.ratelimit", "extproc.config.budgets"},
+    "extproc.budgets.ledger": VOCABULARY | {"extproc.budgets.rules", "extproc.wire.ratelimit"},
     "extproc.status": VOCABULARY | {"extproc.config", "extproc.codec"},
     "extproc.admin": {"extproc.errors", "extproc.config.address", "extproc.pace"},
     # Prints configuration for Envoy, and looks at that of a running one: from settings, without a sidecar.
@@ -124,7 +136,7 @@ PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semco
         "extproc.trace_context", "extproc.codec", "extproc.providers",
         "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
         "extproc.response", "extproc.response_reader", "extproc.stopwatch", "extproc.details",
-        "extproc.exchange")  # fmt: skip
+        "extproc.exchange", "extproc.budgets.rules")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
           "threading", "random", "pathlib", "datetime", "envoy_data_plane", "structlog"}  # fmt: skip
 
@@ -183,7 +195,6 @@ TESTED_ELSEWHERE = {
     "extproc.request_reader": "tests/test_readers.py",
     "extproc.response": "tests/test_exchange.py",
     "extproc.response_reader": "tests/test_readers.py",
-    "extproc.config.budgets": "tests/config/test_settings.py",
     "extproc.config.prices": "tests/config/test_settings.py",
     "extproc.config.rate_limit": "tests/config/test_settings.py",
     "extproc.config.usage": "tests/config/test_settings.py",
