@@ -36,7 +36,8 @@ class Exchange:
     """
 
     __slots__ = ("_detector", "_errors", "_limits", "_native", "_native_check", "_policy", "_question", "_request",
-                 "_response", "_stopwatch", "is_detachable", "record", "request_id", "revision")  # fmt: skip
+                 "_reserved", "_response", "_stopwatch", "is_detachable", "is_held", "record", "request_id",
+                 "revision")  # fmt: skip
 
     def __init__(
         self, limits: Limits, detector: Detector, *, provider: str | None, now: float, policy: Policy = NO_POLICY
@@ -52,7 +53,9 @@ class Exchange:
         self._response = Response(limits, self._errors)
         self._native: NativeUsage | None = None
         self._native_check: NativeCheck | None = None
+        self._reserved: tuple[tuple[str, int], ...] = ()
         self.is_detachable = False
+        self.is_held = True  # whether the request waits for what is said of its body; set by who knows
         self.request_id: str | None = None  # set by who wants it in the record
         self.record: UsageRecord | None = None
         self.revision = 0
@@ -82,6 +85,7 @@ class Exchange:
             self._request = None
             self._stopwatch.end_request(now)
             self._take_question(request, request.read_whole(chunk))
+            self._reserve()
         else:
             request.feed(chunk)
 
@@ -187,6 +191,13 @@ class Exchange:
         if not self._is_known and not request.is_lost:
             self.is_detachable = True
 
+    def _reserve(self) -> None:
+        """Take from limits what the request may use, where the limiter has not yet been asked for it."""
+        question, reserve = self._question, self._policy.reserve
+        if reserve is not None and self.is_held and question.is_llm:
+            asked = question.parameters(None)
+            self._reserved = reserve(self.snapshot(), asked.max_tokens if asked is not None else None)
+
     def _end_response(self, now: float) -> None:
         if self.record is not None:
             return
@@ -240,5 +251,6 @@ class Exchange:
             self._stopwatch.since_start(response.first_token_at),
             self._errors.as_tuple() if is_llm or question.said_provider else (),
             self._native_check,
+            reserved=self._reserved,
         )
         return self._policy.value(record)

@@ -44,6 +44,7 @@ ROOMS = {
     "extproc.trace_context": VOCABULARY,
     "extproc.pace": set(),
     "extproc.policy": VOCABULARY,
+    "extproc.charging": VOCABULARY | {"extproc.charging"},
     "extproc.usage": {"extproc.errors", "extproc.surroundings"},
     "extproc.codec": CODEC,
     "extproc.providers": PROVIDERS,
@@ -96,6 +97,8 @@ ROOMS = {
     "extproc.config.exporters": TELEMETRY_SCHEMA,
     "extproc.config.layers": TELEMETRY_SCHEMA,
     "extproc.config.section": {"extproc.config.forms"},
+    # Which expressions are taken is told with the settings.
+    "extproc.config.rate_limit": {"extproc.errors", "extproc.semconv", "extproc.charging", "extproc.config.section"},
     "extproc.config.lines": set(),
     "extproc.config.parsing": {"extproc.config.lines", "extproc.config.yaml_documents"},
     "extproc.config.yaml_documents": {"extproc.config.lines", "extproc.config.parsing"},
@@ -118,8 +121,8 @@ ROOMS = {
 
 # The rooms that only compute know no way to do anything else.
 PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native",
-        "extproc.surroundings", "extproc.policy", "extproc.trace_context", "extproc.codec", "extproc.providers",
-        "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
+        "extproc.surroundings", "extproc.policy", "extproc.charging", "extproc.trace_context", "extproc.codec",
+        "extproc.providers", "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
         "extproc.response", "extproc.response_reader", "extproc.stopwatch", "extproc.details",
         "extproc.exchange")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
@@ -182,7 +185,6 @@ TESTED_ELSEWHERE = {
     "extproc.response_reader": "tests/test_readers.py",
     "extproc.config.budgets": "tests/config/test_settings.py",
     "extproc.config.prices": "tests/config/test_settings.py",
-    "extproc.config.rate_limit": "tests/config/test_settings.py",
     "extproc.config.usage": "tests/config/test_settings.py",
     "extproc.server.aio": "tests/server/test_engine.py",
     "extproc.server.observer": "tests/server/test_session.py",

@@ -86,6 +86,7 @@ class Session:
             return None
         if not self._messages:
             self._modes = read_modes(request)
+            self._exchange.is_held = self._modes.holds_request
             hindrances = self._processor.hindrances
             if hindrances is not None and id(self._modes) not in hindrances.decided:
                 self._sighting = hindrances.begin(self._modes, phase, request)

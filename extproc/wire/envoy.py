@@ -63,6 +63,9 @@ CONTINUE: Final[Mapping[Phase, bytes]] = {
     Phase.RESPONSE_TRAILERS: ProcessingResponse(response_trailers=TrailersResponse()).SerializeToString(),
 }
 
+# Modes in which a request goes on, headers and all, once its body was shown.
+_HOLDING_MODES: Final = frozenset({ProcessingMode.BUFFERED, ProcessingMode.BUFFERED_PARTIAL})
+
 # Modes in which Envoy only passes on the body it gets back.
 _ECHO_MODES: Final = frozenset({ProcessingMode.FULL_DUPLEX_STREAMED, ProcessingMode.GRPC})
 
@@ -127,14 +130,16 @@ class Modes:
 
     `echoed` holds the body phases whose chunks must be sent back. `whole_response` is the wish to get the response
     body in one message after all, as bytes to append to the reply to the response headers; empty where it makes no
-    sense. Envoy follows it where its configuration says allow_mode_override, and else passes it by. There are few of
-    them, each made once: they can be told apart by their identity.
+    sense. Envoy follows it where its configuration says allow_mode_override, and else passes it by. `holds_request`
+    says that a request goes no further before its body was shown and answered for. There are few of them, each made
+    once: they can be told apart by their identity.
     """
 
     echoed: frozenset[Phase] = frozenset()
     whole_response: bytes = b""
     sends_request_body: bool = True
     sends_response_body: bool = True
+    holds_request: bool = False
 
 
 NO_MODES: Final = Modes()
@@ -152,14 +157,15 @@ def read_modes(request: ProcessingRequest) -> Modes:
 def _modes_of(request_body_mode: ProcessingMode.BodySendMode, response_body_mode: ProcessingMode.BodySendMode) -> Modes:
     by_phase = {Phase.REQUEST_BODY: request_body_mode, Phase.RESPONSE_BODY: response_body_mode}
     echoed = frozenset(phase for phase, mode in by_phase.items() if mode in _ECHO_MODES)
+    sends_request, holds_request = request_body_mode != ProcessingMode.NONE, request_body_mode in _HOLDING_MODES
     if echoed or response_body_mode != ProcessingMode.STREAMED:
-        return Modes(echoed, b"", request_body_mode != ProcessingMode.NONE, response_body_mode != ProcessingMode.NONE)
+        return Modes(echoed, b"", sends_request, response_body_mode != ProcessingMode.NONE, holds_request)
     override = ProcessingMode(
         request_body_mode=request_body_mode,
         response_body_mode=ProcessingMode.BUFFERED_PARTIAL,
     )
     whole = ProcessingResponse(mode_override=override).SerializeToString()
-    return Modes(echoed, whole, request_body_mode != ProcessingMode.NONE)
+    return Modes(echoed, whole, sends_request, holds_request=holds_request)
 
 
 def read_headers(headers: HeaderMap, wanted: Iterable[str]) -> dict[str, str]:

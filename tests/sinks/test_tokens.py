@@ -109,7 +109,7 @@ def test_what_it_hands_out_is_what_the_library_would() -> None:
     metrics = TokenMetrics(registry, max_label_values=200)
     families = metrics._families
     histograms = (families.duration, families.first_token, families.per_token)
-    for family in (families.requests, *families.tokens.values(), *histograms):
+    for family in (families.requests, *families.tokens.values(), families.rate_limited, *histograms):
         library.register(family)
     for number in range(3):
         usage = TokenUsage(number, 4, cached_tokens=0) if number else None
