@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from extproc.codec.framing import is_readable
 from extproc.details import Details, Known, add_details
 from extproc.errors import Reason, Stage
-from extproc.headers import is_grpc
+from extproc.headers import is_grpc, number_at
+from extproc.injection import Injection
 from extproc.native import NativeRequest, NativeUsage
 from extproc.policy import NO_POLICY, Policy
 from extproc.providers.answer import DocumentReader
@@ -36,8 +37,8 @@ class Exchange:
     """
 
     __slots__ = ("_detector", "_errors", "_limits", "_native", "_native_check", "_policy", "_question", "_request",
-                 "_reserved", "_response", "_stopwatch", "is_detachable", "is_held", "record", "request_id",
-                 "revision")  # fmt: skip
+                 "_request_bytes_left", "_reserved", "_response", "_stopwatch", "injection", "is_detachable", "is_held",
+                 "may_edit", "record", "request_id", "revision")  # fmt: skip
 
     def __init__(
         self, limits: Limits, detector: Detector, *, provider: str | None, now: float, policy: Policy = NO_POLICY
@@ -50,12 +51,15 @@ class Exchange:
         self._question = Question(provider)
         self._errors = ExtractionErrors()
         self._request: RequestReader | None = None
+        self._request_bytes_left: int | None = None
         self._response = Response(limits, self._errors)
         self._native: NativeUsage | None = None
         self._native_check: NativeCheck | None = None
         self._reserved: tuple[tuple[str, int], ...] = ()
+        self.injection: Injection | None = None
         self.is_detachable = False
         self.is_held = True  # whether the request waits for what is said of its body; set by who knows
+        self.may_edit = False  # set by who can carry edits of bodies
         self.request_id: str | None = None  # set by who wants it in the record
         self.record: UsageRecord | None = None
         self.revision = 0
@@ -72,6 +76,9 @@ class Exchange:
             self.is_detachable = True
             return
         self._request = RequestReader(headers, self._limits, self._errors)
+        self._request_bytes_left = number_at(headers, "content-length")
+        if self.may_edit and self._policy.injector is not None:
+            self.injection = self._policy.injector.begin(self._question, headers)
         if end_of_stream:
             self._end_request(now)
 
@@ -81,13 +88,22 @@ class Exchange:
         request = self._request
         if request is None:
             return
+        if self._request_bytes_left is not None:
+            # The end may come in a message of its own, when the last byte is on its way and can't be changed any more.
+            self._request_bytes_left -= len(chunk)
+            end_of_stream = end_of_stream or self._request_bytes_left <= 0
         if end_of_stream:
             self._request = None
             self._stopwatch.end_request(now)
-            self._take_question(request, request.read_whole(chunk))
+            document = request.read_whole(chunk)
+            self._take_question(request, document)
             self._reserve()
-        else:
-            request.feed(chunk)
+            if self.injection is not None:
+                self.injection.end_request(chunk, document, request.lost, now)
+            return
+        request.feed(chunk)
+        if self.injection is not None:
+            self.injection.pass_on()
 
     def request_trailers(self, now: float) -> None:
         """Take note that the request has ended."""
@@ -101,6 +117,8 @@ class Exchange:
         response = self._response
         response.take_headers(headers)
         self.revision += response.has_error_status
+        if self.injection is not None:
+            self.injection.begin_response(headers, response.status_code)
         if self.is_detachable:
             pass  # and yet shown, where Envoy has to get its chunks back
         elif is_readable(headers.get("content-type", "")):
@@ -118,6 +136,8 @@ class Exchange:
         response = self._response
         if not response.is_shown and not self.is_detachable:
             response.expect_body()
+        if self.injection is not None:
+            self.injection.read_error(chunk)
         has_ended, told = response.take_chunk(chunk, end_of_stream=end_of_stream, now=now)
         if has_ended:
             self._end_response(now)
@@ -149,6 +169,8 @@ class Exchange:
         """
         if self.record is not None:
             return
+        if self.injection is not None and not self._response.is_shown:
+            self.injection.give_up(now)
         self._response.cut_off(now)
         if self._documents.is_complete:
             completion = self._response.outcome
@@ -252,5 +274,6 @@ class Exchange:
             self._errors.as_tuple() if is_llm or question.said_provider else (),
             self._native_check,
             reserved=self._reserved,
+            include_usage=self.injection.outcome if self.injection is not None else None,
         )
         return self._policy.value(record)

@@ -14,6 +14,7 @@ from extproc.charging.expression import Expression
 from extproc.charging.facts import amount_of
 from extproc.config.rate_limit import ChargeSettings, RateLimitSettings
 from extproc.config.settings import Settings
+from extproc.injection import KNOWN_PROVIDERS, Injector
 from extproc.policy import Policy
 from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
@@ -40,7 +41,12 @@ def build_policy(settings: Settings) -> Policy:
     """Return what is done to exchanges beside reading them. Raises SettingsError for what can't be had."""
     charges = build_charges(settings.rate_limit)
     reserves = settings.rate_limit.when == "request"
-    return Policy(value=charges.charge, estimates_requests=reserves, reserve=charges.reserve if reserves else None)
+    return Policy(
+        injector=_build_injector(settings),
+        value=charges.charge,
+        estimates_requests=reserves,
+        reserve=charges.reserve if reserves else None,
+    )
 
 
 def build_charges(settings: RateLimitSettings, price: Callable[[UsageRecord], UsageRecord] | None = None) -> Charges:
@@ -57,3 +63,14 @@ def _build_rule(charge: ChargeSettings) -> ChargeRule:
     amount = Expression(charge.cel) if charge.cel is not None else amount_of(charge.type or KEY_TOTAL_TOKENS)
     is_money = charge.type == KEY_COST_USD_MICROS
     return ChargeRule(charge.key, amount, charge.provider, charge.model, is_money=is_money)
+
+
+def _build_injector(settings: Settings) -> Injector | None:
+    usage = settings.usage
+    if usage.inject_include_usage is False:
+        return None
+    return Injector(
+        KNOWN_PROVIDERS if usage.inject_include_usage == "auto" else None,
+        overrides_false=usage.override_explicit_false,
+        max_event_bytes=settings.max_event_bytes,
+    )

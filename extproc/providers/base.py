@@ -31,6 +31,7 @@ MAX_NAME_CHARACTERS = 256
 # All that is read of a request document beside its parameters: these members, and which of these it has to give to a
 # model.
 REQUEST_MEMBERS = ("model", "model_id", "stream")
+INCLUDE_USAGE = "stream_options.include_usage"
 REQUEST_INPUTS = ("messages", "input", "prompt", "contents", "texts")
 
 

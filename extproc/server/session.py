@@ -15,11 +15,15 @@ from extproc.details import Details
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.exchange import Exchange
 from extproc.headers import RESPONSE_HEADERS, request_id_of
+from extproc.include_usage import UsageFilter
+from extproc.injection import Outcome
+from extproc.server.edits import encode_edit
 from extproc.server.hindrances import Sighting
 from extproc.server.news import Published
 from extproc.server.surroundings import Survey
 from extproc.usage import Completion
 from extproc.wire.ai import read_request_info, read_token_usage
+from extproc.wire.edits import encode_response_chunk
 from extproc.wire.envoy import (
     CONTINUE,
     NO_MODES,
@@ -50,8 +54,9 @@ class Session:
     the rest of the exchange through without asking.
     """
 
-    __slots__ = ("_exchange", "_is_broken", "_knows_request", "_knows_usage", "_messages", "_modes", "_passes_over",
-                 "_processor", "_published", "_revision", "_settled", "_sighting", "_survey", "detached")  # fmt: skip
+    __slots__ = ("_exchange", "_filter", "_is_broken", "_knows_request", "_knows_usage", "_messages", "_modes",
+                 "_passes_over", "_processor", "_published", "_revision", "_settled", "_sighting", "_survey",
+                 "detached")  # fmt: skip
 
     def __init__(self, processor: Processor, exchange: Exchange, survey: Survey | None) -> None:
         self._processor = processor
@@ -61,6 +66,7 @@ class Session:
         self._modes = NO_MODES
         self._messages: dict[str, int] = {}
         self._passes_over: Callable[[bytes, float], bool] | None = None
+        self._filter: UsageFilter | None = None
         self._published: Published | None = None
         self._revision = 0
         self._settled = False
@@ -78,6 +84,8 @@ class Session:
                 self._messages[Phase.RESPONSE_BODY] += 1
                 if self._survey is not None:
                     self._survey.spend(now)
+                if self._filter is not None:
+                    return encode_response_chunk(chunk, self._filter.feed(chunk))
                 return _CONTINUE_RESPONSE_BODY
         try:
             request, phase = decode_request(message)
@@ -87,6 +95,7 @@ class Session:
         if not self._messages:
             self._modes = read_modes(request)
             self._exchange.is_held = self._modes.holds_request
+            self._exchange.may_edit = self._modes.carries_edits and not request.observability_mode
             hindrances = self._processor.hindrances
             if hindrances is not None and id(self._modes) not in hindrances.decided:
                 self._sighting = hindrances.begin(self._modes, phase, request)
@@ -94,8 +103,22 @@ class Session:
         additions = b"" if self._is_broken else self._process(phase, request, now)
         if request.observability_mode:
             return None
-        reply = self._echo(phase, request) if phase in self._modes.echoed else CONTINUE[phase]
+        reply = self._edit(phase, request)
+        if reply is None:
+            reply = self._echo(phase, request) if phase in self._modes.echoed else CONTINUE[phase]
         return reply + additions
+
+    def _edit(self, phase: Phase, request: ProcessingRequest) -> bytes | None:
+        """Return the reply to a message in whose place something else goes on; None if nothing does."""
+        injection = self._exchange.injection
+        if injection is None:
+            return None
+        try:
+            return encode_edit(phase, request, injection, self._modes)
+        except Exception as error:  # noqa: BLE001 - as below
+            injection.filter = self._filter = None
+            self._break(error)
+            return None
 
     def closed(self, completion: Completion, now: float) -> bool:
         """Settle what is not settled; `completion` says why, where the exchange has not ended by itself.
@@ -159,6 +182,7 @@ class Session:
             body = request.response_body
             exchange.response_body(body.body, end_of_stream=body.end_of_stream, now=now)
             self._passes_over = None if self._modes.echoed or request.observability_mode else exchange.passes_over
+            self._filter = None if exchange.injection is None else exchange.injection.filter
         elif phase is Phase.REQUEST_BODY:
             body = request.request_body
             exchange.request_body(body.body, end_of_stream=body.end_of_stream, now=now)
@@ -218,6 +242,8 @@ class Session:
         if record is None or self._settled:
             return
         self._settled = True
+        if record.include_usage == Outcome.NOT_ALLOWED and self._processor.hindrances is not None:
+            self._processor.hindrances.find_refused_edit()
         if self._sighting is not None and self._processor.hindrances is not None:
             self._processor.hindrances.end(self._sighting, record)
         if self._survey is not None:

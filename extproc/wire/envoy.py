@@ -63,9 +63,6 @@ CONTINUE: Final[Mapping[Phase, bytes]] = {
     Phase.RESPONSE_TRAILERS: ProcessingResponse(response_trailers=TrailersResponse()).SerializeToString(),
 }
 
-# Modes in which a request goes on, headers and all, once its body was shown.
-_HOLDING_MODES: Final = frozenset({ProcessingMode.BUFFERED, ProcessingMode.BUFFERED_PARTIAL})
-
 # Modes in which Envoy only passes on the body it gets back.
 _ECHO_MODES: Final = frozenset({ProcessingMode.FULL_DUPLEX_STREAMED, ProcessingMode.GRPC})
 
@@ -124,22 +121,54 @@ def response_chunk_of(message: bytes) -> bytes | None:
     return message[len(opening) :] if message.startswith(opening) else None
 
 
+class Carriage(enum.Enum):
+    """How an edit of a body reaches Envoy."""
+
+    NONE = "none"  # not at all: the body is not shown, or only a part of it
+    WHOLE = "whole"  # in the reply to all of it, for which its headers wait
+    CHUNK = "chunk"  # in the reply to a chunk, when the headers have gone on
+    ECHO = "echo"  # as CHUNK, in the place of what is to be sent back in any case
+
+
+_REQUEST_CARRIAGE: Final = {
+    ProcessingMode.BUFFERED: Carriage.WHOLE,
+    ProcessingMode.BUFFERED_PARTIAL: Carriage.WHOLE,  # of a part nothing is edited: it has no end
+    ProcessingMode.STREAMED: Carriage.CHUNK,
+    ProcessingMode.FULL_DUPLEX_STREAMED: Carriage.ECHO,
+}
+_RESPONSE_CARRIAGE: Final = {
+    ProcessingMode.BUFFERED: Carriage.WHOLE,
+    ProcessingMode.STREAMED: Carriage.CHUNK,
+    ProcessingMode.FULL_DUPLEX_STREAMED: Carriage.ECHO,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Modes:
     """How Envoy hands over the bodies of an exchange, as the first message of a stream declares it.
 
     `echoed` holds the body phases whose chunks must be sent back. `whole_response` is the wish to get the response
     body in one message after all, as bytes to append to the reply to the response headers; empty where it makes no
-    sense. Envoy follows it where its configuration says allow_mode_override, and else passes it by. `holds_request`
-    says that a request goes no further before its body was shown and answered for. There are few of them, each made
-    once: they can be told apart by their identity.
+    sense. Envoy follows it where its configuration says allow_mode_override, and else passes it by. There are few of
+    them, each made once: they can be told apart by their identity.
     """
 
     echoed: frozenset[Phase] = frozenset()
     whole_response: bytes = b""
     sends_request_body: bool = True
     sends_response_body: bool = True
-    holds_request: bool = False
+    request_carriage: Carriage = Carriage.NONE
+    response_carriage: Carriage = Carriage.NONE
+
+    @property
+    def carries_edits(self) -> bool:
+        """Whether bodies can be edited in both directions."""
+        return Carriage.NONE not in (self.request_carriage, self.response_carriage)
+
+    @property
+    def holds_request(self) -> bool:
+        """Whether a request goes on, headers and all, when its body was shown and answered for."""
+        return self.request_carriage is Carriage.WHOLE
 
 
 NO_MODES: Final = Modes()
@@ -157,15 +186,21 @@ def read_modes(request: ProcessingRequest) -> Modes:
 def _modes_of(request_body_mode: ProcessingMode.BodySendMode, response_body_mode: ProcessingMode.BodySendMode) -> Modes:
     by_phase = {Phase.REQUEST_BODY: request_body_mode, Phase.RESPONSE_BODY: response_body_mode}
     echoed = frozenset(phase for phase, mode in by_phase.items() if mode in _ECHO_MODES)
-    sends_request, holds_request = request_body_mode != ProcessingMode.NONE, request_body_mode in _HOLDING_MODES
-    if echoed or response_body_mode != ProcessingMode.STREAMED:
-        return Modes(echoed, b"", sends_request, response_body_mode != ProcessingMode.NONE, holds_request)
-    override = ProcessingMode(
-        request_body_mode=request_body_mode,
-        response_body_mode=ProcessingMode.BUFFERED_PARTIAL,
+    whole = b""
+    if not echoed and response_body_mode == ProcessingMode.STREAMED:
+        override = ProcessingMode(
+            request_body_mode=request_body_mode,
+            response_body_mode=ProcessingMode.BUFFERED_PARTIAL,
+        )
+        whole = ProcessingResponse(mode_override=override).SerializeToString()
+    return Modes(
+        echoed,
+        whole,
+        request_body_mode != ProcessingMode.NONE,
+        response_body_mode != ProcessingMode.NONE,
+        _REQUEST_CARRIAGE.get(request_body_mode, Carriage.NONE),
+        _RESPONSE_CARRIAGE.get(response_body_mode, Carriage.NONE),
     )
-    whole = ProcessingResponse(mode_override=override).SerializeToString()
-    return Modes(echoed, whole, sends_request, holds_request=holds_request)
 
 
 def read_headers(headers: HeaderMap, wanted: Iterable[str]) -> dict[str, str]:

@@ -112,7 +112,8 @@ def main() -> None:
     """Serve until told to stop."""
     limit = int(sys.argv[1])
     with RateLimitService(lambda _: limit) as service:
-        print(service.address, flush=True)
+        sys.stdout.write(f"{service.address}\n")
+        sys.stdout.flush()
         signal.sigwait({signal.SIGTERM, signal.SIGINT})
 
 
