@@ -112,7 +112,8 @@ ROOMS = {
     "extproc.status": VOCABULARY | {"extproc.config", "extproc.codec"},
     "extproc.admin": {"extproc.errors", "extproc.config.address", "extproc.pace"},
     # Prints configuration for Envoy, and looks at that of a running one: from settings, without a sidecar.
-    "extproc.envoyconfig": VOCABULARY | {"extproc.envoyconfig", "extproc.config", "extproc.upstreams"},
+    "extproc.envoyconfig": VOCABULARY
+    | {"extproc.envoyconfig", "extproc.config", "extproc.upstreams", "extproc.charging.charges"},
     "extproc.doctor": VOCABULARY
     | {"extproc.doctor", "extproc.config", "extproc.headers", "extproc.status", "extproc.providers.vendors"},
     # What people say of providers, for whoever puts an Envoy before them.
