@@ -115,7 +115,14 @@ ROOMS = {
     "extproc.envoyconfig": VOCABULARY
     | {"extproc.envoyconfig", "extproc.config", "extproc.upstreams", "extproc.charging.charges"},
     "extproc.doctor": VOCABULARY
-    | {"extproc.doctor", "extproc.config", "extproc.headers", "extproc.status", "extproc.providers.vendors"},
+    | {
+        "extproc.doctor",
+        "extproc.config",
+        "extproc.headers",
+        "extproc.status",
+        "extproc.providers.vendors",
+        "extproc.charging.charges",
+    },
     # What people say of providers, for whoever puts an Envoy before them.
     "extproc.upstreams": PROVIDERS,
     # What the sidecar is made of, but for what carries bytes to it.
