@@ -31,6 +31,7 @@ _EVENT_END: Final = re.compile(rb"(?:\r\n|\n|\r(?=[^\n])){2}")
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 
 _USAGE: Final = b'"usage"'
+_USAGE_NAME: Final = re.compile(rb'"usage"\s*:')
 _NULL_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null(?=\s*[,}])|"usage"\s*:\s*null\s*,\s*')
 
 
@@ -131,8 +132,9 @@ class UsageFilter:
         return b"" if isinstance(usage, dict) and document.get("choices") == [] else event
 
     def _without_null(self, event: bytes) -> bytes:
-        places = _NULL_USAGE.findall(event) if self._null else ()
-        return _NULL_USAGE.sub(b"", event) if len(places) == 1 else event
+        # Where there are several members of that name, which of them is whose is not known.
+        is_certain = self._null and len(_USAGE_NAME.findall(event)) == 1
+        return _NULL_USAGE.sub(b"", event) if is_certain else event
 
 
 def _document_of(event: bytes) -> dict[str, Any] | None:

@@ -69,7 +69,11 @@ _EVENT_STREAM: Final = "text/event-stream"
 # An edit that Envoy's mutation rules forbid ends the exchange within the same round trip.
 _AT_ONCE_SECONDS: Final = 0.25
 
-_BY_REASON: Final = {Reason.TOO_LARGE: Outcome.TOO_LARGE, Reason.TRUNCATED: Outcome.NOT_WHOLE}
+_BY_REASON: Final[Mapping[Reason, Outcome | None]] = {
+    Reason.TOO_LARGE: Outcome.TOO_LARGE,
+    Reason.TRUNCATED: Outcome.NOT_WHOLE,
+    Reason.EMPTY: None,  # there is nothing to be asked
+}
 
 
 class Injector:

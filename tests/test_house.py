@@ -201,7 +201,6 @@ TESTED_ELSEWHERE = {
     "extproc.server.observer": "tests/server/test_session.py",
     "extproc.server.processor": "tests/server/test_session.py",
     "extproc.server.worker_process": "tests/server/test_workers.py",
-    "extproc.server.edits": "tests/e2e/test_include_usage.py",
     "extproc.sinks.base": "tests/server/test_session.py",
     "extproc.surroundings": "tests/server/test_surroundings.py",
     "extproc.telemetry.sender": "tests/telemetry/test_delivery.py",

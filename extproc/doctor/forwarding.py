@@ -252,7 +252,7 @@ def check_edits(attached: Sequence[Attached], expected: Expected) -> Iterator[Fi
                 yield error(
                     "edit-refused",
                     effective.where,
-                    "the sidecar asks for usage in the place of clients that stream without, and Envoy does not let it "
+                    "The sidecar asks for usage in the place of clients that stream without, and Envoy does not let it "
                     f"write {', '.join(refused)}: Envoy answers such a request with 500, and the sidecar stops asking.",
                     mutation_mend([*expected.mutated_headers, *expected.edited_headers])
                     + "\n# or usage: {inject_include_usage: false} in the sidecar",

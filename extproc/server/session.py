@@ -84,9 +84,7 @@ class Session:
                 self._messages[Phase.RESPONSE_BODY] += 1
                 if self._survey is not None:
                     self._survey.spend(now)
-                if self._filter is not None:
-                    return encode_response_chunk(chunk, self._filter.feed(chunk))
-                return _CONTINUE_RESPONSE_BODY
+                return _CONTINUE_RESPONSE_BODY if self._filter is None else self._strip(self._filter, chunk)
         try:
             request, phase = decode_request(message)
         except DecodeError as error:
@@ -108,6 +106,14 @@ class Session:
             reply = self._echo(phase, request) if phase in self._modes.echoed else CONTINUE[phase]
         return reply + additions
 
+    def _strip(self, usage_filter: UsageFilter, chunk: bytes) -> bytes:
+        """Return the reply to a chunk of an answer that was passed over."""
+        try:
+            return encode_response_chunk(chunk, usage_filter.feed(chunk))
+        except Exception as error:  # noqa: BLE001 - as below
+            self._edit_no_more(error)
+            return _CONTINUE_RESPONSE_BODY
+
     def _edit(self, phase: Phase, request: ProcessingRequest) -> bytes | None:
         """Return the reply to a message in whose place something else goes on; None if nothing does."""
         injection = self._exchange.injection
@@ -116,9 +122,14 @@ class Session:
         try:
             return encode_edit(phase, request, injection, self._modes)
         except Exception as error:  # noqa: BLE001 - as below
-            injection.filter = self._filter = None
-            self._break(error)
+            self._edit_no_more(error)
             return None
+
+    def _edit_no_more(self, error: Exception) -> None:
+        self._filter = None
+        if self._exchange.injection is not None:
+            self._exchange.injection.filter = None
+        self._break(error)
 
     def closed(self, completion: Completion, now: float) -> bool:
         """Settle what is not settled; `completion` says why, where the exchange has not ended by itself.

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from openai import OpenAI
-from support.engine import ENGINE_ENVIRON
+from support.engine import ONLY_WATCHING
 from support.gateway import Gateway
 from support.upstream import Reply, Upstream
 from support.waiting import wait_for
@@ -36,7 +36,7 @@ ASKED = b"".join(chunk % b',"usage":null' for chunk in CHUNKS) + b'data: {"choic
 
 REQUEST_MODES = ("BUFFERED", "BUFFERED_PARTIAL", "STREAMED", "FULL_DUPLEX_STREAMED")
 RESPONSE_MODES = ("BUFFERED", "STREAMED", "FULL_DUPLEX_STREAMED")
-NOT_ASKING = SidecarCommand(environ=ENGINE_ENVIRON | {"EXTPROC_USAGE": '{"inject_include_usage": false}'})
+NOT_ASKING = SidecarCommand(environ=ONLY_WATCHING)
 
 
 def answer(reply: Reply) -> None:
@@ -102,3 +102,50 @@ def bytes_of(gateway: Gateway, kind: str) -> bytes:
     completions = client.completions.with_streaming_response
     with completions.create(model="gpt-3.5-turbo-instruct", prompt="Say a few words.", stream=True) as answered:
         return b"".join(answered.iter_bytes())
+
+
+@pytest.mark.parametrize("kind", ["chat", "completions"])
+def test_openais_client_reads_the_same_bytes_with_it_and_without(
+    kind: str, providers: MockProviders, gateway: Gateway
+) -> None:
+    """And only with it there is usage."""
+    before = outcomes(gateway).get("added", 0)
+    with Gateway(providers.addresses, sidecar=NOT_ASKING) as other:
+        hashes = {hashlib.sha256(bytes_of(each, kind)).hexdigest() for each in (gateway, other)}
+        assert len(hashes) == 1
+        assert outcomes(other) == {}
+        wait_for(lambda: outcomes(gateway).get("added") == before + 1)
+
+
+def test_an_envoy_that_forbids_it_loses_one_request(upstream: Upstream) -> None:
+    """Envoy answers it with an error; from then on nothing is edited, and the sidecar says what to do."""
+    upstream.script = answer
+
+    def forbid(ext_proc: dict[str, Any]) -> None:
+        ext_proc["mutation_rules"] = {"disallow_all": True}
+
+    with Gateway({"openai": upstream.address}, change=forbid) as gateway:
+        assert gateway.post(PATH, QUESTION)[0].status == 500
+        for _ in range(3):
+            sent, content, _ = gateway.post(PATH, QUESTION)
+            assert (sent.status, content) == (200, PLAIN)
+        wait_for(lambda: outcomes(gateway) == {"not_allowed": 4})
+        assert gateway.value("extproc_envoy_misconfigured", problem="edit_refused") == 1
+        assert "usage.inject_include_usage" in gateway.sidecar_log
+
+
+def test_a_provider_that_refuses_it_loses_one_request(scripted: Gateway, upstream: Upstream) -> None:
+    """Its error names the option."""
+
+    def refuse(reply: Reply) -> None:
+        if b"stream_options" in reply.body:
+            reply.send(b'{"error": {"message": "Unknown parameter: stream_options."}}', status=400)
+        else:
+            answer(reply)
+
+    upstream.script = refuse
+    assert scripted.post(PATH, QUESTION)[0].status == 400
+    for _ in range(2):
+        sent, content, _ = scripted.post(PATH, QUESTION)
+        assert (sent.status, content) == (200, PLAIN)
+    wait_for(lambda: outcomes(scripted) == {"refused": 3})
