@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
+import yaml
 
+from extproc.charging.facts import FACTS
 from extproc.config.loading import load_settings
-from extproc.config.rate_limit import RateLimitSettings
+from extproc.config.rate_limit import ChargeType, RateLimitSettings
 from extproc.errors import SettingsError
 
 
@@ -67,3 +70,15 @@ def test_a_key_is_not_made_by_another() -> None:
     assert read({"charges": charges}).keys == ("t", "t_refund")
     with pytest.raises(ValueError, match="'t_refund' is a key of two charges"):
         read({"charges": charges, "when": "request"})
+
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "rate-limits.md").read_text()
+
+
+def test_the_page_has_settings_that_can_be_loaded() -> None:
+    """And every type and name there is."""
+    blocks = re.findall(r"^ *```yaml\n(.*?)```", PAGE, re.DOTALL | re.MULTILINE)
+    examples = [found["rate_limit"] for found in map(yaml.safe_load, blocks) if "rate_limit" in found]
+    assert [read(each).when for each in examples] == ["end", "end", "request"]
+    told = set(re.findall(r"`([a-z_]+)`", PAGE))
+    assert {*get_args(ChargeType), *FACTS} <= told
