@@ -9,7 +9,14 @@ https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/rate
 
 from __future__ import annotations
 
-from envoy_data_plane.envoy.config.core.v3 import ApiVersion, GrpcService, GrpcServiceEnvoyGrpc
+from envoy_data_plane.envoy.config.core.v3 import (
+    ApiVersion,
+    GrpcService,
+    GrpcServiceEnvoyGrpc,
+    HeaderValue,
+    HeaderValueOption,
+    HeaderValueOptionHeaderAppendAction,
+)
 from envoy_data_plane.envoy.config.ratelimit.v3 import RateLimitServiceConfig
 from envoy_data_plane.envoy.config.route.v3 import (
     RateLimit as Charge,
@@ -39,6 +46,12 @@ from extproc.semconv import RATELIMIT_NAMESPACE
 RATE_LIMIT = "envoy.filters.http.ratelimit"
 _JWT = "envoy.filters.http.jwt_authn"
 
+# When to come again, for whoever is refused; a service may say so itself.
+_RETRY_AFTER = HeaderValueOption(
+    header=HeaderValue(key="retry-after", value="%RESP(X-RATELIMIT-RESET)%"),
+    append_action=HeaderValueOptionHeaderAppendAction.ADD_IF_ABSENT,
+)
+
 # The value of the one descriptor where all share a budget.
 _SHARED = "tokens"
 
@@ -51,6 +64,7 @@ def build_rate_limit(rate_limit: RateLimit) -> HttpFilter:
         timeout=seconds(1),
         failure_mode_deny=rate_limit.denies,
         enable_x_ratelimit_headers=RateLimitXRateLimitHeadersRfcVersion.DRAFT_VERSION_03,
+        response_headers_to_add=[_RETRY_AFTER],
         rate_limit_service=RateLimitServiceConfig(grpc_service=service, transport_api_version=ApiVersion.V3),
     )
     return HttpFilter(name=RATE_LIMIT, typed_config=pack(config))

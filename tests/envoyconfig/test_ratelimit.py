@@ -89,6 +89,7 @@ def test_the_filter_asks_in_its_domain() -> None:
     assert config["domain"] == "mine"
     assert config["enable_x_ratelimit_headers"] == "DRAFT_VERSION_03"
     assert not config.get("failure_mode_deny", False)
+    assert [each["header"]["key"] for each in config["response_headers_to_add"]] == ["retry-after"]
     assert to_document(build_rate_limit(RateLimit(SERVICE, denies=True)))["typed_config"]["failure_mode_deny"] is True
     assert config["rate_limit_service"]["transport_api_version"] == "V3"
     assert config["rate_limit_service"]["grpc_service"]["envoy_grpc"] == {"cluster_name": "ratelimit"}

@@ -6,7 +6,6 @@ descriptor has that limit then.
 
 from __future__ import annotations
 
-import math
 import signal
 import sys
 import time
@@ -16,7 +15,6 @@ from datetime import timedelta
 from typing import Self
 
 import grpc
-from envoy_data_plane.envoy.config.core.v3 import HeaderValue
 from envoy_data_plane.envoy.extensions.common.ratelimit.v3 import RateLimitDescriptor
 from envoy_data_plane.envoy.service.ratelimit.v3 import (
     RateLimitRequest,
@@ -75,11 +73,9 @@ class RateLimitService:
     def _answer(self, request: RateLimitRequest, _: grpc.ServicerContext) -> RateLimitResponse:
         statuses = [self._charge(request, descriptor) for descriptor in request.descriptors]
         is_over = any(status.code is RateLimitResponseCode.OVER_LIMIT for status in statuses)
-        wait = HeaderValue(key="retry-after", value=str(math.ceil(_seconds_left())))
         return RateLimitResponse(
             overall_code=RateLimitResponseCode.OVER_LIMIT if is_over else RateLimitResponseCode.OK,
             statuses=statuses,
-            response_headers_to_add=[wait] if is_over else [],
         )
 
     def _charge(self, request: RateLimitRequest, descriptor: RateLimitDescriptor) -> RateLimitResponseDescriptorStatus:
