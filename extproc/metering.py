@@ -146,6 +146,7 @@ class Metering:
         self, settings: Settings, sinks: Sequence[UsageSink], hindrances: Hindrances | None
     ) -> Processor:
         has_log = settings.usage_log is not None
+        self._server.expect_charges(settings.rate_limit.keys)
         return Processor(
             limits=build_limits(settings),
             detector=build_detector(settings),

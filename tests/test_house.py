@@ -44,6 +44,7 @@ ROOMS = {
     "extproc.trace_context": VOCABULARY,
     "extproc.pace": set(),
     "extproc.policy": EXCHANGE,
+    "extproc.charging": VOCABULARY | {"extproc.charging"},
     "extproc.include_usage": CODEC,
     "extproc.injection": CODEC | PROVIDERS | {"extproc.headers", "extproc.include_usage", "extproc.question"},
     "extproc.usage": {"extproc.errors", "extproc.surroundings"},
@@ -98,6 +99,8 @@ ROOMS = {
     "extproc.config.exporters": TELEMETRY_SCHEMA,
     "extproc.config.layers": TELEMETRY_SCHEMA,
     "extproc.config.section": {"extproc.config.forms"},
+    # Which expressions are taken is told with the settings.
+    "extproc.config.rate_limit": {"extproc.errors", "extproc.semconv", "extproc.charging", "extproc.config.section"},
     "extproc.config.lines": set(),
     "extproc.config.parsing": {"extproc.config.lines", "extproc.config.yaml_documents"},
     "extproc.config.yaml_documents": {"extproc.config.lines", "extproc.config.parsing"},
@@ -121,9 +124,17 @@ ROOMS = {
     "extproc.status": VOCABULARY | {"extproc.config", "extproc.codec"},
     "extproc.admin": {"extproc.errors", "extproc.config.address", "extproc.pace"},
     # Prints configuration for Envoy, and looks at that of a running one: from settings, without a sidecar.
-    "extproc.envoyconfig": VOCABULARY | {"extproc.envoyconfig", "extproc.config", "extproc.upstreams"},
+    "extproc.envoyconfig": VOCABULARY
+    | {"extproc.envoyconfig", "extproc.config", "extproc.upstreams", "extproc.charging.charges"},
     "extproc.doctor": VOCABULARY
-    | {"extproc.doctor", "extproc.config", "extproc.headers", "extproc.status", "extproc.providers.vendors"},
+    | {
+        "extproc.doctor",
+        "extproc.config",
+        "extproc.headers",
+        "extproc.status",
+        "extproc.providers.vendors",
+        "extproc.charging.charges",
+    },
     # What people say of providers, for whoever puts an Envoy before them.
     "extproc.upstreams": PROVIDERS,
     # What the sidecar is made of, but for what carries bytes to it.
@@ -132,7 +143,7 @@ ROOMS = {
 
 # The rooms that only compute know no way to do anything else.
 PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native",
-        "extproc.surroundings", "extproc.policy", "extproc.include_usage", "extproc.injection",
+        "extproc.surroundings", "extproc.policy", "extproc.charging", "extproc.include_usage", "extproc.injection",
         "extproc.trace_context", "extproc.codec", "extproc.providers",
         "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
         "extproc.response", "extproc.response_reader", "extproc.stopwatch", "extproc.details",
@@ -196,7 +207,6 @@ TESTED_ELSEWHERE = {
     "extproc.response": "tests/test_exchange.py",
     "extproc.response_reader": "tests/test_readers.py",
     "extproc.config.prices": "tests/config/test_settings.py",
-    "extproc.config.rate_limit": "tests/config/test_settings.py",
     "extproc.config.usage": "tests/config/test_settings.py",
     "extproc.server.aio": "tests/server/test_engine.py",
     "extproc.server.observer": "tests/server/test_session.py",

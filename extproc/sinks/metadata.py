@@ -1,7 +1,7 @@
 """A record as dynamic metadata: keys and values for Envoy's access log, rate limiter and later filters.
 
 Owns: which key says what. Pure, so that it can run on every reply: it builds and never emits. Absent stays absent; only
-`hits_addend` is always there, because Envoy's rate limiter charges nothing at all where it finds no number.
+charges are always there, because Envoy's rate limiter charges nothing at all where it finds no number.
 """
 
 from __future__ import annotations
@@ -71,7 +71,12 @@ def build_fields(record: UsageRecord) -> Fields:
 
 
 def build_ratelimit_fields(record: UsageRecord) -> Fields:
-    """Return the key under envoy.ratelimit: the tokens to charge, 0 as long as none are known."""
+    """Return the keys under envoy.ratelimit: what is charged, 0 as long as nothing is known.
+
+    A record that nobody has put charges into has one, its tokens.
+    """
+    if record.charges:
+        return dict(record.charges)
     return {semconv.KEY_HITS_ADDEND: record.usage.charged_tokens if record.usage else 0}
 
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from extproc.sinks.metadata import DynamicMetadata, build_fields, build_ratelimit_fields
 from extproc.usage import Completion, TokenUsage, UsageRecord, UsageSource
 
@@ -81,6 +83,12 @@ def test_the_charge_is_always_a_number() -> None:
     assert build_ratelimit_fields(LLM) == {"hits_addend": 0}
     partial = UsageRecord(is_llm=True, completion=Completion.CANCELLED, duration_seconds=1.0, usage=TokenUsage(7))
     assert build_ratelimit_fields(partial) == {"hits_addend": 7}
+
+
+def test_each_charge_is_under_its_key() -> None:
+    """As it was worked out, whatever the tokens are."""
+    record = replace(LLM, charges=(("cost", 12), ("hits_addend", 0)))
+    assert build_ratelimit_fields(record) == {"cost": 12, "hits_addend": 0}
 
 
 def test_an_exchange_that_is_not_with_an_llm_has_only_the_charge() -> None:

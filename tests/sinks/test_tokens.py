@@ -45,6 +45,17 @@ def test_a_count_that_was_not_sent_adds_no_series(registry: CollectorRegistry) -
     assert registry.get_sample_value("ai_cached_tokens_total", labels) == 0
 
 
+def test_what_limits_were_charged_in_tokens_is_counted(registry: CollectorRegistry) -> None:
+    """Which need not be what was used; without a charge in tokens there is no series."""
+    metrics = TokenMetrics(registry, max_label_values=9)
+    metrics.emit(record(TokenUsage(3, 4)))
+    assert "ai_rate_limited_tokens_total" not in series(registry)
+    metrics.emit(record(TokenUsage(3, 4), rate_limited_tokens=0))
+    metrics.emit(record(TokenUsage(3, 4), rate_limited_tokens=21))
+    labels = {"llm": "openai", "model": "gpt-3.5-turbo"}
+    assert registry.get_sample_value("ai_rate_limited_tokens_total", labels) == 21
+
+
 def test_an_exchange_without_usage_is_a_request_all_the_same(registry: CollectorRegistry) -> None:
     """And has a duration."""
     TokenMetrics(registry, max_label_values=9).emit(record())
@@ -109,7 +120,7 @@ def test_what_it_hands_out_is_what_the_library_would() -> None:
     metrics = TokenMetrics(registry, max_label_values=200)
     families = metrics._families
     histograms = (families.duration, families.first_token, families.per_token)
-    for family in (families.requests, *families.tokens.values(), *histograms):
+    for family in (families.requests, *families.tokens.values(), families.rate_limited, *histograms):
         library.register(family)
     for number in range(3):
         usage = TokenUsage(number, 4, cached_tokens=0) if number else None

@@ -179,3 +179,10 @@ def test_a_span_is_named_after_what_was_asked(operation: str | None, model: str 
 def test_the_source_of_the_counts_is_told() -> None:
     """Counts of half an answer are not those of a whole one."""
     assert attributes_of(record_with(usage_source=UsageSource.PARTIAL))["extproc.usage_source"] == "partial"
+
+
+def test_what_limits_were_charged_is_told_key_by_key() -> None:
+    """A span then says why somebody was refused soon after."""
+    attributes = attributes_of(record_with(charges=(("hits_addend", 7), ("cost", 0))))
+    assert attributes["extproc.charges.hits_addend"] == 7
+    assert attributes["extproc.charges.cost"] == 0
