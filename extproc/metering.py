@@ -23,6 +23,7 @@ from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
 from extproc.logs import place_of
 from extproc.observability import Counts, Tracing, flush_seconds_of
+from extproc.pricing.catalog import load_soon
 from extproc.reading import build_detector, build_limits, build_policy
 from extproc.server.hindrances import MENDS, Hindrances, Wanted
 from extproc.server.processor import Processor
@@ -84,6 +85,7 @@ class Metering:
 
     def start(self) -> None:
         """Let what works in the background begin."""
+        _prepare_prices(self._now.settings)
         for each in self._now.background:
             each.start()
 
@@ -93,6 +95,7 @@ class Metering:
 
         def switch() -> None:
             before, self._now = self._now, prepared
+            _prepare_prices(settings)
             for each in prepared.background:
                 if each not in before.background:
                     each.start()
@@ -178,6 +181,12 @@ class Metering:
 def _counted_by(settings: Settings) -> tuple[object, ...]:
     """Return what sinks are made of."""
     return settings.telemetry, settings.max_label_values, settings.usage_log
+
+
+def _prepare_prices(settings: Settings) -> None:
+    """Have the prices at hand when the first exchange needs them; it takes longer than to be ready."""
+    if settings.prices.enabled:
+        load_soon()
 
 
 def build_hindrances(settings: Settings, problems: EnvoyProblems) -> Hindrances:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import fields
 
 from extproc.config.settings import Settings
-from extproc.policy import Policy
+from extproc.policy import Policy, as_it_is
+from extproc.pricing.book import PriceBook
 from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
 
@@ -28,6 +29,12 @@ def build_detector(settings: Settings) -> Detector:
     )
 
 
-def build_policy(settings: Settings) -> Policy:  # noqa: ARG001 - each part of it reads its own settings
+def build_book(settings: Settings) -> PriceBook | None:
+    """Return what prices exchanges, if they are to be priced."""
+    return PriceBook(settings.prices) if settings.prices.enabled else None
+
+
+def build_policy(settings: Settings) -> Policy:
     """Return what is done to exchanges beside reading them. Raises SettingsError for what can't be had."""
-    return Policy()
+    book = build_book(settings)
+    return Policy(value=as_it_is if book is None else book.value)

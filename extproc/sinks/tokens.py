@@ -62,7 +62,7 @@ _HISTOGRAMS = (
 class _Series:
     """The metrics of one pair of labels, each found once; None for what there is not."""
 
-    __slots__ = ("duration", "first_token", "labels", "per_token", "requests", "tokens")
+    __slots__ = ("cost", "duration", "first_token", "labels", "per_token", "requests", "tokens")
 
     def __init__(self, labels: _Labels, requests: Counter, duration: Histogram) -> None:
         self.labels = labels
@@ -71,6 +71,7 @@ class _Series:
         self.first_token: Histogram | None = None
         self.per_token: Histogram | None = None
         self.tokens: dict[str, Counter] = {}  # by field of TokenUsage
+        self.cost: Counter | None = None
 
 
 class _Families:
@@ -82,9 +83,11 @@ class _Families:
         self.tokens = {
             field: Counter(name, help_, names, registry=None) for name, (help_, field) in _TOKEN_COUNTERS.items()
         }
+        self.cost = Counter("ai_cost_usd", "What the exchanges with a known price cost", names, registry=None)
         self.duration, self.first_token, self.per_token = (
             Histogram(name, help_, names, buckets=buckets, registry=None) for name, help_, buckets in _HISTOGRAMS
         )
+        self.times = (self.duration, self.first_token, self.per_token)
         self.series: dict[_Labels, _Series] = {}
 
     def find(self, labels: _Labels) -> _Series:
@@ -132,7 +135,7 @@ class TokenFamilies:
     def describe(self) -> Iterator[Metric]:
         """Yield the families without samples."""
         any_ = next(iter(self._by_names.values()))
-        for family in (any_.requests, *any_.tokens.values(), any_.duration, any_.first_token, any_.per_token):
+        for family in (any_.requests, *any_.tokens.values(), any_.cost, *any_.times):
             yield from family.describe()
 
     def collect(self) -> Iterator[Metric]:
@@ -140,6 +143,7 @@ class TokenFamilies:
         picks: list[Callable[[_Series], _Child | None]] = [
             lambda series: series.requests,
             *(_token_picker(field) for _, field in _TOKEN_COUNTERS.values()),
+            lambda series: series.cost,
             lambda series: series.duration,
             lambda series: series.first_token,
             lambda series: series.per_token,
@@ -206,6 +210,8 @@ class TokenMetrics:
             self._observe_pace(series, record, witness)
         if record.usage is not None:
             self._count_tokens(series, record.usage, witness)
+        if record.cost is not None:
+            self._count_cost(series, record.cost.usd, witness)
 
     def _observe_pace(self, series: _Series, record: UsageRecord, witness: Witness | None) -> None:
         per_token_seconds = record.time_per_output_token_seconds
@@ -228,6 +234,13 @@ class TokenMetrics:
                 counter.inc(tokens)
                 if witness is not None:
                     _leave(witness, counter._value, tokens)  # noqa: SLF001 - pinned by a test
+
+    def _count_cost(self, series: _Series, usd: float, witness: Witness | None) -> None:
+        if series.cost is None:
+            series.cost = self._families.cost.labels(*series.labels)
+        series.cost.inc(usd)
+        if witness is not None:
+            _leave(witness, series.cost._value, usd)  # noqa: SLF001 - pinned by a test
 
 
 def _observe(histogram: Histogram, value: float, witness: Witness | None) -> None:
