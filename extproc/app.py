@@ -82,6 +82,7 @@ class _Sidecar:
         """Say where streams are welcome now."""
         self._listen = [str(listen)]
         log.info("ready", listen=str(listen), admin=f"http://{self._admin.address}", version=__version__)
+        self._metering.load()
 
     def reload(self) -> None:
         """Take the settings as they are now."""

@@ -85,9 +85,13 @@ class Metering:
 
     def start(self) -> None:
         """Let what works in the background begin."""
-        _prepare_prices(self._now.settings)
         for each in self._now.background:
             each.start()
+
+    def load(self) -> None:
+        """Begin to load what exchanges need first when they settle: to be ready need not wait for it."""
+        if self._now.settings.prices.enabled:
+            load_soon()
 
     def prepare(self, settings: Settings) -> Callable[[], None]:
         """Return what puts other settings into force. Raises SettingsError for those that can't work."""
@@ -95,7 +99,7 @@ class Metering:
 
         def switch() -> None:
             before, self._now = self._now, prepared
-            _prepare_prices(settings)
+            self.load()
             for each in prepared.background:
                 if each not in before.background:
                     each.start()
@@ -181,12 +185,6 @@ class Metering:
 def _counted_by(settings: Settings) -> tuple[object, ...]:
     """Return what sinks are made of."""
     return settings.telemetry, settings.max_label_values, settings.usage_log
-
-
-def _prepare_prices(settings: Settings) -> None:
-    """Have the prices at hand when the first exchange needs them; it takes longer than to be ready."""
-    if settings.prices.enabled:
-        load_soon()
 
 
 def build_hindrances(settings: Settings, problems: EnvoyProblems) -> Hindrances:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from functools import lru_cache
 
+import structlog
 from msgspec.structs import replace
 
 from extproc.config.prices import Alias, ModelPrices, PriceSettings
@@ -21,6 +22,8 @@ from extproc.pricing.names import models_in_order
 from extproc.pricing.price import Price
 from extproc.pricing.tariff import Rates, Tariff, build_rates
 from extproc.usage import Cost, UsageRecord
+
+log = structlog.stdlib.get_logger("extproc")
 
 # Names come from clients, and each looked for takes up to some milliseconds.
 _REMEMBERED = 1024
@@ -94,8 +97,12 @@ class PriceBook:
     def _find(self, provider: str | None, models: tuple[str, ...]) -> Price | None:
         if provider is None:
             return None  # many providers have models of a name, at prices of their own
-        found = (self._load().find(provider, model) for model in models)
-        return next((price for price in found if price is not None), None)
+        try:
+            found = (self._load().find(provider, model) for model in models)
+            return next((price for price in found if price is not None), None)
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the package, tokens are counted all the same
+            log.error("prices cannot be had", exception=type(error).__name__)  # noqa: TRY400 - as above
+            return None
 
 
 def _fits(entry: ModelPrices | Alias, provider: str | None, models: tuple[str, ...]) -> bool:
