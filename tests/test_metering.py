@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from typing import Any
 
@@ -87,6 +89,26 @@ def test_what_changes_nothing_that_is_counted_keeps_the_sinks() -> None:
     assert now.limits.max_body_bytes == 4096
     metered.switch(telemetry=TEAM, max_label_values=7)
     assert metered.metering.processor.sinks != before.sinks
+
+
+def test_prices_change_and_the_sum_goes_on() -> None:
+    """In the same series; without prices nothing is added to it."""
+    metered = Metered(prices={"models": [{"model": "gpt-4o", "input": 1e6, "output": 0}]})
+    costs = []
+    for prices in ({"models": [{"model": "gpt-4o", "input": 2e5, "output": 0}]}, {"enabled": False}, {}):
+        meter(metered.metering.processor)
+        costs.append(metered.registry.get_sample_value("ai_cost_usd_total", LABELS))
+        metered.switch(prices=prices)
+    assert costs == [pytest.approx(3), pytest.approx(3.6), pytest.approx(3.6)]
+
+
+def test_what_exchanges_need_is_loaded_if_they_need_it() -> None:
+    """In the background, once there is a sidecar."""
+    metered = Metered(prices={"enabled": False})
+    metered.metering.load()
+    assert not [thread for thread in threading.enumerate() if thread.name == "prices"]
+    metered.switch()
+    wait_for(lambda: "genai_prices.data" in sys.modules)
 
 
 def test_what_is_refused_changes_nothing() -> None:

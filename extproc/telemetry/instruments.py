@@ -48,7 +48,7 @@ class Instrument:
     @property
     def family(self) -> str:
         """Prometheus's name of the family: of a counter without `_total`."""
-        return label_of(self.name) + _UNIT_SUFFIXES.get(self.unit, "")
+        return _NO_LABEL_CHARACTER.sub("_", self.name) + _UNIT_SUFFIXES.get(self.unit, "")
 
 
 _TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
