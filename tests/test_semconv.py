@@ -33,8 +33,8 @@ def test_metadata_keys_never_change_by_accident() -> None:
         ["audio_completion_tokens", "audio_prompt_tokens", "billed_input_tokens", "billed_output_tokens",
          "cache_creation_tokens", "cached_tokens", "completion_tokens", "cost_usd_micros", "error_type",
          "finish_reason", "hits_addend", "model", "operation", "prompt_tokens", "provider", "provider_model",
-         "provider_total_tokens", "reasoning_tokens", "streaming", "time_to_first_token_ms", "tool_use_prompt_tokens", "total_tokens",
-         "usage_source"]
+         "provider_total_tokens", "reasoning_tokens", "streaming", "time_to_first_token_ms",
+         "tool_use_prompt_tokens", "total_tokens", "usage_source"]
     )  # fmt: skip
 
 
