@@ -52,7 +52,8 @@ def book(package: Catalog | None = None, **settings: Any) -> PriceBook:
 
 def dollars(one: PriceBook, *names: str | None) -> float | None:
     """Return what a million tokens of input cost."""
-    cost, is_unpriced = one.price(record(*names))
+    provider, asked, answered = (*names, None, None)[:3]
+    cost, is_unpriced = one.price(record(provider, asked, answered))
     assert is_unpriced == (cost is None)
     return None if cost is None else cost.usd
 

@@ -55,7 +55,7 @@ def test_prices_are_taken_kind_by_kind() -> None:
         requests_kcount=Decimal(12),
     )
     expected = [per_million(dollars) for dollars in (1, 0.1, 1.25, 5, 4, 3, 8)]
-    assert tariffs(given) == Tariff(Rates(*expected, request=12 * 10**12))
+    assert tariffs(given) == Tariff(Rates(*expected)._replace(request=12 * 10**12))
 
 
 def test_tiers_of_several_kinds_become_steps() -> None:
