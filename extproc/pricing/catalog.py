@@ -127,6 +127,8 @@ def load_soon() -> threading.Thread:
 
 
 def _load_for_good() -> None:
-    load_catalog()
-    # As all that is there when a process is set up, it stays, and need not be looked at ever again.
-    gc.freeze()
+    if not _load.cache_info().currsize:
+        load_catalog()
+        # As all that is there when a process is set up, it stays, and need not be looked at ever again. Not so later:
+        # what earlier settings were made of has to be found.
+        gc.freeze()

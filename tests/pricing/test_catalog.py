@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from datetime import UTC, date, datetime, time
@@ -21,6 +22,7 @@ from genai_prices.types import (
     TimeOfDateConstraint,
 )
 
+from extproc.pricing import catalog as catalog_module
 from extproc.pricing.catalog import Catalog, load_catalog, load_soon, package_version
 from extproc.pricing.tariff import Rates, Tariff, per_million
 
@@ -134,11 +136,14 @@ def test_everything_in_the_package_can_be_taken() -> None:
             assert whole._price(provider, model).tariffs
 
 
-def test_it_is_loaded_once() -> None:
-    """Whoever asks, and however many do at the same time."""
-    threads = [load_soon() for _ in range(3)]
-    for thread in threads:
-        thread.join()
+def test_it_is_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever asks, and however many do at the same time; and kept from the garbage collector with that."""
+    frozen = []
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(1))
+    catalog_module._load.cache_clear()
+    for _ in range(3):
+        load_soon().join()
+    assert frozen == [1]
     assert load_catalog() is load_catalog()
     assert load_catalog().find("openai", "gpt-4o") is not None
     assert package_version() == version("genai-prices")
