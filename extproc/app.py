@@ -86,6 +86,7 @@ class _Sidecar:
         self._listen = [str(listen)]
         admin = f"http://{self._admin.address}"
         log.info("ready", listen=str(listen), admin=admin, version=__version__, **self._budgeting.place())
+        self._metering.load()
 
     def reload(self) -> None:
         """Take the settings as they are now."""

@@ -16,6 +16,7 @@ from extproc.config.rate_limit import ChargeSettings, RateLimitSettings
 from extproc.config.settings import Settings
 from extproc.injection import KNOWN_PROVIDERS, Injector
 from extproc.policy import Policy
+from extproc.pricing.book import PriceBook
 from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
 from extproc.semconv import KEY_COST_USD_MICROS, KEY_TOTAL_TOKENS
@@ -39,14 +40,27 @@ def build_detector(settings: Settings) -> Detector:
 
 def build_policy(settings: Settings) -> Policy:
     """Return what is done to exchanges beside reading them. Raises SettingsError for what can't be had."""
-    charges = build_charges(settings.rate_limit)
+    book = build_book(settings)
+    price = None if book is None else book.value
+    charges = build_charges(settings.rate_limit, price)
     reserves = settings.rate_limit.when == "request"
     return Policy(
         injector=_build_injector(settings),
-        value=charges.charge,
+        value=charges.charge if price is None else _in_turn(price, charges.charge),
         estimates_requests=reserves,
         reserve=charges.reserve if reserves else None,
     )
+
+
+def _in_turn(
+    price: Callable[[UsageRecord], UsageRecord], charge: Callable[[UsageRecord], UsageRecord]
+) -> Callable[[UsageRecord], UsageRecord]:
+    return lambda record: charge(price(record))
+
+
+def build_book(settings: Settings) -> PriceBook | None:
+    """Return what prices exchanges, if they are to be priced."""
+    return PriceBook(settings.prices) if settings.prices.enabled else None
 
 
 def build_charges(settings: RateLimitSettings, price: Callable[[UsageRecord], UsageRecord] | None = None) -> Charges:

@@ -39,14 +39,7 @@ from extproc.errors import SettingsError
 _JSON_KINDS: dict[Any, str] = {
     tuple[DetectionRule, ...]: "a list of rules in JSON is expected",
     **dict.fromkeys(
-        (
-            Telemetry | None,
-            ListenTls | None,
-            BudgetSettings | None,
-            PriceSettings,
-            RateLimitSettings,
-            UsageSettings,
-        ),
+        (UsageSettings, PriceSettings, RateLimitSettings, BudgetSettings | None, Telemetry | None, ListenTls | None),
         "a mapping in JSON is expected",
     ),
 }

@@ -67,6 +67,8 @@ def build_fields(record: UsageRecord) -> Fields:
         fields[semconv.KEY_TIME_TO_FIRST_TOKEN_MS] = round(record.time_to_first_token_seconds * 1000)
     if record.usage is not None:
         _add_usage(fields, record.usage, record.usage_source)
+    if record.cost is not None:
+        fields[semconv.KEY_COST_USD_MICROS] = record.cost.usd_micros
     return fields
 
 

@@ -39,6 +39,7 @@ _TOKEN_COUNTERS = MappingProxyType(
 
 # What limits were charged; it is no count of the provider's.
 _RATE_LIMITED: Final = "rate_limited_tokens"
+_COST: Final = "cost_usd"
 _RATE_LIMITED_HELP: Final = "Tokens that Envoy's rate limits were charged, under hits_addend"
 
 # The buckets OpenTelemetry advises for gen_ai.server.time_to_first_token, .time_per_output_token and
@@ -66,7 +67,7 @@ _HISTOGRAMS = (
 class _Series:
     """The metrics of one pair of labels, each found once; None for what there is not."""
 
-    __slots__ = ("duration", "first_token", "labels", "per_token", "requests", "tokens")
+    __slots__ = ("cost", "duration", "first_token", "labels", "per_token", "requests", "tokens")
 
     def __init__(self, labels: _Labels, requests: Counter, duration: Histogram) -> None:
         self.labels = labels
@@ -87,9 +88,11 @@ class _Families:
             field: Counter(name, help_, names, registry=None) for name, (help_, field) in _TOKEN_COUNTERS.items()
         }
         self.rate_limited = Counter("ai_rate_limited_tokens", _RATE_LIMITED_HELP, names, registry=None)
+        self.cost = Counter("ai_cost_usd", "What the exchanges with a known price cost", names, registry=None)
         self.duration, self.first_token, self.per_token = (
             Histogram(name, help_, names, buckets=buckets, registry=None) for name, help_, buckets in _HISTOGRAMS
         )
+        self.times = (self.duration, self.first_token, self.per_token)
         self.series: dict[_Labels, _Series] = {}
 
     def find(self, labels: _Labels) -> _Series:
@@ -137,8 +140,8 @@ class TokenFamilies:
     def describe(self) -> Iterator[Metric]:
         """Yield the families without samples."""
         any_ = next(iter(self._by_names.values()))
-        counters = (any_.requests, *any_.tokens.values(), any_.rate_limited)
-        for family in (*counters, any_.duration, any_.first_token, any_.per_token):
+        counters = (any_.requests, *any_.tokens.values(), any_.rate_limited, any_.cost)
+        for family in (*counters, *any_.times):
             yield from family.describe()
 
     def collect(self) -> Iterator[Metric]:
@@ -147,6 +150,7 @@ class TokenFamilies:
             lambda series: series.requests,
             *(_token_picker(field) for _, field in _TOKEN_COUNTERS.values()),
             _token_picker(_RATE_LIMITED),
+            _token_picker(_COST),
             lambda series: series.duration,
             lambda series: series.first_token,
             lambda series: series.per_token,
@@ -215,6 +219,8 @@ class TokenMetrics:
             self._count_tokens(series, record.usage, witness)
         if record.rate_limited_tokens is not None:
             _count(series, _RATE_LIMITED, self._families.rate_limited, record.rate_limited_tokens, witness)
+        if record.cost is not None:
+            _count(series, _COST, self._families.cost, record.cost.usd, witness)
 
     def _observe_pace(self, series: _Series, record: UsageRecord, witness: Witness | None) -> None:
         per_token_seconds = record.time_per_output_token_seconds
@@ -231,14 +237,14 @@ class TokenMetrics:
                 _count(series, field, family, tokens, witness)
 
 
-def _count(series: _Series, field: str, family: Counter, tokens: int, witness: Witness | None) -> None:
+def _count(series: _Series, field: str, family: Counter, amount: float, witness: Witness | None) -> None:
     counter = series.tokens.get(field)
     if counter is None:
         counter = series.tokens[field] = family.labels(*series.labels)
-    if tokens:
-        counter.inc(tokens)
+    if amount:
+        counter.inc(amount)
         if witness is not None:
-            _leave(witness, counter._value, tokens)  # noqa: SLF001 - pinned by a test
+            _leave(witness, counter._value, amount)  # noqa: SLF001 - pinned by a test
 
 
 def _observe(histogram: Histogram, value: float, witness: Witness | None) -> None:

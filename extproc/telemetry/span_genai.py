@@ -23,6 +23,7 @@ from extproc.usage import RequestParameters, Timing, TokenUsage, UsageRecord
 # What no convention has a name for.
 USAGE_SOURCE: Final = "extproc.usage_source"
 CHARGES: Final = "extproc.charges."  # and the key of a charge
+COST_USD: Final = "extproc.cost_usd"
 LONGEST_STALL_SECONDS: Final = "extproc.longest_stall_seconds"
 OUTPUT_CHUNKS: Final = "extproc.output_chunks"
 FIRST_BYTE: Final = "extproc.first_byte"
@@ -107,6 +108,8 @@ class GenAiAttributes:
             for keys, count in zip(self._usage, astuple(record.usage), strict=True):
                 if count is not None:
                     attributes.update(dict.fromkeys(keys, count))
+        if record.cost is not None:
+            attributes[COST_USD] = record.cost.usd
         if record.completion.is_failure:
             attributes[names.ERROR_TYPE] = error_type(record)
         self._add_timing(attributes, record)

@@ -3,7 +3,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from extproc.sinks.metadata import DynamicMetadata, build_fields, build_ratelimit_fields
-from extproc.usage import Completion, TokenUsage, UsageRecord, UsageSource
+from extproc.usage import Completion, Cost, TokenUsage, UsageRecord, UsageSource
 
 LLM = UsageRecord(is_llm=True, completion=Completion.COMPLETE, duration_seconds=1.0)
 
@@ -46,6 +46,12 @@ def test_everything_known_has_its_key() -> None:
         "error_type": "server_error",
         "time_to_first_token_ms": 123,
     }
+
+
+def test_a_cost_is_a_whole_number_of_micros() -> None:
+    """So that Envoy's rate limiter can take it; a cost of 0 is one."""
+    assert build_fields(replace(LLM, cost=Cost(0.0000014, 1)))["cost_usd_micros"] == 1
+    assert build_fields(replace(LLM, cost=Cost(0.0, 0)))["cost_usd_micros"] == 0
 
 
 def test_what_is_absent_has_no_key() -> None:

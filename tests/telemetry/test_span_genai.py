@@ -9,7 +9,7 @@ from extproc.surroundings import Surroundings
 from extproc.telemetry.names import Vocabulary
 from extproc.telemetry.span import Attributes
 from extproc.telemetry.span_genai import GenAiAttributes, events, span_name
-from extproc.usage import Completion, RequestParameters, Timing, TokenUsage, UsageRecord, UsageSource
+from extproc.usage import Completion, Cost, RequestParameters, Timing, TokenUsage, UsageRecord, UsageSource
 
 STREAM: dict[str, Any] = {
     "streaming": True,
@@ -56,6 +56,12 @@ def test_a_call_says_what_was_asked_answered_and_used() -> None:
     }
     assert type(attributes["gen_ai.request.temperature"]) is float
     assert type(attributes["gen_ai.request.top_k"]) is float
+
+
+def test_a_call_says_what_it_cost() -> None:
+    """In dollars, as the metric has it; what has no price has no attribute."""
+    assert attributes_of(record_with(cost=Cost(0.0025, 2500)))["extproc.cost_usd"] == 0.0025
+    assert "extproc.cost_usd" not in attributes_of(record_with())
 
 
 def test_a_stream_says_when_as_well() -> None:
