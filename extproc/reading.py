@@ -14,6 +14,7 @@ from extproc.charging.expression import Expression
 from extproc.charging.facts import amount_of
 from extproc.config.rate_limit import ChargeSettings, RateLimitSettings
 from extproc.config.settings import Settings
+from extproc.errors import SettingsError
 from extproc.injection import KNOWN_PROVIDERS, Injector
 from extproc.policy import Policy
 from extproc.pricing.book import PriceBook
@@ -42,6 +43,8 @@ def build_policy(settings: Settings) -> Policy:
     """Return what is done to exchanges beside reading them. Raises SettingsError for what can't be had."""
     book = build_book(settings)
     price = None if book is None else book.value
+    if price is None and any(charge.type == KEY_COST_USD_MICROS for charge in settings.rate_limit.charges):
+        raise SettingsError("rate_limit.charges: cost_usd_micros is charged, and there are no prices: prices.enabled")
     charges = build_charges(settings.rate_limit, price)
     reserves = settings.rate_limit.when == "request"
     return Policy(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from msgspec.structs import replace
 from support.everything import Everything
 from support.exchanges import DETECTOR, LIMITS, Case
 from support.messages import (
@@ -19,10 +18,11 @@ from support.messages import (
 )
 
 from extproc.config.settings import Settings
+from extproc.errors import SettingsError
 from extproc.exchange import Exchange
 from extproc.policy import Policy
-from extproc.reading import build_charges, build_policy
-from extproc.usage import Completion, Cost, UsageRecord
+from extproc.reading import build_policy
+from extproc.usage import Completion, UsageRecord
 
 RATE_LIMIT = {"when": "request", "reserve_output_tokens": 100}
 ASK = b'{"model": "gpt-4o", "messages": [], "max_tokens": 30}'
@@ -61,19 +61,21 @@ def test_nothing_is_reserved_where_it_could_not_be_charged(more: dict[str, Any])
     assert asked(**more).reserved == ()
 
 
+MONEY = {"charges": [{"key": "cost", "type": "cost_usd_micros"}]}
+
+
 def test_money_is_reserved_by_what_prices_say() -> None:
-    """As what it costs in the end."""
+    """As what it costs in the end: 30 tokens of the answer, at two dollars a million."""
+    prices = {"models": [{"model": "gpt-4o", "input": 1, "output": 2}]}
+    settings = Settings.model_validate({"rate_limit": RATE_LIMIT | MONEY, "prices": prices})
+    assert asked(policy=build_policy(settings)).reserved == (("cost", 60),)
 
-    def price(record: UsageRecord) -> UsageRecord:
-        tokens = record.usage.charged_tokens if record.usage is not None else 0
-        return replace(record, cost=Cost(tokens / 1e6, tokens * 2))
 
-    settings = Settings.model_validate(
-        {"rate_limit": RATE_LIMIT | {"charges": [{"key": "cost", "type": "cost_usd_micros"}]}}
-    )
-    charges = build_charges(settings.rate_limit, price)
-    policy = Policy(value=charges.charge, reserve=charges.reserve)
-    assert asked(policy=policy).reserved == (("cost", 60),)
+def test_money_without_prices_is_refused() -> None:
+    """It would be 0 for everybody."""
+    settings = Settings.model_validate({"rate_limit": MONEY, "prices": {"enabled": False}})
+    with pytest.raises(SettingsError, match="there are no prices"):
+        build_policy(settings)
 
 
 AMOUNTS = ("hits_addend", "hits_addend_reserved", "hits_addend_true_up", "hits_addend_refund")

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from support.waiting import wait_for
 
 from extproc.config.address import HostPort
 from extproc.demo.bootstrap import Bootstrap
+from extproc.demo.process import claim_port
 from extproc.demo.stack import SidecarCommand
 
 pytestmark = pytest.mark.e2e
@@ -228,6 +230,35 @@ def test_what_a_request_may_use_is_charged_with_it_and_put_right_at_the_end(upst
     assert service.amounts(x_tenant="acme") == [450, -50, 450, -50, 450, -450, 450, -450]
     assert service.amounts(x_tenant="sse") == [500, -470]
     assert service.used == {("acme",): 800, ("sse",): 30, ("error",): 0, ("hang",): 11}
+
+
+def test_the_sidecars_own_service_gives_back_what_was_not_used(upstream: Upstream) -> None:
+    """What is left of charges is what was reported, however an exchange ended, refused ones included."""
+    service = claim_port(HostPort("127.0.0.1", 0), "")
+    limit = {"unit": "year", "requests_per_unit": 1000}
+    domain = {"domain": "ai-gateway", "descriptors": [{"key": "x-tenant", "rate_limit": limit}]}
+    budgets = {"listen": str(service), "domains": [domain]}
+    environ = {"EXTPROC_BUDGETS": json.dumps(budgets), **charging(**RESERVING).environ}
+    flags = ("--rate-limit", str(service), "--rate-limit-by", "x-tenant")
+    bootstrap = Printed({"openai": upstream.address}, *flags, environ=environ)
+    with Gateway({}, bootstrap=bootstrap, sidecar=SidecarCommand(environ=environ)) as gateway:
+
+        def is_held(tokens: int) -> bool:
+            names = {"domain": "ai-gateway", "rule": "x-tenant"}
+            taken = gateway.value("extproc_budget_hits_total", **names)
+            return taken - gateway.value("extproc_budget_returned_hits_total", **names) == tokens
+
+        statuses = []
+        for used in (400, 800, 800):
+            response, _, _ = gateway.post(PATH, ask(max_tokens=450), {"x-tenant": "acme"})
+            statuses.append(response.status)
+            wait_for(partial(is_held, used), WAIT_SECONDS)
+        for kind in ("sse", "error"):
+            gateway.post(PATH, ask(kind), {"x-tenant": kind})
+        hang_up(gateway, {"x-tenant": "hang"}, "gone")
+        wait_for(partial(is_held, 800 + 30 + 11), WAIT_SECONDS)
+        assert "hits_addend" not in envoy_log(gateway)
+    assert statuses == [200, 200, 429]
 
 
 def test_where_the_limiter_is_asked_before_a_body_is_seen_all_is_charged_at_the_end(upstream: Upstream) -> None:
