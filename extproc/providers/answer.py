@@ -126,6 +126,12 @@ class DocumentReader:
         is_last = (is_whole or self.is_complete) and not self.may_lack_usage
         return UsageSource.REPORTED if is_last else UsageSource.PARTIAL
 
+    def end(self) -> bool:
+        """Take note that all of the answer is there, unless it ended with an error; say whether that is new."""
+        is_new = not self.is_complete and self.error_type is None
+        self.is_complete |= is_new
+        return is_new
+
     def lose(self, event: str = "") -> None:
         """Take note that a part of the answer could not be read: an event of that name, or who knows what."""
         names = self.flavour.usage_events if self.flavour else ()
