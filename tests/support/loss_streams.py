@@ -210,7 +210,7 @@ STREAMS: Sequence[Stream] = (
         {1: (21, 0), 2: (21, 2), 3: (21, 5)},
         broken=b'event: error\ndata: {"errors": [{"code": "downstream_request_failed", "message": "m"}]}\n\n',
     ),
-    Stream("llama_cpp_completion/stream", {3: (14, 29)}, mark=3),
+    Stream("llama_cpp_completion/stream", {1: (14, 1), 2: (14, 2), 3: (14, 29)}, mark=3, needs_mark=True),
     Stream("aleph_alpha_complete/stream", {4: (5, 9)}, mark=5),
     Stream("by_shape/anthropic-stream", {1: (104, 1), 5: (104, 15)}, mark=6, needs_mark=True),
 )
