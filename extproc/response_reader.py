@@ -98,9 +98,11 @@ class ResponseReader:
 
     @property
     def lacks_end_mark(self) -> bool:
-        """Whether the answer is a stream without the mark that its API ends streams with."""
+        """Whether the answer is a stream without the mark, or the reason, that its API ends streams with."""
         flavour = self._documents.flavour
-        return self.is_stream and flavour is not None and flavour.marks_end and not self._documents.is_complete
+        if not self.is_stream or flavour is None or self._documents.is_complete:
+            return False
+        return flavour.marks_end or (flavour.gives_reason and self._documents.lacks_reason)
 
     def read_whole(self, chunk: bytes, now: float) -> None:
         """Take a body that comes in one chunk: what `feed` and `finish` do."""

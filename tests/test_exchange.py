@@ -411,6 +411,53 @@ def test_a_client_that_hangs_up_on_an_error_has_had_one(last: bytes) -> None:
     assert (exchange.record.usage, exchange.record.usage_source) == (TokenUsage(3, 4), UsageSource.PARTIAL)
 
 
+@pytest.mark.parametrize(
+    ("name", "pieces", "completion"),
+    [
+        ("openai_chat/stream-usage", 2, Completion.TRUNCATED),
+        ("openai_chat/stream-usage", 4, Completion.COMPLETE),  # the reason
+        ("openai_completions/stream", 1, Completion.TRUNCATED),
+        ("gemini_generate/stream-sse-crlf", 2, Completion.TRUNCATED),  # of which the counts are known already
+        ("gemini_generate/stream-sse-crlf", 3, Completion.COMPLETE),
+        ("watsonx_generation/stream", 1, Completion.TRUNCATED),
+        ("aleph_alpha_complete/stream", 2, Completion.TRUNCATED),
+        ("anthropic_complete/stream", 3, Completion.TRUNCATED),
+        ("tgi_generate/stream", 2, Completion.TRUNCATED),
+        ("llama_cpp_completion/stream", 2, Completion.TRUNCATED),
+        ("gemini_interactions/stream", 2, Completion.TRUNCATED),
+    ],
+)
+def test_a_stream_that_ends_in_the_middle_was_cut_off(name: str, pieces: int, completion: Completion) -> None:
+    """However politely: a proxy between here and the provider ends what it lost in good order."""
+    body = b"".join(re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", CASES[name].response)[:pieces])
+    exchange = started(CASES[name])
+    exchange.response_body(body, end_of_stream=False, now=11.0)
+    exchange.response_body(b"", end_of_stream=True, now=12.0)
+    assert exchange.record is not None
+    assert exchange.record.completion is completion
+    if exchange.record.usage is not None:
+        is_whole = completion is Completion.COMPLETE
+        assert exchange.record.usage_source is (UsageSource.REPORTED if is_whole else UsageSource.PARTIAL)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1beta/models/g:streamGenerateContent", b'data: {"promptFeedback": {"blockReason": "SAFETY"}}\n\n'),
+        ("/v1/conversations", b'data: {"type": "conversation.response.done", "usage": {"total_tokens": 7}}\n\n'),
+        ("/v1/chat/completions", STREAM),  # usage is the last thing said
+        ("/v1/chat/completions", b"data: <html>\n\n"),
+    ],
+)
+def test_a_stream_may_end_without_a_reason(path: str, body: bytes) -> None:
+    """Where there is none to give, or something else is the last thing to come."""
+    exchange = started(Case(path=path, authority="api.mistral.ai", content_type="text/event-stream"))
+    exchange.response_body(body, end_of_stream=False, now=11.0)
+    exchange.response_body(b"", end_of_stream=True, now=12.0)
+    assert exchange.record is not None
+    assert exchange.record.completion is Completion.COMPLETE
+
+
 def test_an_array_tells_of_each_element_and_of_its_own_end_at_once() -> None:
     """Who hangs up behind it leaves no time to say so later."""
     exchange = started(CASES["gemini_generate/stream-array"])

@@ -119,6 +119,12 @@ class DocumentReader:
             return None
         return self.flavour.quiet
 
+    @property
+    def lacks_reason(self) -> bool:
+        """Whether an answer that has begun has told neither why it ended nor what it used at its end."""
+        has_usage = self.usage is not None and not (self.flavour and self.flavour.counts_along)
+        return self.heard != NO_TOKENS and self.finish_reason is None and not has_usage
+
     def usage_source(self, *, is_whole: bool) -> UsageSource:
         """Return how far the usage can be trusted; `is_whole` says that all of the answer was seen."""
         if self.usage is None:

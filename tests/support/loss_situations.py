@@ -66,14 +66,15 @@ def expected(stream: Stream, situation: Situation) -> Counted:
     counts = stream.known(shown) if situation.has_usage and situation.act is not Act.REFUSE else NOTHING
     is_marked = stream.mark is not None and shown >= stream.mark
     is_marked = is_marked and (situation.has_usage or not stream.mark_is_usage)
-    completion = _completion(stream, situation, is_marked=is_marked)
+    lacks_end = stream.needs_mark or (stream.reason is not None and shown < stream.reason)
+    completion = _completion(stream, situation, is_marked=is_marked, lacks_end=lacks_end)
     if counts == NOTHING:
         return Counted(completion, UsageSource.NONE, counts)
     is_last = is_marked or completion is Completion.COMPLETE
     return Counted(completion, UsageSource.REPORTED if is_last else UsageSource.PARTIAL, counts)
 
 
-def _completion(stream: Stream, situation: Situation, *, is_marked: bool) -> Completion:
+def _completion(stream: Stream, situation: Situation, *, is_marked: bool, lacks_end: bool) -> Completion:
     act = situation.act
     if act in (Act.BREAK, Act.BREAK_OFF, Act.REFUSE):
         return Completion.ERROR
@@ -82,7 +83,7 @@ def _completion(stream: Stream, situation: Situation, *, is_marked: bool) -> Com
     if is_marked:
         return Completion.COMPLETE
     if act in (Act.END, Act.FINISH, Act.DRAIN):
-        return Completion.TRUNCATED if stream.needs_mark else Completion.COMPLETE
+        return Completion.TRUNCATED if lacks_end else Completion.COMPLETE
     return Completion.TRUNCATED if act is Act.CUT else Completion.CANCELLED
 
 

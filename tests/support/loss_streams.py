@@ -49,7 +49,8 @@ class Stream:
 
     `knows` says which counts are known from a piece on, `mark` with which piece the API itself says that the answer is
     complete, if it does. Where it `needs_mark`, a stream without one was cut off, however politely. `mark_is_usage`
-    says that without usage there is no mark either.
+    says that without usage there is no mark either. `reason` is the piece with the reason why the answer ended, where
+    an API gives one and a stream without it was cut off, too.
     """
 
     fixture: str
@@ -57,6 +58,7 @@ class Stream:
     mark: int | None = None
     needs_mark: bool = False
     mark_is_usage: bool = False
+    reason: int | None = None
     broken: bytes = b""
 
     @property
@@ -161,13 +163,13 @@ def _strip(document: Any) -> Any:
 
 STREAMS: Sequence[Stream] = (
     # OpenAI and who speaks its language: in the last chunk, with the reason, in each, or in an extension.
-    Stream("openai_chat/stream-usage", {5: (21, 6)}, mark=6),
-    Stream("openai_chat/stream-without-usage", {}, mark=5),
-    Stream("openai_chat/azure-deployment-stream", {5: (33, 8)}, mark=6),
-    Stream("openai_chat/stream-usage-in-finish-chunk", {4: (21, 6)}, mark=5),  # Mistral
-    Stream("openai_chat/stream-groq", {4: (21, 6)}, mark=5),
+    Stream("openai_chat/stream-usage", {5: (21, 6)}, mark=6, reason=4),
+    Stream("openai_chat/stream-without-usage", {}, mark=5, reason=4),
+    Stream("openai_chat/azure-deployment-stream", {5: (33, 8)}, mark=6, reason=4),
+    Stream("openai_chat/stream-usage-in-finish-chunk", {4: (21, 6)}, mark=5, reason=4),  # Mistral
+    Stream("openai_chat/stream-groq", {4: (21, 6)}, mark=5, reason=4),
     Stream("openai_chat/stream-cumulative-crlf-no-done", {1: (21, 0), 2: (21, 2), 3: (21, 4), 4: (21, 6)}),
-    Stream("openai_completions/stream", {4: (7, 12)}, mark=5),
+    Stream("openai_completions/stream", {4: (7, 12)}, mark=5, reason=3),
     Stream(
         "openai_responses/stream",
         {4: (30, 40)},
@@ -181,9 +183,9 @@ STREAMS: Sequence[Stream] = (
     # Anthropic: the prompt and the first token at once, the rest with the last event but one.
     Stream("anthropic_messages/stream", {1: (104, 1), 6: (104, 15)}, mark=7, needs_mark=True),
     Stream("anthropic_messages/vertex-stream-raw-predict", {1: (15, 4), 6: (15, 28)}, mark=7, needs_mark=True),
-    Stream("anthropic_complete/stream", {}, mark=4),
+    Stream("anthropic_complete/stream", {}, mark=4, needs_mark=True),
     # Gemini counts as it goes.
-    Stream("gemini_generate/stream-sse-crlf", {1: (8, 20), 2: (8, 23), 3: (8, 27)}),
+    Stream("gemini_generate/stream-sse-crlf", {1: (8, 20), 2: (8, 23), 3: (8, 27)}, reason=3),
     Stream(
         "gemini_generate/stream-array",
         {1: (8, 20), 2: (8, 23), 3: (8, 27)},
@@ -191,26 +193,30 @@ STREAMS: Sequence[Stream] = (
         needs_mark=True,  # the array's own end
         broken=b',{"error": {"code": 503, "message": "m", "status": "UNAVAILABLE"}}]',
     ),
-    Stream("gemini_interactions/stream", {3: (12, 9), 4: (12, 95)}, mark=4),
+    Stream("gemini_interactions/stream", {3: (12, 9), 4: (12, 95)}, mark=4, needs_mark=True),
     # Bedrock, and the models of others behind it.
     Stream("bedrock_converse/stream", {6: (278, 38)}, mark=6, needs_mark=True, mark_is_usage=True),
     Stream("bedrock_invoke/stream-anthropic", {1: (142, 1), 5: (142, 58)}, mark=6, needs_mark=True),
-    Stream("bedrock_invoke/stream-llama", {1: (25, 1), 2: (25, 2), 3: (25, 6)}, mark=3, mark_is_usage=True),
-    Stream("bedrock_invoke/stream-titan", {1: (11, None), 2: (11, 33)}, mark=2, mark_is_usage=True),
+    Stream(
+        "bedrock_invoke/stream-llama", {1: (25, 1), 2: (25, 2), 3: (25, 6)}, mark=3, needs_mark=True, mark_is_usage=True
+    ),
+    Stream("bedrock_invoke/stream-titan", {1: (11, None), 2: (11, 33)}, mark=2, needs_mark=True, mark_is_usage=True),
     Stream("bedrock_invoke/stream-nova", {5: (19, 47)}, mark=5, needs_mark=True, mark_is_usage=True),
-    Stream("bedrock_invoke/stream-mistral-metrics", {2: (17, 44)}, mark=2, mark_is_usage=True),
+    Stream("bedrock_invoke/stream-mistral-metrics", {2: (17, 44)}, mark=2, needs_mark=True, mark_is_usage=True),
     # And the rest.
     Stream("cohere_chat/stream", {6: (511, 23)}, mark=6, needs_mark=True),
     Stream("cohere_chat_v1/stream-ndjson", {4: (70, 63)}, mark=4, needs_mark=True),
     Stream("ollama_chat/stream-by-default", {3: (27, 298)}, mark=3, needs_mark=True),
     Stream("ollama_generate/stream-by-default", {3: (27, 298)}, mark=3, needs_mark=True),
-    Stream("tgi_generate/stream", {3: (12, 3)}, mark=3),
+    Stream("tgi_generate/stream", {3: (12, 3)}, mark=3, needs_mark=True),
     Stream(
         "watsonx_generation/stream",
         {1: (21, 0), 2: (21, 2), 3: (21, 5)},
+        mark=3,
+        needs_mark=True,
         broken=b'event: error\ndata: {"errors": [{"code": "downstream_request_failed", "message": "m"}]}\n\n',
     ),
     Stream("llama_cpp_completion/stream", {1: (14, 1), 2: (14, 2), 3: (14, 29)}, mark=3, needs_mark=True),
-    Stream("aleph_alpha_complete/stream", {4: (5, 9)}, mark=5),
+    Stream("aleph_alpha_complete/stream", {4: (5, 9)}, mark=5, reason=3),
     Stream("by_shape/anthropic-stream", {1: (104, 1), 5: (104, 15)}, mark=6, needs_mark=True),
 )
