@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from extproc.codec.framing import is_readable
 from extproc.details import Details, Known, add_details
 from extproc.errors import Reason, Stage
-from extproc.headers import is_grpc
+from extproc.headers import is_grpc, number_at
+from extproc.injection import Carriage, Injection
 from extproc.native import NativeRequest, NativeUsage
 from extproc.policy import NO_POLICY, Policy
-from extproc.providers.answer import DocumentReader
+from extproc.providers.base import EMPTY_OBJECT
 from extproc.providers.counts import JSONObject
 from extproc.providers.detect import Detector
 from extproc.providers.native import take_native
@@ -35,8 +36,9 @@ class Exchange:
     whenever `snapshot` would say something new. `is_detachable` says that nothing more of it is of interest.
     """
 
-    __slots__ = ("_detector", "_errors", "_limits", "_native", "_native_check", "_policy", "_question", "_request",
-                 "_response", "_stopwatch", "is_detachable", "record", "request_id", "revision")  # fmt: skip
+    __slots__ = ("_detector", "_documents", "_errors", "_headers", "_limits", "_native", "_native_check", "_policy",
+                 "_question", "_request", "_request_bytes_left", "_response", "_stopwatch", "carriage", "injection",
+                 "is_detachable", "record", "request_id", "revision")  # fmt: skip
 
     def __init__(
         self, limits: Limits, detector: Detector, *, provider: str | None, now: float, policy: Policy = NO_POLICY
@@ -49,10 +51,15 @@ class Exchange:
         self._question = Question(provider)
         self._errors = ExtractionErrors()
         self._request: RequestReader | None = None
+        self._request_bytes_left: int | None = None
+        self._headers: Mapping[str, str] = EMPTY_OBJECT
         self._response = Response(limits, self._errors)
+        self._documents = self._response.documents
         self._native: NativeUsage | None = None
         self._native_check: NativeCheck | None = None
+        self.injection: Injection | None = None
         self.is_detachable = False
+        self.carriage: str = Carriage.NONE  # set by who can carry edits of bodies
         self.request_id: str | None = None  # set by who wants it in the record
         self.record: UsageRecord | None = None
         self.revision = 0
@@ -69,6 +76,10 @@ class Exchange:
             self.is_detachable = True
             return
         self._request = RequestReader(headers, self._limits, self._errors)
+        self._request_bytes_left = number_at(headers, "content-length")
+        self._headers = headers
+        if self.carriage == Carriage.PIECES:
+            self._begin_injection()  # it begins with headers that do not wait for the body
         if end_of_stream:
             self._end_request(now)
 
@@ -78,12 +89,24 @@ class Exchange:
         request = self._request
         if request is None:
             return
+        if self._request_bytes_left is not None:
+            # The end may come in a message of its own, when the last byte is on its way and can't be changed any more.
+            self._request_bytes_left -= len(chunk)
+            end_of_stream = end_of_stream or self._request_bytes_left <= 0
         if end_of_stream:
             self._request = None
             self._stopwatch.end_request(now)
-            self._take_question(request, request.read_whole(chunk))
-        else:
-            request.feed(chunk)
+            document = request.read_whole(chunk)
+            self._take_question(request, document)
+            if self.carriage == Carriage.WHOLE and (document is None or document.get("stream") is True):
+                self._begin_injection()
+            if self.injection is not None:
+                self.injection.end_request(chunk, document, request.lost, now)
+                self.injection = self.injection if self.injection.outcome is not None else None
+            return
+        request.feed(chunk)
+        if self.injection is not None:
+            self.injection.pass_on()
 
     def request_trailers(self, now: float) -> None:
         """Take note that the request has ended."""
@@ -97,6 +120,8 @@ class Exchange:
         response = self._response
         response.take_headers(headers)
         self.revision += response.has_error_status
+        if self.injection is not None:
+            self.injection.begin_response(headers, response.status_code)
         if self.is_detachable:
             pass  # and yet shown, where Envoy has to get its chunks back
         elif is_readable(headers.get("content-type", "")):
@@ -114,6 +139,8 @@ class Exchange:
         response = self._response
         if not response.is_shown and not self.is_detachable:
             response.expect_body()
+        if self.injection is not None:
+            self.injection.read_error(chunk)
         has_ended, told = response.take_chunk(chunk, end_of_stream=end_of_stream, now=now)
         if has_ended:
             self._end_response(now)
@@ -145,6 +172,8 @@ class Exchange:
         """
         if self.record is not None:
             return
+        if self.injection is not None and not self._response.is_shown:
+            self.injection.give_up(now)
         self._response.cut_off(now)
         if self._documents.is_complete or self._response.error_type is not None:
             completion = self._response.outcome
@@ -195,9 +224,9 @@ class Exchange:
             response.reader.finish(now)  # else its body was not shown: Envoy read it by itself
         self._settle(response.outcome, now)
 
-    @property
-    def _documents(self) -> DocumentReader:
-        return self._response.documents
+    def _begin_injection(self) -> None:
+        if self._policy.injector is not None:
+            self.injection = self._policy.injector.begin(self._question, self._headers)
 
     @property
     def _is_known(self) -> bool:
@@ -221,7 +250,8 @@ class Exchange:
 
     def _build_record(self, completion: Completion, duration_seconds: float) -> UsageRecord:
         documents, response, question = self._documents, self._response, self._question
-        flavour = documents.flavour
+        flavour, reader = documents.flavour, response.reader
+        is_stream = reader is not None and reader.is_stream
         is_llm = question.is_llm or (flavour is not None and not flavour.by_shape)
         record = UsageRecord(
             is_llm,
@@ -231,14 +261,15 @@ class Exchange:
             flavour.operation if flavour else None,
             question.model,
             documents.model,
-            question.is_streaming or response.is_stream,
+            question.is_streaming or is_stream,
             response.status_code,
             documents.usage,
             documents.usage_source(is_whole=completion is Completion.COMPLETE),
             documents.finish_reason,
             response.error_type,
-            self._stopwatch.since_start(response.first_token_at),
+            self._stopwatch.since_start(reader.first_token_at) if reader is not None and is_stream else None,
             self._errors.as_tuple() if is_llm or question.said_provider else (),
             self._native_check,
+            include_usage=self.injection.outcome if self.injection is not None else None,
         )
         return self._policy.value(record)

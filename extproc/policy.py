@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from extproc.injection import Injector
 from extproc.usage import UsageRecord
 
 
@@ -37,11 +38,13 @@ class Policy:
     each record that is shown, the final one and those before it, so the same record has the same value. `count_text`
     counts what no provider reported, where that is wanted; with `estimates_requests` also the prompt of each request,
     before it goes on. `estimates_whole` says that answers are estimated that are no stream, too;
+    `injector` asks for usage where clients do not.
     `estimate_interval_seconds` is how often a running stream without usage has what it used so far estimated.
     """
 
     value: Callable[[UsageRecord], UsageRecord] = as_it_is
     count_text: TextCounter | None = None
+    injector: Injector | None = None
     estimates_requests: bool = False
     estimates_whole: bool = False
     estimate_interval_seconds: float = 1.0

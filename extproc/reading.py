@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import fields
 
 from extproc.config.settings import Settings
+from extproc.injection import KNOWN_PROVIDERS, Injector
 from extproc.policy import Policy
 from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
@@ -28,6 +29,17 @@ def build_detector(settings: Settings) -> Detector:
     )
 
 
-def build_policy(settings: Settings) -> Policy:  # noqa: ARG001 - each part of it reads its own settings
+def build_policy(settings: Settings) -> Policy:
     """Return what is done to exchanges beside reading them. Raises SettingsError for what can't be had."""
-    return Policy()
+    return Policy(injector=_build_injector(settings))
+
+
+def _build_injector(settings: Settings) -> Injector | None:
+    usage = settings.usage
+    if usage.inject_include_usage is False:
+        return None
+    return Injector(
+        KNOWN_PROVIDERS if usage.inject_include_usage == "auto" else None,
+        overrides_false=usage.override_explicit_false,
+        max_event_bytes=settings.max_event_bytes,
+    )

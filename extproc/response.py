@@ -27,7 +27,7 @@ class Response:
     """
 
     __slots__ = ("_bytes_left", "_error_word", "_errors", "_limits", "asked_for_whole", "chunks", "documents",
-                 "is_shown", "reader", "status_code")  # fmt: skip
+                 "has_error_status", "is_shown", "reader", "status_code")  # fmt: skip
 
     def __init__(self, limits: Limits, errors: ExtractionErrors) -> None:
         self._limits = limits
@@ -37,13 +37,15 @@ class Response:
         self.documents = DocumentReader(None, detect_response)
         self.reader: ResponseReader | None = None
         self.chunks = 0
+        self.has_error_status = False
         self.is_shown = False
         self.asked_for_whole = False
         self.status_code: int | None = None
 
     def take_headers(self, headers: Mapping[str, str]) -> None:
         """Take the headers: lower-case names, one value each."""
-        self.status_code = number_at(headers, ":status")
+        status_code = self.status_code = number_at(headers, ":status")
+        self.has_error_status = status_code is not None and status_code >= _FIRST_ERROR_STATUS
         self._bytes_left = number_at(headers, "content-length")
         self._error_word = error_word(headers)
         self.is_shown = True
@@ -105,16 +107,6 @@ class Response:
     def is_stream(self) -> bool:
         """Whether the answer is a stream."""
         return self.reader is not None and self.reader.is_stream
-
-    @property
-    def first_token_at(self) -> float | None:
-        """When the first token of a stream came."""
-        return self.reader.first_token_at if self.reader is not None and self.reader.is_stream else None
-
-    @property
-    def has_error_status(self) -> bool:
-        """Whether the status is one of an error."""
-        return self.status_code is not None and self.status_code >= _FIRST_ERROR_STATUS
 
     @property
     def outcome(self) -> Completion:

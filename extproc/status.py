@@ -55,4 +55,5 @@ def _describe(needs: Needs) -> dict[str, Any]:
         "response_attributes": list(needs.response_attributes),
         "header_mutation": needs.header_mutation,
         "mutated_headers": list(needs.mutated_headers),
+        "edited_headers": list(needs.edited_headers),
     }

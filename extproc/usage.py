@@ -170,6 +170,7 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     surroundings: Surroundings | None = None
     request_id: str | None = None  # Envoy's, where somebody asked for it
     prompt_estimate_tokens: int | None = None  # counted before the request went on, where somebody asked for it
+    include_usage: str | None = None  # what became of asking for usage in the client's place
     cost: Cost | None = None
     is_unpriced: bool = False  # there is usage, but no price for it
     charges: tuple[tuple[str, int], ...] = ()  # what rate limits take, each under its key; none is negative

@@ -31,6 +31,7 @@ from extproc.config.telemetry import (
 )
 from extproc.config.yaml_documents import MAX_YAML_CHARACTERS
 from extproc.errors import EXIT_CUT, EXIT_FAILURE, EXIT_USAGE
+from extproc.injection import KNOWN_PROVIDERS, Outcome
 from extproc.providers.detect import FLAVOURS
 from extproc.providers.vendors import VENDORS
 from extproc.reloading import FIXED
@@ -54,6 +55,16 @@ def test_the_page_of_providers_is_true(generator: ModuleType) -> None:
     assert page == generator.render()
     assert all(f"`{vendor.provider}`" in page for vendor in VENDORS)
     assert all(f"`{name}`" in page for name in FLAVOURS)
+
+
+def test_the_page_on_usage_tells_every_outcome() -> None:
+    """Whoever finds one in a metric looks it up there."""
+    page = (ROOT / "docs" / "usage.md").read_text()
+    table = page.partition("| outcome | meaning |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == set(Outcome)
+    known = page.partition("Known to take it")[2].partition("Others report")[0]
+    assert set(re.findall(r"`([\w.]+)`", known)) - {"auto"} == KNOWN_PROVIDERS
 
 
 TELEMETRY = (ROOT / "docs" / "telemetry.md").read_text()

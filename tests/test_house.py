@@ -31,7 +31,7 @@ READERS = CODEC | PROVIDERS | {"extproc.readers", "extproc.request_reader", "ext
                                "extproc.stopwatch"}  # fmt: skip
 HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
 EXCHANGE = READERS | HEADERS | {"extproc.exchange", "extproc.question", "extproc.details", "extproc.policy",
-                                "extproc.response"}  # fmt: skip
+                                "extproc.response", "extproc.injection", "extproc.include_usage"}  # fmt: skip
 TELEMETRY_SCHEMA = {"extproc.config.forms", "extproc.config.section", "extproc.config.exporters",
                     "extproc.config.layers"}  # fmt: skip
 ROOMS = {
@@ -43,7 +43,9 @@ ROOMS = {
     "extproc.surroundings": set(),
     "extproc.trace_context": VOCABULARY,
     "extproc.pace": set(),
-    "extproc.policy": VOCABULARY,
+    "extproc.policy": EXCHANGE,
+    "extproc.include_usage": CODEC,
+    "extproc.injection": CODEC | PROVIDERS | {"extproc.headers", "extproc.include_usage", "extproc.question"},
     "extproc.usage": {"extproc.errors", "extproc.surroundings"},
     "extproc.codec": CODEC,
     "extproc.providers": PROVIDERS,
@@ -118,7 +120,8 @@ ROOMS = {
 
 # The rooms that only compute know no way to do anything else.
 PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native",
-        "extproc.surroundings", "extproc.policy", "extproc.trace_context", "extproc.codec", "extproc.providers",
+        "extproc.surroundings", "extproc.policy", "extproc.include_usage", "extproc.injection",
+        "extproc.trace_context", "extproc.codec", "extproc.providers",
         "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
         "extproc.response", "extproc.response_reader", "extproc.stopwatch", "extproc.details",
         "extproc.exchange")  # fmt: skip

@@ -14,9 +14,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from extproc.config.budgets import BudgetSettings
 from extproc.config.documents import MOUNTED, mounted_files, read_file
 from extproc.config.lines import Loc
+from extproc.config.prices import PriceSettings
 from extproc.config.problems import remarks_of
+from extproc.config.rate_limit import RateLimitSettings
 from extproc.config.settings import (
     ENV_PREFIX,
     KGATEWAY_ENV,
@@ -29,13 +32,23 @@ from extproc.config.settings import (
 from extproc.config.sources import Document, Origin, Remark, Tree, in_order
 from extproc.config.telemetry import Telemetry
 from extproc.config.transport import check as check_transport
+from extproc.config.usage import UsageSettings
 from extproc.errors import SettingsError
 
 # What is given as JSON in a variable, and what is said of text that is none.
 _JSON_KINDS: dict[Any, str] = {
     tuple[DetectionRule, ...]: "a list of rules in JSON is expected",
-    Telemetry | None: "a mapping in JSON is expected",
-    ListenTls | None: "a mapping in JSON is expected",
+    **dict.fromkeys(
+        (
+            Telemetry | None,
+            ListenTls | None,
+            BudgetSettings | None,
+            PriceSettings,
+            RateLimitSettings,
+            UsageSettings,
+        ),
+        "a mapping in JSON is expected",
+    ),
 }
 
 _SDK_DISABLED = "OTEL_SDK_DISABLED"

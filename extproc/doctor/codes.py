@@ -16,6 +16,7 @@ CODES: Final = (
     "attributes-not-sent", "buffer-too-small", "check-failed", "circuit-breaker-low", "circuit-breaker-overflow",
     "client-certificate-missing", "cluster-missing", "cluster-not-http2", "cluster-unhealthy", "cluster-unreachable",
     "cluster-without-endpoints", "compressed-before-reading", "compressed-unread", "details-not-forwarded",
+    "edit-refused",
     "envoy-misconfigured", "envoy-too-old", "envoy-unreachable", "envoy-untried", "extraction-errors",
     "failure-mode-closed", "filter-absent", "filter-after-router", "filter-disabled", "filter-disabled-elsewhere",
     "filter-twice", "filter-unknown", "filter-upstream", "headers-not-forwarded", "label-headers-not-forwarded",

@@ -32,6 +32,7 @@ class Expected:
     request_attributes: tuple[str, ...]
     response_attributes: tuple[str, ...]
     mutated_headers: tuple[str, ...]
+    edited_headers: tuple[str, ...]
     listen: tuple[str, ...]
     tls: bool
     mtls: bool
@@ -84,6 +85,7 @@ def _expected(status: Object, running: Object) -> Expected:
         request_attributes=texts(needs, "request_attributes"),
         response_attributes=texts(needs, "response_attributes"),
         mutated_headers=texts(needs, "mutated_headers"),
+        edited_headers=texts(needs, "edited_headers"),
         listen=texts(running, "listen"),
         tls=is_true(running, "tls"),
         mtls=is_true(running, "mtls"),

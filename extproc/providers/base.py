@@ -31,6 +31,7 @@ MAX_NAME_CHARACTERS = 256
 # All that is read of a request document beside its parameters: these members, and which of these it has to give to a
 # model.
 REQUEST_MEMBERS = ("model", "model_id", "stream")
+REQUEST_OPTIONS = ("stream_options",)
 REQUEST_INPUTS = ("messages", "input", "prompt", "contents", "texts")
 
 

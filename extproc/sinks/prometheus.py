@@ -84,6 +84,12 @@ class ServerMetrics:
         )
         for outcome in NativeCheck:
             self._native.labels(outcome.value)
+        self._include_usage = Counter(
+            "extproc_include_usage",
+            "Streams whose client did not ask for usage, by what became of asking in its place",
+            ["outcome"],
+            registry=registry,
+        )
         self._sink_errors = Counter("extproc_sink_errors", "Records a sink failed to take", ["sink"], registry=registry)
 
     def emit(self, record: UsageRecord) -> None:
@@ -94,6 +100,8 @@ class ServerMetrics:
             self._skipped.inc()
         if record.native_check is not None:
             self._native.labels(record.native_check.value).inc()
+        if record.include_usage is not None:
+            self._include_usage.labels(record.include_usage).inc()
         for error in record.extraction_errors:
             self._errors.labels(error.stage.value, error.reason.value).inc()
 
