@@ -62,7 +62,7 @@ class Scene:
     @property
     def before_bytes(self) -> int:
         """How many bytes of the body reach the client before it happens."""
-        return sum(map(len, self.situation.sent(self.stream)))
+        return len(self.stream.shown(self.situation.sent(self.stream)))
 
 
 class Stage:
@@ -106,7 +106,9 @@ class Stage:
 
     async def _play_server(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Take a request and play the server's part."""
-        scene = self._scenes[await _read_request(reader)]
+        request_id, body = await _read_request(reader)
+        scene = self._scenes[request_id]
+        assert b'"include_usage":true' in body or not scene.stream.is_asked_for, request_id
         scene.asked.set()
         act = scene.situation.act
         _begin(scene, writer)
@@ -140,24 +142,24 @@ async def _watch(scene: Scene, gateway: HostPort, gate: asyncio.Semaphore) -> No
         await scene.asked.wait()
         if scene.before_bytes:
             received = await answer.read(scene.before_bytes)
-            assert received == b"".join(scene.situation.sent(scene.stream)), scene.request_id
+            assert received == scene.stream.shown(scene.situation.sent(scene.stream)), scene.request_id
         scene.arrived.set()
         if act not in _GONE:
             await answer.read_to_end()
     scene.over.set()
 
 
-async def _read_request(reader: asyncio.StreamReader) -> str:
-    """Read a request; return its id."""
+async def _read_request(reader: asyncio.StreamReader) -> tuple[str, bytes]:
+    """Read a request; return its id and its body."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode()
     headers = dict(line.lower().split(": ", 1) for line in head.splitlines()[1:] if line)
-    if headers.get("transfer-encoding") == "chunked":
-        while size := int(await reader.readline(), 16):
-            await reader.readexactly(size + 2)
-        await reader.readline()
-    else:
-        await reader.readexactly(int(headers.get("content-length", 0)))
-    return headers["x-request-id"]
+    if headers.get("transfer-encoding") != "chunked":
+        return headers["x-request-id"], await reader.readexactly(int(headers["content-length"]))
+    body = b""
+    while size := int(await reader.readline(), 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+    await reader.readline()
+    return headers["x-request-id"], body
 
 
 def _begin(scene: Scene, writer: asyncio.StreamWriter) -> None:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,9 @@ NOTHING: Counts = (None, None)
 
 _EVENT = re.compile(rb"(?<=\n\n)|(?<=\r\n\r\n)")
 _ELEMENT = re.compile(rb"(?<=\n)(?=,|\])")
+
+# What a client says that wants usage.
+_ASKED = b',"stream_options":{"include_usage":true}'
 
 # What a provider says that breaks down in the middle, by how its streams are framed.
 _BROKEN = {"error": {"type": "overloaded_error", "message": "m"}}
@@ -47,6 +50,8 @@ _USAGE_MEMBERS = frozenset(
 class Stream:
     """One API's stream. Its pieces are numbered from 1.
 
+    With `is_asked_for` the client does not ask for usage, the sidecar does, and nothing of it reaches the client.
+
     `knows` says which counts are known from a piece on, `mark` with which piece the API itself says that the answer is
     complete, if it does. Where it `needs_mark`, a stream without one was cut off, however politely. `mark_is_usage`
     says that without usage there is no mark either. `reason` is the piece with the reason why the answer ended, where
@@ -60,26 +65,42 @@ class Stream:
     mark_is_usage: bool = False
     reason: int | None = None
     broken: bytes = b""
+    is_asked_for: bool = False
 
     @property
     def name(self) -> str:
         """What it is called in tables and request ids."""
-        return self.fixture.replace("/stream", "").replace("/", "-")
+        name = self.fixture.replace("/stream", "").replace("/", "-")
+        return f"{name}-asked-for" if self.is_asked_for else name
 
     @cached_property
     def case(self) -> Case:
         """Its exchange, as it is when nothing goes wrong."""
-        return load_case(FIXTURES / self.fixture)
+        case = load_case(FIXTURES / self.fixture)
+        if self.is_asked_for:
+            request = case.request.replace(_ASKED, b"")
+            assert request != case.request
+            case = replace(case, request=request, authority="api.openai.com")
+        return case
 
     @cached_property
     def pieces(self) -> Sequence[bytes]:
         """The body as the server writes it."""
-        return split(self.case.response)
+        pieces = split(self.case.response)
+        # Usage that is taken out is only seen to have arrived by what comes with it.
+        return [*pieces[:-2], pieces[-2] + pieces[-1]] if self.is_asked_for else pieces
 
     @cached_property
     def pieces_without_usage(self) -> Sequence[bytes]:
         """The same from a server that never reports usage."""
         return [_without_usage(piece) for piece in self.pieces]
+
+    def shown(self, pieces: Iterable[bytes]) -> bytes:
+        """Return what the client gets of pieces."""
+        if not self.is_asked_for:
+            return b"".join(pieces)
+        events = [event for piece in pieces for event in split(piece) if b'"usage":{' not in event]
+        return b"".join(events).replace(b',"usage":null', b"")
 
     @property
     def error(self) -> bytes:
@@ -164,6 +185,8 @@ def _strip(document: Any) -> Any:
 STREAMS: Sequence[Stream] = (
     # OpenAI and who speaks its language: in the last chunk, with the reason, in each, or in an extension.
     Stream("openai_chat/stream-usage", {5: (21, 6)}, mark=6, reason=4),
+    Stream("openai_chat/stream-usage", {5: (21, 6)}, mark=5, reason=4, is_asked_for=True),
+    Stream("openai_completions/stream", {4: (7, 12)}, mark=4, reason=3, is_asked_for=True),
     Stream("openai_chat/stream-without-usage", {}, mark=5, reason=4),
     Stream("openai_chat/azure-deployment-stream", {5: (33, 8)}, mark=6, reason=4),
     Stream("openai_chat/stream-usage-in-finish-chunk", {4: (21, 6)}, mark=5, reason=4),  # Mistral
