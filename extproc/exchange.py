@@ -37,8 +37,8 @@ class Exchange:
     """
 
     __slots__ = ("_detector", "_documents", "_errors", "_headers", "_limits", "_native", "_native_check", "_policy",
-                 "_question", "_request", "_request_bytes_left", "_response", "_stopwatch", "carriage", "injection",
-                 "is_detachable", "record", "request_id", "revision")  # fmt: skip
+                 "_question", "_request", "_request_bytes_left", "_reserved", "_response", "_stopwatch", "carriage",
+                 "injection", "is_detachable", "is_held", "record", "request_id", "revision")  # fmt: skip
 
     def __init__(
         self, limits: Limits, detector: Detector, *, provider: str | None, now: float, policy: Policy = NO_POLICY
@@ -57,8 +57,10 @@ class Exchange:
         self._documents = self._response.documents
         self._native: NativeUsage | None = None
         self._native_check: NativeCheck | None = None
+        self._reserved: tuple[tuple[str, int], ...] = ()
         self.injection: Injection | None = None
         self.is_detachable = False
+        self.is_held = True  # whether the request waits for what is said of its body; set by who knows
         self.carriage: str = Carriage.NONE  # set by who can carry edits of bodies
         self.request_id: str | None = None  # set by who wants it in the record
         self.record: UsageRecord | None = None
@@ -100,6 +102,7 @@ class Exchange:
             self._take_question(request, document)
             if self.carriage == Carriage.WHOLE and (document is None or document.get("stream") is True):
                 self._begin_injection()
+            self._reserve()
             if self.injection is not None:
                 self.injection.end_request(chunk, document, request.lost, now)
                 self.injection = self.injection if self.injection.outcome is not None else None
@@ -216,6 +219,13 @@ class Exchange:
         if not self._is_known and not request.is_lost:
             self.is_detachable = True
 
+    def _reserve(self) -> None:
+        """Take from limits what the request may use, where the limiter has not yet been asked for it."""
+        question, reserve = self._question, self._policy.reserve
+        if reserve is not None and self.is_held and question.is_llm:
+            asked = question.parameters(None)
+            self._reserved = reserve(self.snapshot(), asked.max_tokens if asked is not None else None)
+
     def _end_response(self, now: float) -> None:
         if self.record is not None:
             return
@@ -270,6 +280,7 @@ class Exchange:
             self._stopwatch.since_start(reader.first_token_at) if reader is not None and is_stream else None,
             self._errors.as_tuple() if is_llm or question.said_provider else (),
             self._native_check,
+            reserved=self._reserved,
             include_usage=self.injection.outcome if self.injection is not None else None,
         )
         return self._policy.value(record)

@@ -25,6 +25,14 @@ class TextCounter(Protocol):
         ...
 
 
+class Reserve(Protocol):
+    """Tells what limits are charged with a request, before it goes on."""
+
+    def __call__(self, record: UsageRecord, max_tokens: int | None) -> tuple[tuple[str, int], ...]:
+        """Return an amount under each key; `max_tokens` is the longest answer that the request allows."""
+        ...
+
+
 def as_it_is(record: UsageRecord) -> UsageRecord:
     """Return the record."""
     return record
@@ -40,6 +48,7 @@ class Policy:
     before it goes on. `estimates_whole` says that answers are estimated that are no stream, too;
     `injector` asks for usage where clients do not.
     `estimate_interval_seconds` is how often a running stream without usage has what it used so far estimated.
+    `reserve` tells what limits are charged with a request, once for each; None where they are charged at the end.
     """
 
     value: Callable[[UsageRecord], UsageRecord] = as_it_is
@@ -48,6 +57,7 @@ class Policy:
     estimates_requests: bool = False
     estimates_whole: bool = False
     estimate_interval_seconds: float = 1.0
+    reserve: Reserve | None = None
 
 
 NO_POLICY = Policy()

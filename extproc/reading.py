@@ -5,13 +5,22 @@ Owns: turning settings into what the rooms that read take. Must not know what ca
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields
 
+from extproc.charging.charges import Charges
+from extproc.charging.charges import Rule as ChargeRule
+from extproc.charging.expression import Expression
+from extproc.charging.facts import amount_of
+from extproc.config.rate_limit import ChargeSettings, RateLimitSettings
 from extproc.config.settings import Settings
 from extproc.injection import KNOWN_PROVIDERS, Injector
 from extproc.policy import Policy
+from extproc.pricing.book import PriceBook
 from extproc.providers.detect import Detector, Rule
 from extproc.readers import Limits
+from extproc.semconv import KEY_COST_USD_MICROS, KEY_TOTAL_TOKENS
+from extproc.usage import UsageRecord
 
 
 def build_limits(settings: Settings) -> Limits:
@@ -31,7 +40,43 @@ def build_detector(settings: Settings) -> Detector:
 
 def build_policy(settings: Settings) -> Policy:
     """Return what is done to exchanges beside reading them. Raises SettingsError for what can't be had."""
-    return Policy(injector=_build_injector(settings))
+    book = build_book(settings)
+    price = None if book is None else book.value
+    charges = build_charges(settings.rate_limit, price)
+    reserves = settings.rate_limit.when == "request"
+    return Policy(
+        injector=_build_injector(settings),
+        value=charges.charge if price is None else _in_turn(price, charges.charge),
+        estimates_requests=reserves,
+        reserve=charges.reserve if reserves else None,
+    )
+
+
+def _in_turn(
+    price: Callable[[UsageRecord], UsageRecord], charge: Callable[[UsageRecord], UsageRecord]
+) -> Callable[[UsageRecord], UsageRecord]:
+    return lambda record: charge(price(record))
+
+
+def build_book(settings: Settings) -> PriceBook | None:
+    """Return what prices exchanges, if they are to be priced."""
+    return PriceBook(settings.prices) if settings.prices.enabled else None
+
+
+def build_charges(settings: RateLimitSettings, price: Callable[[UsageRecord], UsageRecord] | None = None) -> Charges:
+    """Return what charges exchanges; `price` is what puts the cost into a record, where there are prices."""
+    return Charges(
+        map(_build_rule, settings.charges),
+        reserves=settings.when == "request",
+        reserve_output_tokens=settings.reserve_output_tokens,
+        price=price,
+    )
+
+
+def _build_rule(charge: ChargeSettings) -> ChargeRule:
+    amount = Expression(charge.cel) if charge.cel is not None else amount_of(charge.type or KEY_TOTAL_TOKENS)
+    is_money = charge.type == KEY_COST_USD_MICROS
+    return ChargeRule(charge.key, amount, charge.provider, charge.model, is_money=is_money)
 
 
 def _build_injector(settings: Settings) -> Injector | None:

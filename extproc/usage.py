@@ -174,6 +174,9 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     cost: Cost | None = None
     is_unpriced: bool = False  # there is usage, but no price for it
     charges: tuple[tuple[str, int], ...] = ()  # what rate limits take, each under its key; none is negative
+    charge_errors: tuple[str, ...] = ()  # keys of those that are not what was asked for
+    rate_limited_tokens: int | None = None  # of the charges, what Envoy's limiter takes in tokens
+    reserved: tuple[tuple[str, int], ...] = ()  # charged with the request, before anything was used
 
     @property
     def model(self) -> str | None:

@@ -92,6 +92,7 @@ class Session:
             return None
         if not self._messages:
             self._modes = read_modes(request)
+            self._exchange.is_held = self._modes.holds_request
             if not request.observability_mode:
                 self._exchange.carriage = self._modes.edits
             hindrances = self._processor.hindrances

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.samples import Exemplar, Sample
@@ -36,6 +36,11 @@ _TOKEN_COUNTERS = MappingProxyType(
         "ai_reasoning_tokens": ("Reasoning tokens (part of the completion)", "reasoning_tokens"),
     }
 )
+
+# What limits were charged; it is no count of the provider's.
+_RATE_LIMITED: Final = "rate_limited_tokens"
+_COST: Final = "cost_usd"
+_RATE_LIMITED_HELP: Final = "Tokens that Envoy's rate limits were charged, under hits_addend"
 
 # The buckets OpenTelemetry advises for gen_ai.server.time_to_first_token, .time_per_output_token and
 # gen_ai.client.operation.duration.
@@ -62,7 +67,7 @@ _HISTOGRAMS = (
 class _Series:
     """The metrics of one pair of labels, each found once; None for what there is not."""
 
-    __slots__ = ("duration", "first_token", "labels", "per_token", "requests", "tokens")
+    __slots__ = ("cost", "duration", "first_token", "labels", "per_token", "requests", "tokens")
 
     def __init__(self, labels: _Labels, requests: Counter, duration: Histogram) -> None:
         self.labels = labels
@@ -70,7 +75,7 @@ class _Series:
         self.duration = duration
         self.first_token: Histogram | None = None
         self.per_token: Histogram | None = None
-        self.tokens: dict[str, Counter] = {}  # by field of TokenUsage
+        self.tokens: dict[str, Counter] = {}  # by field of TokenUsage, or of the record
 
 
 class _Families:
@@ -82,9 +87,12 @@ class _Families:
         self.tokens = {
             field: Counter(name, help_, names, registry=None) for name, (help_, field) in _TOKEN_COUNTERS.items()
         }
+        self.rate_limited = Counter("ai_rate_limited_tokens", _RATE_LIMITED_HELP, names, registry=None)
+        self.cost = Counter("ai_cost_usd", "What the exchanges with a known price cost", names, registry=None)
         self.duration, self.first_token, self.per_token = (
             Histogram(name, help_, names, buckets=buckets, registry=None) for name, help_, buckets in _HISTOGRAMS
         )
+        self.times = (self.duration, self.first_token, self.per_token)
         self.series: dict[_Labels, _Series] = {}
 
     def find(self, labels: _Labels) -> _Series:
@@ -132,7 +140,8 @@ class TokenFamilies:
     def describe(self) -> Iterator[Metric]:
         """Yield the families without samples."""
         any_ = next(iter(self._by_names.values()))
-        for family in (any_.requests, *any_.tokens.values(), any_.duration, any_.first_token, any_.per_token):
+        counters = (any_.requests, *any_.tokens.values(), any_.rate_limited, any_.cost)
+        for family in (*counters, *any_.times):
             yield from family.describe()
 
     def collect(self) -> Iterator[Metric]:
@@ -140,6 +149,8 @@ class TokenFamilies:
         picks: list[Callable[[_Series], _Child | None]] = [
             lambda series: series.requests,
             *(_token_picker(field) for _, field in _TOKEN_COUNTERS.values()),
+            _token_picker(_RATE_LIMITED),
+            _token_picker(_COST),
             lambda series: series.duration,
             lambda series: series.first_token,
             lambda series: series.per_token,
@@ -206,6 +217,10 @@ class TokenMetrics:
             self._observe_pace(series, record, witness)
         if record.usage is not None:
             self._count_tokens(series, record.usage, witness)
+        if record.rate_limited_tokens is not None:
+            _count(series, _RATE_LIMITED, self._families.rate_limited, record.rate_limited_tokens, witness)
+        if record.cost is not None:
+            _count(series, _COST, self._families.cost, record.cost.usd, witness)
 
     def _observe_pace(self, series: _Series, record: UsageRecord, witness: Witness | None) -> None:
         per_token_seconds = record.time_per_output_token_seconds
@@ -216,18 +231,20 @@ class TokenMetrics:
         _observe(series.per_token, per_token_seconds, witness)
 
     def _count_tokens(self, series: _Series, usage: TokenUsage, witness: Witness | None) -> None:
-        counters = series.tokens
         for field, family in self._families.tokens.items():
             tokens = getattr(usage, field)
-            if tokens is None:
-                continue
-            counter = counters.get(field)
-            if counter is None:
-                counter = counters[field] = family.labels(*series.labels)
-            if tokens:
-                counter.inc(tokens)
-                if witness is not None:
-                    _leave(witness, counter._value, tokens)  # noqa: SLF001 - pinned by a test
+            if tokens is not None:
+                _count(series, field, family, tokens, witness)
+
+
+def _count(series: _Series, field: str, family: Counter, amount: float, witness: Witness | None) -> None:
+    counter = series.tokens.get(field)
+    if counter is None:
+        counter = series.tokens[field] = family.labels(*series.labels)
+    if amount:
+        counter.inc(amount)
+        if witness is not None:
+            _leave(witness, counter._value, amount)  # noqa: SLF001 - pinned by a test
 
 
 def _observe(histogram: Histogram, value: float, witness: Witness | None) -> None:

@@ -161,6 +161,11 @@ class Modes:
     response_carriage: Carriage = Carriage.NONE
     edits: str = "none"
 
+    @property
+    def holds_request(self) -> bool:
+        """Whether a request goes on, headers and all, when its body was shown and answered for."""
+        return self.request_carriage is Carriage.WHOLE
+
 
 NO_MODES: Final = Modes()
 
