@@ -58,9 +58,13 @@ def row_of(counted: Counted, *, has_counters: bool) -> Row:
 
 
 class LossGateway:
-    """Plays all situations in turn: those of every day, a drain, and a stop at once. `usage` is that setting."""
+    """Plays all situations in turn: those of every day, a drain, and a stop at once.
 
-    def __init__(self, folder: Path, usage: Mapping[str, object]) -> None:
+    `usage` is that setting, `body_mode` how Envoy shows bodies where it is not as in its file.
+    """
+
+    def __init__(self, folder: Path, usage: Mapping[str, object], *, body_mode: str | None = None) -> None:
+        self._body_mode = body_mode
         self._usage_log = folder / "usage.jsonl"
         self._settings = folder / "settings.json"
         settings = {"usage_log": str(self._usage_log), "max_label_values": 10_000, "usage": usage}
@@ -78,7 +82,17 @@ class LossGateway:
 
     def _open(self, upstream: HostPort) -> Gateway:
         command = SidecarCommand(environ=ENGINE_ENVIRON, flags=("--config", str(self._settings)))
-        return Gateway({"openai": upstream}, sidecar=command, configure=_configure)
+        return Gateway({"openai": upstream}, sidecar=command, configure=self._configure)
+
+    def _configure(self, bootstrap: Bootstrap) -> None:
+        """Send everything to one server: who it is for, its authority and path tell. Show the sidecar request ids."""
+        route = {"name": "all", "match": {"prefix": "/"}, "route": {"cluster": "openai", "timeout": "0s"}}
+        bootstrap.virtual_host["routes"] = [route]
+        bootstrap.ext_proc["forward_rules"]["allowed_headers"]["patterns"].append({"exact": "x-request-id"})
+        if self._body_mode is not None:
+            bodies = dict.fromkeys(("request_body_mode", "response_body_mode"), self._body_mode)
+            trailers = dict.fromkeys(("request_trailer_mode", "response_trailer_mode"), "SEND")
+            bootstrap.ext_proc["processing_mode"] |= bodies | trailers
 
     def _play_all(self, stage: Stage, gateway: Gateway) -> None:
         scenes = [Scene(stream, situation) for stream in STREAMS for situation in SITUATIONS]
@@ -160,13 +174,6 @@ class LossGateway:
                 document = json.loads(line)
                 found.setdefault(document["request_id"], []).append(document)
         return found
-
-
-def _configure(bootstrap: Bootstrap) -> None:
-    """Send everything to one server: who it is for, its authority and path tell. Show request ids to the sidecar."""
-    route = {"name": "all", "match": {"prefix": "/"}, "route": {"cluster": "openai", "timeout": "0s"}}
-    bootstrap.virtual_host["routes"] = [route]
-    bootstrap.ext_proc["forward_rules"]["allowed_headers"]["patterns"].append({"exact": "x-request-id"})
 
 
 def _seen(fields: Mapping[str, Any], *, exchanges: int = 1) -> Seen:
