@@ -170,15 +170,15 @@ class Exchange:
     def close(self, completion: Completion, now: float) -> None:
         """Settle an exchange of which nothing more will come; `completion` says why it has not ended by itself.
 
-        An answer that is all there is complete all the same: the end of the HTTP stream arrives last, and a client
-        that has what it wanted need not wait for it.
+        An answer that is all there, or an error, is what it is all the same: the end of the HTTP stream arrives last,
+        and a client that has what it wanted, or can't get it, need not wait for it.
         """
         if self.record is not None:
             return
         if self.injection is not None and not self._response.is_shown:
             self.injection.give_up(now)
         self._response.cut_off(now)
-        if self._documents.is_complete:
+        if self._documents.is_complete or self._response.error_type is not None:
             completion = self._response.outcome
         self._settle(completion, now)
 

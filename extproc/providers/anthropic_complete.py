@@ -42,5 +42,6 @@ COMPLETE = Flavour(
     read_response,
     no_usage,
     counted="nothing: the API reports no usage",
+    gives_reason=True,
     read_parameters=parameters.ANTHROPIC.read,
 )

@@ -49,6 +49,8 @@ TEXT = Flavour(
     read_response,
     count,
     counted="inputTextTokenCount; the sum of results[].tokenCount, in a stream totalOutputTextTokenCount",
+    gives_reason=True,
+    counts_along=True,
 )
 EMBEDDINGS = Flavour(
     "bedrock_titan_embeddings",

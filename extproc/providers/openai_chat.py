@@ -46,6 +46,9 @@ _REASONING_KEYS = ("reasoning_content", "reasoning")
 # What Mistral and Databricks call thoughts where `content` is a list of parts.
 _REASONING_PARTS = ("thinking", "reasoning")
 
+# A conversation with Mistral ends without a reason.
+_LAST_CONVERSATION_EVENT = "conversation.response.done"
+
 
 def read_response(document: JSONObject) -> ResponseFacts:
     """Return what a completion, one chunk of it, or an error object says."""
@@ -62,6 +65,7 @@ def read_response(document: JSONObject) -> ResponseFacts:
         error_type=error_type_of(document),
         has_content=bool(said & CONTENT),
         has_reasoning=bool(said & REASONING),
+        is_last=document.get("type") == _LAST_CONVERSATION_EVENT,
         finish_reasons=reasons,
         response_id=text_at(document, "id"),
         conversation_id=text_at(document, "conversation_id"),
@@ -220,6 +224,7 @@ CHAT = Flavour(
     read_response,
     count,
     counted=_COUNTED_CHAT,
+    gives_reason=True,
     quiet=_QuietChunk,
     read_parameters=parameters.OPENAI.read,
     read_conversation=parameters.OPENAI.conversation_of,
@@ -232,6 +237,7 @@ COMPLETIONS = Flavour(
     read_response,
     count,
     counted=_COUNTED_CHAT,
+    gives_reason=True,
     quiet=_QuietChunk,
     read_parameters=parameters.OPENAI.read,
     read_conversation=parameters.OPENAI.conversation_of,
