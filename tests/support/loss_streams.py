@@ -52,10 +52,11 @@ class Stream:
 
     With `is_asked_for` the client does not ask for usage, the sidecar does, and nothing of it reaches the client.
 
-    `knows` says which counts are known from a piece on, `mark` with which piece the API itself says that the answer is
-    complete, if it does. Where it `needs_mark`, a stream without one was cut off, however politely. `mark_is_usage`
-    says that without usage there is no mark either. `reason` is the piece with the reason why the answer ended, where
-    an API gives one and a stream without it was cut off, too.
+    `knows` says which counts are known from a piece on, `mark` with which piece the API itself says that the answer
+    is complete, if it does. Where it `needs_mark`, a stream without one was cut off, however politely.
+    `mark_is_usage` says that without usage there is no mark either, `is_text` that what it carries is text. `reason`
+    is the piece with the reason why the answer ended, where an API gives one and a stream without it was cut off,
+    too.
     """
 
     fixture: str
@@ -64,6 +65,7 @@ class Stream:
     needs_mark: bool = False
     mark_is_usage: bool = False
     reason: int | None = None
+    is_text: bool = True
     broken: bytes = b""
     is_asked_for: bool = False
 
@@ -94,6 +96,10 @@ class Stream:
     def pieces_without_usage(self) -> Sequence[bytes]:
         """The same from a server that never reports usage."""
         return [_without_usage(piece) for piece in self.pieces]
+
+    def may_be_estimated(self, *, has_usage: bool) -> bool:
+        """Whether its texts can be found: what llama.cpp answers is known by its counts alone."""
+        return self.is_text and (has_usage or self.fixture != "llama_cpp_completion/stream")
 
     def shown(self, pieces: Iterable[bytes]) -> bytes:
         """Return what the client gets of pieces."""
@@ -200,9 +206,9 @@ STREAMS: Sequence[Stream] = (
         needs_mark=True,
         broken=b'event: error\ndata: {"type": "error", "code": "server_error", "message": "m"}\n\n',
     ),
-    Stream("openai_transcriptions/stream", {3: (24, 13)}, mark=3),
-    Stream("openai_speech/stream", {3: (16, 94)}, mark=3),
-    Stream("openai_images/stream", {2: (18, 1056)}, mark=2),
+    Stream("openai_transcriptions/stream", {3: (24, 13)}, mark=3, is_text=False),
+    Stream("openai_speech/stream", {3: (16, 94)}, mark=3, is_text=False),
+    Stream("openai_images/stream", {2: (18, 1056)}, mark=2, is_text=False),
     # Anthropic: the prompt and the first token at once, the rest with the last event but one.
     Stream("anthropic_messages/stream", {1: (104, 1), 6: (104, 15)}, mark=7, needs_mark=True),
     Stream("anthropic_messages/vertex-stream-raw-predict", {1: (15, 4), 6: (15, 28)}, mark=7, needs_mark=True),
