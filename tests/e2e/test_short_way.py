@@ -15,7 +15,7 @@ from extproc.demo.stack import SidecarCommand
 
 pytestmark = pytest.mark.e2e
 
-QUESTION = b'{"model": "gpt-4o", "stream": true, "messages": [{"role": "user", "content": "hi"}]}'
+QUESTION = b'{"model": "gpt-4o", "stream": true, "stream_options": {"include_usage": true}, "messages": [{"role": "user", "content": "hi"}]}'
 QUIET = b'data: {"model": "m", "choices": [{"delta": {"content": "a"}}], "usage": null}\n\n'
 USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4}}\n\ndata: [DONE]\n\n'
 CHUNKS = 60
