@@ -6,7 +6,7 @@ ARGS ?=
 UV_VERSION := 0.13.8
 
 # The rooms that only compute: every branch of theirs is tested.
-CORE := extproc/codec/*,extproc/providers/*,extproc/headers.py,extproc/question.py,extproc/readers.py,extproc/request_reader.py,extproc/response.py,extproc/response_reader.py,extproc/policy.py,extproc/stopwatch.py,extproc/runs.py,extproc/transcript.py,extproc/details.py,extproc/exchange.py,extproc/usage.py,extproc/native.py,extproc/trace_context.py
+CORE := extproc/codec/*,extproc/providers/*,extproc/headers.py,extproc/question.py,extproc/readers.py,extproc/request_reader.py,extproc/response.py,extproc/response_reader.py,extproc/policy.py,extproc/include_usage.py,extproc/injection.py,extproc/pricing/*,extproc/stopwatch.py,extproc/runs.py,extproc/transcript.py,extproc/details.py,extproc/known.py,extproc/exchange.py,extproc/usage.py,extproc/native.py,extproc/trace_context.py
 
 VENV := .venv
 BIN := $(VENV)/bin

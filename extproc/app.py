@@ -13,6 +13,7 @@ from prometheus_client import GCCollector, ProcessCollector, disable_created_met
 
 from extproc import __version__
 from extproc.admin.server import AdminServer
+from extproc.budgeting import Budgeting
 from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
 from extproc.config.settings import Settings
 from extproc.lifecycle import Patience, patience_of, serve_until_told
@@ -63,6 +64,7 @@ class _Sidecar:
         registry.settle = self._metering.settle
         self.listening = Listening(settings, self._metering.processor, registry)
         self._reporting = Reporting(settings, registry, counts)
+        self._budgeting = Budgeting(settings, registry)
         self._reloader = Reloader(settings, source, ReloadMetrics(registry), self._apply)
         self._listen: list[str] = []
         self._admin = AdminServer(
@@ -77,11 +79,14 @@ class _Sidecar:
         """Let what works in the background begin."""
         self._reporting.start(self._admin.address)
         self._metering.start()
+        self._budgeting.start(self._reloader.settings)
 
     def ready(self, listen: HostPort | UnixSocket) -> None:
         """Say where streams are welcome now."""
         self._listen = [str(listen)]
-        log.info("ready", listen=str(listen), admin=f"http://{self._admin.address}", version=__version__)
+        admin = f"http://{self._admin.address}"
+        log.info("ready", listen=str(listen), admin=admin, version=__version__, **self._budgeting.place())
+        self._metering.load()
 
     def reload(self) -> None:
         """Take the settings as they are now."""
@@ -98,6 +103,7 @@ class _Sidecar:
 
     def stop(self) -> None:
         """Send what has not been sent yet, and close what is open."""
+        self._budgeting.stop()
         self._metering.settle()
         background = (*self._metering.background(), *self._reporting.background())
         stop_all(background, flush_seconds_of(self._reloader.settings))
@@ -111,9 +117,11 @@ class _Sidecar:
             undo.pop_all()
         report()  # first: who sees what is settled before there is more to see
         meter()
+        self._budgeting.apply(settings)
         self.listening.engine.processor = self._metering.processor
         set_level(settings.log_level)
 
     def _status(self) -> dict[str, object]:
         status = build_status(self._reloader.settings, engine=self.listening.engine.name)
-        return status | {"listen": self._listen or status["listen"], "config": self._reloader.describe()}
+        status |= {"listen": self._listen or status["listen"], "config": self._reloader.describe()}
+        return status | self._budgeting.describe()

@@ -23,7 +23,7 @@ class Details(enum.Enum):
     ALL = "all"  # and what was asked and answered: what a span has
 
 
-class Known(NamedTuple):
+class Beside(NamedTuple):
     """Where they come from; `clock` is that of the tokens, where the answer is a stream."""
 
     question: Question
@@ -33,7 +33,7 @@ class Known(NamedTuple):
     request_id: str | None
 
 
-def add_details(record: UsageRecord, known: Known, details: Details) -> UsageRecord:
+def add_details(record: UsageRecord, known: Beside, details: Details) -> UsageRecord:
     """Return the record with its details, as many as are wanted."""
     question, documents, stopwatch, clock, request_id = known
     record = replace(

@@ -59,6 +59,7 @@ class Hindrance(enum.StrEnum):
     RESPONSE_BODY = "response_body_not_sent"  # and nothing in its place
     LABEL_NAMESPACES = "namespaces_not_forwarded"  # that custom labels are taken from
     ATTRIBUTES = "attributes_not_sent"  # that spans should have
+    EDIT = "edit_refused"  # of a request, to ask for usage
     REQUEST_ID = "request_id_not_forwarded"  # that the usage log should have
 
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from extproc.codec.framing import is_readable
-from extproc.details import Details, Known, add_details
+from extproc.details import Beside, Details, add_details
 from extproc.errors import Reason, Stage
-from extproc.headers import is_grpc
+from extproc.headers import is_grpc, number_at
+from extproc.injection import Carriage, Injection
+from extproc.known import Known
 from extproc.native import NativeRequest, NativeUsage
 from extproc.policy import NO_POLICY, Policy
-from extproc.providers.answer import DocumentReader
+from extproc.providers.base import EMPTY_OBJECT
 from extproc.providers.counts import JSONObject
 from extproc.providers.detect import Detector
 from extproc.providers.native import take_native
@@ -25,7 +27,7 @@ from extproc.request_reader import RequestReader
 from extproc.response import Response
 from extproc.stopwatch import Stopwatch
 from extproc.transcript import Transcript
-from extproc.usage import Completion, NativeCheck, UsageRecord
+from extproc.usage import Completion, UsageRecord
 
 
 class Exchange:
@@ -36,9 +38,9 @@ class Exchange:
     whenever `snapshot` would say something new. `is_detachable` says that nothing more of it is of interest.
     """
 
-    __slots__ = ("_detector", "_errors", "_limits", "_native", "_native_check", "_policy", "_prompt_estimate_tokens",
-                 "_question", "_request", "_response", "_stopwatch", "_transcript", "is_detachable", "record",
-                 "request_id", "revision")  # fmt: skip
+    __slots__ = ("_detector", "_documents", "_errors", "_headers", "_known", "_limits", "_native", "_policy",
+                 "_question", "_request", "_request_bytes_left", "_response", "_stopwatch", "_transcript", "carriage",
+                 "is_detachable", "is_held", "record", "request_id", "revision")  # fmt: skip
 
     def __init__(
         self, limits: Limits, detector: Detector, *, provider: str | None, now: float, policy: Policy = NO_POLICY
@@ -51,12 +53,16 @@ class Exchange:
         self._question = Question(provider)
         self._errors = ExtractionErrors()
         self._request: RequestReader | None = None
+        self._request_bytes_left: int | None = None
+        self._headers: Mapping[str, str] = EMPTY_OBJECT
         self._transcript = None if policy.count_text is None else Transcript(policy, policy.count_text)
         self._response = Response(limits, self._errors, self._transcript if policy.estimates_answers else None)
+        self._documents = self._response.documents
+        self._known = Known(self._question, self._response, self._stopwatch, self._errors, self._transcript)
         self._native: NativeUsage | None = None
-        self._native_check: NativeCheck | None = None
-        self._prompt_estimate_tokens: int | None = None
         self.is_detachable = False
+        self.is_held = True  # whether the request waits for what is said of its body; set by who knows
+        self.carriage: str = Carriage.NONE  # set by who can carry edits of bodies
         self.request_id: str | None = None  # set by who wants it in the record
         self.record: UsageRecord | None = None
         self.revision = 0
@@ -75,6 +81,10 @@ class Exchange:
         self._request = RequestReader(headers, self._limits, self._errors)
         if self._transcript is not None:
             self._transcript.take_request_headers(headers)
+        self._request_bytes_left = number_at(headers, "content-length")
+        self._headers = headers
+        if self.carriage == Carriage.PIECES:
+            self._begin_injection()  # it begins with headers that do not wait for the body
         if end_of_stream:
             self._end_request(now)
 
@@ -86,12 +96,25 @@ class Exchange:
             return
         if self._transcript is not None:
             self._transcript.hold_request(chunk)
+        if self._request_bytes_left is not None:
+            # The end may come in a message of its own, when the last byte is on its way and can't be changed any more.
+            self._request_bytes_left -= len(chunk)
+            end_of_stream = end_of_stream or self._request_bytes_left <= 0
         if end_of_stream:
             self._request = None
             self._stopwatch.end_request(now)
-            self._take_question(request, request.read_whole(chunk))
-        else:
-            request.feed(chunk)
+            document = request.read_whole(chunk)
+            self._take_question(request, document)
+            if self.carriage == Carriage.WHOLE and (document is None or document.get("stream") is True):
+                self._begin_injection()
+            self._reserve()
+            if self.injection is not None:
+                self.injection.end_request(chunk, document, request.lost, now)
+                self._known.injection = self.injection if self.injection.outcome is not None else None
+            return
+        request.feed(chunk)
+        if self.injection is not None:
+            self.injection.pass_on()
 
     def request_trailers(self, now: float) -> None:
         """Take note that the request has ended."""
@@ -105,13 +128,15 @@ class Exchange:
         response = self._response
         response.take_headers(headers)
         self.revision += response.has_error_status
+        if self.injection is not None:
+            self.injection.begin_response(headers, response.status_code)
         if self.is_detachable:
             pass  # and yet shown, where Envoy has to get its chunks back
         elif is_readable(headers.get("content-type", "")):
             response.read_body(headers)
         elif not self._question.is_llm:
             self.is_detachable = True
-        elif not response.has_error_status and not self._may_answer_otherwise:
+        elif not response.has_error_status and not self._question.may_be_answered_otherwise:
             self._errors.add(Stage.RESPONSE_BODY, Reason.CONTENT_TYPE)
         if end_of_stream:
             self._end_response(now)
@@ -122,6 +147,8 @@ class Exchange:
         response = self._response
         if not response.is_shown and not self.is_detachable:
             response.expect_body()
+        if self.injection is not None:
+            self.injection.read_error(chunk)
         has_ended, told = response.take_chunk(chunk, end_of_stream=end_of_stream, now=now)
         if has_ended:
             self._end_response(now)
@@ -129,6 +156,11 @@ class Exchange:
             self.revision += 1
         if self._transcript is not None and not has_ended:
             self._estimate_so_far(self._transcript, now)
+
+    @property
+    def injection(self) -> Injection | None:
+        """What asks for usage in the client's place, if anything does."""
+        return self._known.injection
 
     @property
     def passes_over(self) -> Callable[[bytes, float], bool] | None:
@@ -150,13 +182,15 @@ class Exchange:
     def close(self, completion: Completion, now: float) -> None:
         """Settle an exchange of which nothing more will come; `completion` says why it has not ended by itself.
 
-        An answer that is all there is complete all the same: the end of the HTTP stream arrives last, and a client
-        that has what it wanted need not wait for it.
+        An answer that is all there, or an error, is what it is all the same: the end of the HTTP stream arrives last,
+        and a client that has what it wanted, or can't get it, need not wait for it.
         """
         if self.record is not None:
             return
+        if self.injection is not None and not self._response.is_shown:
+            self.injection.give_up(now)
         self._response.cut_off(now)
-        if self._documents.is_complete:
+        if self._documents.is_complete or self._response.error_type is not None:
             completion = self._response.outcome
         self._settle(completion, now)
 
@@ -166,17 +200,14 @@ class Exchange:
         return self._response.asked_for_whole
 
     def snapshot(self) -> UsageRecord:
-        """Return the record: the final one, or what it would be if the exchange were cut off.
-
-        Without what no other exchange has, its times and sizes and names, it may be the same for many.
-        """
+        """Return the record: the final one, or what it would be if the exchange were cut off. It has few times."""
         return self.record or self._build_record(Completion.CANCELLED, 0.0)
 
     def detailed(self, details: Details) -> UsageRecord:
         """Return the record of an exchange that is settled, with as many details."""
         assert self.record is not None  # noqa: S101 - for the type checker
         clock = self._response.reader.clock if self._response.reader and self._response.is_stream else None
-        known = Known(self._question, self._documents, self._stopwatch, clock, self.request_id)
+        known = Beside(self._question, self._documents, self._stopwatch, clock, self.request_id)
         return add_details(self.record, known, details)
 
     def _end_request(self, ended_at: float | None) -> None:
@@ -200,7 +231,14 @@ class Exchange:
         if transcript is not None and self.is_detachable:
             transcript.drop_request()
         elif transcript is not None and self._policy.estimates_requests and self._question.is_llm:
-            self._prompt_estimate_tokens = transcript.estimate_prompt(*self._asked, self._question.expected)
+            self._known.prompt_estimate_tokens = transcript.estimate_prompt(*self._asked, self._question.expected)
+
+    def _reserve(self) -> None:
+        """Take from limits what the request may use, where the limiter has not yet been asked for it."""
+        question, reserve = self._question, self._policy.reserve
+        if reserve is not None and self.is_held and question.is_llm:
+            asked = question.parameters(None)
+            self._known.reserved = reserve(self.snapshot(), asked.max_tokens if asked is not None else None)
 
     def _end_response(self, now: float) -> None:
         if self.record is not None:
@@ -210,9 +248,9 @@ class Exchange:
             response.reader.finish(now)  # else its body was not shown: Envoy read it by itself
         self._settle(response.outcome, now)
 
-    @property
-    def _documents(self) -> DocumentReader:
-        return self._response.documents
+    def _begin_injection(self) -> None:
+        if self._policy.injector is not None:
+            self._known.injection = self._policy.injector.begin(self._question, self._headers)
 
     @property
     def _is_known(self) -> bool:
@@ -222,7 +260,7 @@ class Exchange:
 
     def _settle(self, completion: Completion, now: float) -> None:
         if self._native is not None:
-            self._native_check, reason = take_native(self._documents, self._native)
+            self._known.native_check, reason = take_native(self._documents, self._native)
             if reason is not None:
                 self._errors.add(Stage.RESPONSE_BODY, reason)
         transcript, documents = self._transcript, self._documents
@@ -256,36 +294,5 @@ class Exchange:
         """Which model reads and writes, as its provider calls it, and the provider."""
         return self._documents.model or self._question.model, self._question.provider
 
-    @property
-    def _may_answer_otherwise(self) -> bool:
-        """Whether an answer that is no JSON is what the API may say: audio, plain text."""
-        flavour = self._question.target.flavour
-        return flavour is not None and not flavour.answers_in_json
-
     def _build_record(self, completion: Completion, duration_seconds: float) -> UsageRecord:
-        documents, response, question = self._documents, self._response, self._question
-        flavour = documents.flavour
-        is_llm = question.is_llm or (flavour is not None and not flavour.by_shape)
-        usage, source = documents.usage, documents.usage_source(is_whole=completion is Completion.COMPLETE)
-        if self._transcript is not None and self._transcript.usage is not None:
-            usage, source = self._transcript.joined(usage, source)
-        record = UsageRecord(
-            is_llm,
-            completion,
-            duration_seconds,
-            question.provider or (flavour.provider if flavour else None),
-            flavour.operation if flavour else None,
-            question.model,
-            documents.model,
-            question.is_streaming or response.is_stream,
-            response.status_code,
-            usage,
-            source,
-            documents.finish_reason,
-            response.error_type,
-            self._stopwatch.since_start(response.first_token_at),
-            self._errors.as_tuple() if is_llm or question.said_provider else (),
-            self._native_check,
-            prompt_estimate_tokens=self._prompt_estimate_tokens,
-        )
-        return self._policy.value(record)
+        return self._policy.value(self._known.build_record(completion, duration_seconds))

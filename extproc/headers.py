@@ -19,7 +19,12 @@ from extproc.providers.bedrock_invoke import HEADERS as BEDROCK_HEADERS
 # https://smithy.io/2.0/aws/protocols/aws-restjson1-protocol.html#operation-error-serialization
 _ERROR_TYPE = "x-amzn-errortype"
 
-REQUEST_HEADERS: Final = frozenset({":method", ":authority", ":path", "content-type", "content-encoding"})
+# A body that is signed must not change: https://www.rfc-editor.org/rfc/rfc9530, what came before it, and AWS.
+SIGNATURE_HEADERS: Final = frozenset({"content-digest", "digest", "content-md5", "x-amz-content-sha256"})
+
+REQUEST_HEADERS: Final = SIGNATURE_HEADERS | frozenset(
+    {":method", ":authority", ":path", "content-type", "content-encoding", "content-length"}
+)
 RESPONSE_HEADERS: Final = BEDROCK_HEADERS | frozenset(
     {":status", "content-type", "content-encoding", "content-length", _ERROR_TYPE}
 )

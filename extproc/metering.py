@@ -24,6 +24,7 @@ from extproc.config.telemetry import Telemetry
 from extproc.estimates.preparation import prepare_estimates
 from extproc.logs import place_of
 from extproc.observability import Counts, Tracing, flush_seconds_of
+from extproc.pricing.catalog import load_soon
 from extproc.reading import build_detector, build_limits, build_policy
 from extproc.server.hindrances import MENDS, Hindrances, Wanted
 from extproc.server.processor import Processor
@@ -89,13 +90,18 @@ class Metering:
         for each in self._now.background:
             each.start()
 
+    def load(self) -> None:
+        """Begin to load what exchanges need first when they settle: to be ready need not wait for it."""
+        if self._now.settings.prices.enabled:
+            load_soon()
+
     def prepare(self, settings: Settings) -> Callable[[], None]:
         """Return what puts other settings into force. Raises SettingsError for those that can't work."""
         prepared = self._follow(self._now, settings)
 
         def switch() -> None:
             before, self._now = self._now, prepared
-            prepare_estimates(settings)
+            self.load()
             for each in prepared.background:
                 if each not in before.background:
                     each.start()
@@ -149,6 +155,7 @@ class Metering:
         self, settings: Settings, sinks: Sequence[UsageSink], hindrances: Hindrances | None
     ) -> Processor:
         has_log = settings.usage_log is not None
+        self._server.expect_charges(settings.rate_limit.keys)
         return Processor(
             limits=build_limits(settings),
             detector=build_detector(settings),

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from extproc.injection import Injector
 from extproc.usage import UsageRecord
 
 
@@ -46,6 +47,14 @@ def usual_wrapping(model: str | None, provider: str | None) -> Wrapping:  # noqa
     return _WRAPPING
 
 
+class Reserve(Protocol):
+    """Tells what limits are charged with a request, before it goes on."""
+
+    def __call__(self, record: UsageRecord, max_tokens: int | None) -> tuple[tuple[str, int], ...]:
+        """Return an amount under each key; `max_tokens` is the longest answer that the request allows."""
+        ...
+
+
 def as_it_is(record: UsageRecord) -> UsageRecord:
     """Return the record."""
     return record
@@ -60,16 +69,20 @@ class Policy:
     counts what no provider reported, where that is wanted, and `wrapping_of` tells what is around it for a model and
     its provider. With `estimates_requests` the prompt of each request is counted, too, before it goes on.
     `estimates_streams` says that streams are estimated, `estimates_whole` that other answers are as well;
+    `injector` asks for usage where clients do not.
     `estimate_interval_seconds` is how often a running stream without usage has what it used so far estimated.
+    `reserve` tells what limits are charged with a request, once for each; None where they are charged at the end.
     """
 
     value: Callable[[UsageRecord], UsageRecord] = as_it_is
     count_text: TextCounter | None = None
     wrapping_of: Callable[[str | None, str | None], Wrapping] = usual_wrapping
+    injector: Injector | None = None
     estimates_requests: bool = False
     estimates_streams: bool = True
     estimates_whole: bool = False
     estimate_interval_seconds: float = 1.0
+    reserve: Reserve | None = None
 
     @property
     def estimates_answers(self) -> bool:

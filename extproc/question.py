@@ -81,6 +81,12 @@ class Question:
         """Whether a stream is asked for."""
         return self._facts.streaming or self.target.streaming
 
+    @property
+    def may_be_answered_otherwise(self) -> bool:
+        """Whether an answer that is no JSON is what the API may say: audio, plain text."""
+        flavour = self.target.flavour
+        return flavour is not None and not flavour.answers_in_json
+
     def _expect(self) -> None:
         flavour = self.target.flavour
         self.expected = flavour if flavour is not None and (self.is_llm or flavour.by_shape) else None

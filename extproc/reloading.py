@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from extproc.config.budgets import carry_over
 from extproc.config.loading import Loaded
 from extproc.config.settings import Settings
 from extproc.errors import SettingsError
@@ -52,6 +53,10 @@ class Source:
     def remember(self) -> None:
         """Take the files as they are for known."""
         self._marks, self._changing = self._look(), None
+
+    def adopt(self) -> None:
+        """Take files that settings have just named for known as they are; what is known of others stays."""
+        self._marks = {path: self._marks.get(path, mark) for path, mark in self._look().items()}
 
     def has_changed(self) -> bool:
         """Return whether a file has changed since it was last asked, and is not being written any more.
@@ -146,6 +151,7 @@ class Reloader:
             if not self._source.is_repeatable():
                 raise SettingsError("--config: settings come from what is no file, and cannot be read again")  # noqa: TRY301 - as any other
             loaded = self._source.load()
+            self._source.adopt()
             settings = self._without_fixed(loaded.settings)
             changed = changed_paths(self.settings, settings)
             self._apply(settings)
@@ -177,10 +183,11 @@ class Reloader:
     def _without_fixed(self, settings: Settings) -> Settings:
         """Return settings with what can't change as it is, and say so."""
         kept = {name: getattr(self.settings, name) for name in FIXED}
-        waiting = [name for name, value in kept.items() if getattr(settings, name) != value]
+        budgets, of_budgets = carry_over(self.settings.budgets, settings.budgets)
+        waiting = [*(name for name, value in kept.items() if getattr(settings, name) != value), *of_budgets]
         if waiting:
             log.warning("some settings wait for the next start", settings=waiting)
-        return settings.model_copy(update=kept)
+        return settings.model_copy(update=kept | {"budgets": budgets})
 
 
 def changed_paths(one: Settings, other: Settings) -> list[str]:

@@ -18,12 +18,14 @@ from extproc.codec.multipart import FormFields, boundary_of
 from extproc.codec.payload import BOM, Payload
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.providers import parameters
-from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS
+from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS, REQUEST_OPTIONS
 from extproc.providers.counts import JSONObject
 from extproc.readers import Body, ExtractionErrors, Limits
 
 
-def _members_of(paths: Collection[str], decoded: Sequence[str] = (), present: Sequence[str] = ()) -> Members:
+def _members_of(
+    paths: Collection[str], decoded: Sequence[str] = (), present: Sequence[str] = (), short: Sequence[str] = ()
+) -> Members:
     """Return what decodes the members on these paths, beside those that are read of any request."""
     inner: dict[str, set[str]] = {}
     for path in paths:
@@ -34,10 +36,10 @@ def _members_of(paths: Collection[str], decoded: Sequence[str] = (), present: Se
     scalars = (*decoded, *(name for name in names if name not in parameters.LISTS))
     lists = [name for name in names if name in parameters.LISTS]
     nested = {name: _members_of(inner[name]) for name in sorted(inner)}
-    return Members(scalars, present, short=lists, nested=nested)
+    return Members(scalars, present, short=[*lists, *short], nested=nested)
 
 
-_REQUEST_MEMBERS = _members_of(parameters.PATHS, REQUEST_MEMBERS, REQUEST_INPUTS)
+_REQUEST_MEMBERS = _members_of(parameters.PATHS, REQUEST_MEMBERS, REQUEST_INPUTS, REQUEST_OPTIONS)
 
 # What a form says in numbers.
 _FORM_NUMBERS = ("n", "seed", "temperature")
@@ -76,10 +78,10 @@ def _number(text: str) -> float | None:
 
 
 class RequestReader:
-    """Reads a request body to its document. `is_lost` says that there may have been one, and it could not be read."""
+    """Reads a request body to its document. `lost` is why there is none; None as long as there may be one."""
 
     __slots__ = ("_body", "_content_type", "_errors", "_is_form", "_is_over", "_is_plain", "_limits", "_started",
-                 "is_lost")  # fmt: skip
+                 "lost")  # fmt: skip
 
     def __init__(self, headers: Mapping[str, str], limits: Limits, errors: ExtractionErrors) -> None:
         self._errors = errors
@@ -89,7 +91,7 @@ class RequestReader:
         self._started = False
         self._is_over = False
         self._body: Body | None = None
-        self.is_lost = False
+        self.lost: Reason | None = None
         coding = headers.get("content-encoding", "")
         self._is_plain = not coding and not self._is_form
         if not self._is_plain:
@@ -97,6 +99,11 @@ class RequestReader:
                 self._open(coding)
             except DecodeError as error:
                 self._give_up(error.reason)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there may have been a document, and it could not be read."""
+        return self.lost not in (None, Reason.EMPTY, Reason.CONTENT_TYPE)
 
     @property
     def has_started(self) -> bool:
@@ -165,4 +172,4 @@ class RequestReader:
         self._is_over = True
         self._body = None
         self._errors.add(Stage.REQUEST_BODY, reason)
-        self.is_lost = reason not in (Reason.EMPTY, Reason.CONTENT_TYPE)
+        self.lost = reason

@@ -28,7 +28,7 @@ class Response:
     """
 
     __slots__ = ("_bytes_left", "_error_word", "_errors", "_limits", "asked_for_whole", "chunks", "documents",
-                 "is_shown", "reader", "status_code", "transcript")  # fmt: skip
+                 "has_error_status", "is_shown", "reader", "status_code", "transcript")  # fmt: skip
 
     def __init__(self, limits: Limits, errors: ExtractionErrors, transcript: Transcript | None = None) -> None:
         self._limits = limits
@@ -38,6 +38,7 @@ class Response:
         self.documents = DocumentReader(None, detect_response)
         self.reader: ResponseReader | None = None
         self.chunks = 0
+        self.has_error_status = False
         self.is_shown = False
         self.asked_for_whole = False
         self.status_code: int | None = None
@@ -45,7 +46,8 @@ class Response:
 
     def take_headers(self, headers: Mapping[str, str]) -> None:
         """Take the headers: lower-case names, one value each."""
-        self.status_code = number_at(headers, ":status")
+        status_code = self.status_code = number_at(headers, ":status")
+        self.has_error_status = status_code is not None and status_code >= _FIRST_ERROR_STATUS
         self._bytes_left = number_at(headers, "content-length")
         self._error_word = error_word(headers)
         self.is_shown = True
@@ -114,17 +116,6 @@ class Response:
     def is_meant_as_stream(self) -> bool:
         """Whether the answer is a stream, or would have been one had any of it come."""
         return self.reader is not None and (self.reader.is_stream or self.reader.is_labelled_stream)
-
-    @property
-    def first_token_at(self) -> float | None:
-        """When the first token of a stream came, of the answer or of a thought."""
-        clock = self.reader.clock if self.reader is not None and self.reader.is_stream else None
-        return None if clock is None else clock.first_token_at
-
-    @property
-    def has_error_status(self) -> bool:
-        """Whether the status is one of an error."""
-        return self.status_code is not None and self.status_code >= _FIRST_ERROR_STATUS
 
     @property
     def outcome(self) -> Completion:

@@ -95,9 +95,11 @@ class ResponseReader:
 
     @property
     def lacks_end_mark(self) -> bool:
-        """Whether the answer is a stream without the mark that its API ends streams with."""
+        """Whether the answer is a stream without the mark, or the reason, that its API ends streams with."""
         flavour = self._documents.flavour
-        return self.is_stream and flavour is not None and flavour.marks_end and not self._documents.is_complete
+        if not self.is_stream or flavour is None or self._documents.is_complete:
+            return False
+        return flavour.marks_end or (flavour.gives_reason and self._documents.lacks_reason)
 
     def read_whole(self, chunk: bytes, now: float) -> None:
         """Take a body that comes in one chunk: what `feed` and `finish` do."""
@@ -115,6 +117,8 @@ class ResponseReader:
             return False
         was_stream = self.is_stream
         told = self._read(self._payloads_of(chunk))
+        if self._framing is not None and self._framing.is_closed_array:
+            told = self._documents.end() or told
         self._has_ticked = self._take_tokens(now, ticks=True)
         self._is_between_events = self._is_plain and self._framing is not None and self._framing.is_between_events
         shape = self._documents.quiet if self._is_between_events else None
@@ -186,17 +190,15 @@ class ResponseReader:
     def cut_off(self, now: float) -> None:
         """Take note that no more will come. What is missing then is no error of the body, so none is added.
 
-        A document, or an array that is a stream, may be whole all the same: its last byte arrives before the end of
-        the stream does.
+        A document may be whole all the same: its last byte arrives before the end of the stream does.
         """
         body, self._body = self._body, None
         self._is_over = True
-        if body is None or self._framing is None or (self._framing.is_sequence and not self._framing.is_array):
+        if body is None or self._is_sequence:
             return
         with suppress(DecodeError):
             for payload in body.finish():
                 self._read_payload(payload)
-            self._documents.is_complete = self._documents.is_complete or self._framing.is_array
         self._take_tokens(now, ticks=not self._has_ticked)
 
     def _open(self, coding: str) -> Body:
@@ -234,9 +236,7 @@ class ResponseReader:
         if payload.error:
             return self._name_error(payload)
         if payload.data.strip() == _DONE:
-            told = not documents.is_complete
-            documents.is_complete = True
-            return told
+            return documents.end()
         if self.transcript is not None and self._is_sequence:
             self.transcript.hold(((b"", payload.data),), len(payload.data))
         if self._says_nothing(payload):

@@ -20,7 +20,7 @@ def build_status(settings: Settings, *, engine: str | None = None) -> dict[str, 
 
     `engine` is what carries the messages, if that is known. A port 0 in the settings is told as such.
     """
-    tls = settings.listen_tls
+    tls, charged = settings.listen_tls, settings.rate_limit
     return {
         "version": __version__,
         "engine": engine or settings.engine,
@@ -30,6 +30,10 @@ def build_status(settings: Settings, *, engine: str | None = None) -> dict[str, 
         "mtls": tls is not None and tls.client_ca_file is not None,
         "metadata_namespaces": list(settings.metadata_namespaces),
         "needs": _describe(find_needs(settings)),
+        "rate_limit": {
+            "written_keys": list(charged.written_keys),
+            "reserved_keys": list(charged.keys) if charged.when == "request" else [],
+        },
         "max_whole_response_bytes": settings.max_whole_response_bytes,
         "content_codings": list(CONTENT_CODINGS),
     }
@@ -55,4 +59,5 @@ def _describe(needs: Needs) -> dict[str, Any]:
         "response_attributes": list(needs.response_attributes),
         "header_mutation": needs.header_mutation,
         "mutated_headers": list(needs.mutated_headers),
+        "edited_headers": list(needs.edited_headers),
     }

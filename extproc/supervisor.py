@@ -1,7 +1,8 @@
 """The composition root of `extproc serve` with several workers: the process that starts them and speaks for them.
 
-Owns: what the workers are told, which addresses are theirs, where their metrics meet, and the admin port. It carries no
-traffic and does without gRPC, which is most of what a process of ours weighs.
+Owns: what the workers are told, which addresses are theirs, where their metrics meet, the admin port, and budgets, of
+which there is one ledger. It carries no traffic; without budgets it does without gRPC, which is most of what a process
+of ours weighs.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from prometheus_client import CollectorRegistry, GCCollector, ProcessCollector, 
 from extproc import __version__
 from extproc.admin.server import AdminServer
 from extproc.assignment import WorkerSettings
+from extproc.budgeting import Budgeting
 from extproc.config.address import HostPort, UnixSocket, parse_address, parse_host_port
 from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
@@ -95,6 +97,7 @@ class _Supervisor:
         self._processes = WorkerProcesses(self.workers.all)
         registry = _build_registry(self._shared, self._processes)
         reloads = ReloadMetrics(registry)
+        self._budgeting = Budgeting(settings, registry)
         # What is counted of the pushes stands in a file beside those of the workers, to be one family with theirs.
         share_values(directory, settings.workers)
         self._reporting = Reporting(settings, registry, Counts(CollectorRegistry()))
@@ -110,6 +113,7 @@ class _Supervisor:
     def start(self) -> None:
         """Let what works in the background begin."""
         self._reporting.start(self._admin.address)
+        self._budgeting.start(self._reloader.settings)
 
     def run(self, orders: SignalOrders) -> int:
         """Keep the workers running until they are to end, drain; return how many exchanges they cut off."""
@@ -132,7 +136,8 @@ class _Supervisor:
         """Say where streams are welcome now."""
         listen = ",".join(dict.fromkeys(map(str, self._addresses)))
         admin = f"http://{self._admin.address}"
-        log.info("ready", listen=listen, admin=admin, version=__version__, workers=len(self.workers.all))
+        workers, budgets = len(self.workers.all), self._budgeting.place()
+        log.info("ready", listen=listen, admin=admin, version=__version__, workers=workers, **budgets)
 
     def reload(self) -> None:
         """Take the settings as they are now."""
@@ -148,6 +153,7 @@ class _Supervisor:
 
     def stop(self) -> None:
         """Push what has not been pushed yet, and close what is open."""
+        self._budgeting.stop()
         stop_all(self._reporting.background(), flush_seconds_of(self._reloader.settings))
         self._reporting.close()
         self._admin.close()
@@ -159,6 +165,7 @@ class _Supervisor:
             undo.pop_all()
         self._families.show(settings)
         report()
+        self._budgeting.apply(settings)
         set_level(settings.log_level)
         self.workers.reload([assignment.line for assignment in self._assign(settings)])
 
@@ -186,7 +193,8 @@ class _Supervisor:
 
     def _status(self) -> dict[str, object]:
         listen = list(dict.fromkeys(map(str, self._addresses)))
-        return build_status(self._reloader.settings) | {"listen": listen, "config": self._reloader.describe()}
+        status = build_status(self._reloader.settings) | self._budgeting.describe()
+        return status | {"listen": listen, "config": self._reloader.describe()}
 
 
 class _Families:

@@ -170,9 +170,13 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     surroundings: Surroundings | None = None
     request_id: str | None = None  # Envoy's, where somebody asked for it
     prompt_estimate_tokens: int | None = None  # counted before the request went on, where somebody asked for it
+    include_usage: str | None = None  # what became of asking for usage in the client's place
     cost: Cost | None = None
     is_unpriced: bool = False  # there is usage, but no price for it
     charges: tuple[tuple[str, int], ...] = ()  # what rate limits take, each under its key; none is negative
+    charge_errors: tuple[str, ...] = ()  # keys of those that are not what was asked for
+    rate_limited_tokens: int | None = None  # of the charges, what Envoy's limiter takes in tokens
+    reserved: tuple[tuple[str, int], ...] = ()  # charged with the request, before anything was used
 
     @property
     def model(self) -> str | None:

@@ -86,6 +86,7 @@ class _Worker:
     def ready(self, listen: HostPort | UnixSocket) -> None:  # noqa: ARG002 - the supervisor knows where
         """Tell the supervisor that streams are welcome now."""
         self._leash.report(is_ready=True)
+        self.metering.load()
 
     def reload(self) -> None:
         """Take the settings that the supervisor has found good; tell it if they are not."""

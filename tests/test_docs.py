@@ -9,8 +9,12 @@ from types import ModuleType
 
 import pytest
 import yaml
+from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
+from extproc.budgets.metrics import BudgetMetrics
+from extproc.budgets.rules import Rule
+from extproc.config.budgets import BudgetDescriptor, BudgetLimit, BudgetSettings
 from extproc.config.documents import MAX_FILE_BYTES
 from extproc.config.otel_environment import USED_VARIABLES
 from extproc.config.parsing import MAX_DEPTH
@@ -31,9 +35,11 @@ from extproc.config.telemetry import (
 )
 from extproc.config.yaml_documents import MAX_YAML_CHARACTERS
 from extproc.errors import EXIT_CUT, EXIT_FAILURE, EXIT_USAGE
+from extproc.injection import KNOWN_PROVIDERS, Outcome
 from extproc.providers.detect import FLAVOURS
 from extproc.providers.vendors import VENDORS
 from extproc.reloading import FIXED
+from extproc.wire.ratelimit import Limit, Unit
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -54,6 +60,16 @@ def test_the_page_of_providers_is_true(generator: ModuleType) -> None:
     assert page == generator.render()
     assert all(f"`{vendor.provider}`" in page for vendor in VENDORS)
     assert all(f"`{name}`" in page for name in FLAVOURS)
+
+
+def test_the_page_on_usage_tells_every_outcome() -> None:
+    """Whoever finds one in a metric looks it up there."""
+    page = (ROOT / "docs" / "usage.md").read_text()
+    table = page.partition("| outcome | meaning |")[2].partition("\n\n")[0]
+    named = {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == set(Outcome)
+    known = page.partition("Known to take it")[2].partition("Others report")[0]
+    assert set(re.findall(r"`([\w.]+)`", known)) - {"auto"} == KNOWN_PROVIDERS
 
 
 TELEMETRY = (ROOT / "docs" / "telemetry.md").read_text()
@@ -95,6 +111,41 @@ CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 def test_the_examples_of_configuration_can_be_loaded(example: str) -> None:
     """Also the one that `extproc config show` prints."""
     Settings.model_validate(yaml.safe_load(example) or {})
+
+
+BUDGETS = (ROOT / "docs" / "budgets.md").read_text()
+
+
+@pytest.mark.parametrize("section", [BudgetSettings, BudgetDescriptor, BudgetLimit])
+def test_the_page_of_budgets_has_every_setting(section: type[BaseModel]) -> None:
+    """And what each has by default."""
+    assert all(re.search(rf"`{name}[`:]", BUDGETS) for name in section.model_fields)
+    rows = dict(re.findall(r"^\| `(\w+)` \| `?([\w.:]+)`? \|", BUDGETS, re.MULTILINE))
+    defaults = {name: field.default for name, field in BudgetSettings.model_fields.items()}
+    assert rows == {name: str(default) if default else "none" for name, default in defaults.items()}
+
+
+def test_the_page_of_budgets_has_every_metric() -> None:
+    """With its labels, and no other."""
+    registry = CollectorRegistry()
+    metrics = BudgetMetrics(registry)
+    rule = Rule("d", "r", Limit(1, Unit.DAY))
+    metrics.show([rule])
+    named = {
+        (sample.name, frozenset(sample.labels))
+        for family in registry.collect()
+        for sample in family.samples
+        if not sample.name.endswith(("_bucket", "_sum", "_created"))
+    }
+    told = re.findall(r"^\| `(extproc_budget_\w+)(?:{([\w,]+)})?`", BUDGETS, re.MULTILINE)
+    as_sampled = {(name if name.endswith("_total") else f"{name}_count", labels) for name, labels in told}
+    assert {(name, frozenset(filter(None, labels.split(",")))) for name, labels in as_sampled} == named
+
+
+def test_the_example_of_budgets_can_be_loaded() -> None:
+    """As it stands there."""
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", BUDGETS, re.MULTILINE | re.DOTALL)
+    assert Settings.model_validate(yaml.safe_load(example)).budgets is not None
 
 
 def test_the_bounds_of_files_are_those_it_says() -> None:

@@ -399,6 +399,90 @@ def test_an_answer_that_is_all_there_is_complete_without_the_end_of_the_stream(n
     assert (exchange.record.completion, exchange.record.usage_source) == (Completion.COMPLETE, UsageSource.REPORTED)
 
 
+@pytest.mark.parametrize("last", [b"", b"data: [DONE]\n\n"])
+def test_a_client_that_hangs_up_on_an_error_has_had_one(last: bytes) -> None:
+    """SDKs do so as soon as they read of it; what was counted until then is not all there would have been."""
+    exchange = started(Case(content_type="text/event-stream"))
+    body = STREAM + b'data: {"error": {"type": "server_error"}}\n\n' + last
+    exchange.response_body(body, end_of_stream=False, now=11.0)
+    exchange.close(Completion.CANCELLED, 12.0)
+    assert exchange.record is not None
+    assert (exchange.record.completion, exchange.record.error_type) == (Completion.ERROR, "server_error")
+    assert (exchange.record.usage, exchange.record.usage_source) == (TokenUsage(3, 4), UsageSource.PARTIAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "pieces", "completion"),
+    [
+        ("openai_chat/stream-usage", 2, Completion.TRUNCATED),
+        ("openai_chat/stream-usage", 4, Completion.COMPLETE),  # the reason
+        ("openai_completions/stream", 1, Completion.TRUNCATED),
+        ("gemini_generate/stream-sse-crlf", 2, Completion.TRUNCATED),  # of which the counts are known already
+        ("gemini_generate/stream-sse-crlf", 3, Completion.COMPLETE),
+        ("watsonx_generation/stream", 1, Completion.TRUNCATED),
+        ("aleph_alpha_complete/stream", 2, Completion.TRUNCATED),
+        ("anthropic_complete/stream", 3, Completion.TRUNCATED),
+        ("tgi_generate/stream", 2, Completion.TRUNCATED),
+        ("llama_cpp_completion/stream", 2, Completion.TRUNCATED),
+        ("gemini_interactions/stream", 2, Completion.TRUNCATED),
+    ],
+)
+def test_a_stream_that_ends_in_the_middle_was_cut_off(name: str, pieces: int, completion: Completion) -> None:
+    """However politely: a proxy between here and the provider ends what it lost in good order."""
+    body = b"".join(re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", CASES[name].response)[:pieces])
+    exchange = started(CASES[name])
+    exchange.response_body(body, end_of_stream=False, now=11.0)
+    exchange.response_body(b"", end_of_stream=True, now=12.0)
+    assert exchange.record is not None
+    assert exchange.record.completion is completion
+    if exchange.record.usage is not None:
+        is_whole = completion is Completion.COMPLETE
+        assert exchange.record.usage_source is (UsageSource.REPORTED if is_whole else UsageSource.PARTIAL)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1beta/models/g:streamGenerateContent", b'data: {"promptFeedback": {"blockReason": "SAFETY"}}\n\n'),
+        ("/v1/conversations", b'data: {"type": "conversation.response.done", "usage": {"total_tokens": 7}}\n\n'),
+        ("/v1/chat/completions", STREAM),  # usage is the last thing said
+        ("/v1/chat/completions", b"data: <html>\n\n"),
+    ],
+)
+def test_a_stream_may_end_without_a_reason(path: str, body: bytes) -> None:
+    """Where there is none to give, or something else is the last thing to come."""
+    exchange = started(Case(path=path, authority="api.mistral.ai", content_type="text/event-stream"))
+    exchange.response_body(body, end_of_stream=False, now=11.0)
+    exchange.response_body(b"", end_of_stream=True, now=12.0)
+    assert exchange.record is not None
+    assert exchange.record.completion is Completion.COMPLETE
+
+
+def test_an_array_tells_of_each_element_and_of_its_own_end_at_once() -> None:
+    """Who hangs up behind it leaves no time to say so later."""
+    exchange = started(CASES["gemini_generate/stream-array"])
+    pieces = re.split(rb"(?<=\n)(?=,|\])", CASES["gemini_generate/stream-array"].response)
+    told = []
+    for piece in pieces:
+        before = exchange.revision
+        exchange.response_body(piece, end_of_stream=False, now=11.0)
+        assert exchange.revision > before
+        snapshot = exchange.snapshot()
+        assert snapshot.usage is not None
+        told.append((snapshot.usage.completion_tokens, snapshot.usage_source.value))
+    assert told == [(20, "partial"), (23, "partial"), (27, "partial"), (27, "reported")]
+
+
+def test_an_array_that_ends_with_an_error_is_no_whole_answer() -> None:
+    """Its end is that of the error."""
+    exchange = started(CASES["gemini_generate/stream-array"])
+    body = b'[{"candidates": [], "usageMetadata": {"promptTokenCount": 8}}, {"error": {"status": "UNAVAILABLE"}}]'
+    exchange.response_body(body, end_of_stream=False, now=11.0)
+    exchange.response_body(b"", end_of_stream=True, now=12.0)
+    assert exchange.record is not None
+    assert (exchange.record.completion, exchange.record.usage_source) == (Completion.ERROR, UsageSource.PARTIAL)
+
+
 def test_an_array_that_is_not_closed_is_cut_off() -> None:
     """What its elements reported is partial."""
     case = CASES["gemini_generate/stream-array"]

@@ -31,7 +31,8 @@ READERS = CODEC | PROVIDERS | {"extproc.readers", "extproc.request_reader", "ext
                                "extproc.stopwatch", "extproc.policy", "extproc.runs", "extproc.transcript"}  # fmt: skip
 HEADERS = CODEC | PROVIDERS | {"extproc.headers"}
 EXCHANGE = READERS | HEADERS | {"extproc.exchange", "extproc.question", "extproc.details", "extproc.policy",
-                                "extproc.response"}  # fmt: skip
+                                "extproc.response", "extproc.injection", "extproc.include_usage",
+                                "extproc.known"}  # fmt: skip
 TELEMETRY_SCHEMA = {"extproc.config.forms", "extproc.config.section", "extproc.config.exporters",
                     "extproc.config.layers"}  # fmt: skip
 ROOMS = {
@@ -43,7 +44,10 @@ ROOMS = {
     "extproc.surroundings": set(),
     "extproc.trace_context": VOCABULARY,
     "extproc.pace": set(),
-    "extproc.policy": VOCABULARY,
+    "extproc.policy": EXCHANGE,
+    "extproc.charging": VOCABULARY | {"extproc.charging"},
+    "extproc.include_usage": CODEC,
+    "extproc.injection": CODEC | PROVIDERS | {"extproc.headers", "extproc.include_usage", "extproc.question"},
     "extproc.usage": {"extproc.errors", "extproc.surroundings"},
     "extproc.codec": CODEC,
     "extproc.providers": PROVIDERS,
@@ -87,6 +91,7 @@ ROOMS = {
     "extproc.sinks": VOCABULARY | {"extproc.sinks.base", "extproc.sinks.exemplars", "extproc.sinks.labels"},
     "extproc.sinks.tokens": VOCABULARY
     | {"extproc.sinks.exemplars", "extproc.sinks.labels", "extproc.sinks.prometheus"},
+    "extproc.sinks.unpriced": VOCABULARY | {"extproc.sinks.labels", "extproc.sinks.prometheus"},
     "extproc.sinks.usage_log": VOCABULARY | {"extproc.sinks.metadata", "extproc.sinks.line_output", "extproc.pace"},
     "extproc.sinks.line_output": {"extproc.errors"},
     "extproc.sinks.shared": set(),
@@ -94,6 +99,11 @@ ROOMS = {
     # Traces and metrics for other systems: sinks, and what carries them off. The schema says what is wanted of them.
     "extproc.telemetry": VOCABULARY
     | {"extproc.telemetry", "extproc.sinks", "extproc.config.telemetry", "extproc.pace", "extproc.certificates"},
+    # Prices: where they come from, and the arithmetic. Its schema says which are a deployment's own.
+    "extproc.pricing": VOCABULARY | {"extproc.pricing", "extproc.config.prices"},
+    "extproc.pricing.arithmetic": VOCABULARY | {"extproc.pricing.tariff"},
+    "extproc.pricing.tariff": VOCABULARY,
+    "extproc.pricing.names": VOCABULARY,
     "extproc.config": VOCABULARY | {"extproc.config"},
     # Which flavours a rule may name.
     "extproc.config.settings": VOCABULARY | {"extproc.config", "extproc.providers.detect"},
@@ -101,6 +111,8 @@ ROOMS = {
     "extproc.config.exporters": TELEMETRY_SCHEMA,
     "extproc.config.layers": TELEMETRY_SCHEMA,
     "extproc.config.section": {"extproc.config.forms"},
+    # Which expressions are taken is told with the settings.
+    "extproc.config.rate_limit": {"extproc.errors", "extproc.semconv", "extproc.charging", "extproc.config.section"},
     "extproc.config.lines": set(),
     "extproc.config.parsing": {"extproc.config.lines", "extproc.config.yaml_documents"},
     "extproc.config.yaml_documents": {"extproc.config.lines", "extproc.config.parsing"},
@@ -109,27 +121,52 @@ ROOMS = {
     # What the settings need of Envoy: to know it, it has to know what is read of messages.
     "extproc.config.needs": VOCABULARY
     | {"extproc.config", "extproc.headers", "extproc.trace_context", "extproc.telemetry.rules"},
+    # Which limit is meant is known to who knows nothing else; the service knows what serves.
+    "extproc.budgets": VOCABULARY
+    | {
+        "extproc.budgets",
+        "extproc.wire.ratelimit",
+        "extproc.config.budgets",
+        "extproc.config.address",
+        "extproc.server.health",
+        "extproc.server.listen",
+    },
+    "extproc.budgets.rules": VOCABULARY | {"extproc.wire.ratelimit", "extproc.config.budgets"},
+    "extproc.budgets.ledger": VOCABULARY | {"extproc.budgets.rules", "extproc.wire.ratelimit"},
     "extproc.status": VOCABULARY | {"extproc.config", "extproc.codec"},
     "extproc.admin": {"extproc.errors", "extproc.config.address", "extproc.pace"},
     # Prints configuration for Envoy, and looks at that of a running one: from settings, without a sidecar.
-    "extproc.envoyconfig": VOCABULARY | {"extproc.envoyconfig", "extproc.config", "extproc.upstreams"},
+    "extproc.envoyconfig": VOCABULARY
+    | {"extproc.envoyconfig", "extproc.config", "extproc.upstreams", "extproc.charging.charges"},
     "extproc.doctor": VOCABULARY
-    | {"extproc.doctor", "extproc.config", "extproc.headers", "extproc.status", "extproc.providers.vendors"},
+    | {
+        "extproc.doctor",
+        "extproc.config",
+        "extproc.headers",
+        "extproc.status",
+        "extproc.providers.vendors",
+        "extproc.charging.charges",
+    },
     # What people say of providers, for whoever puts an Envoy before them.
     "extproc.upstreams": PROVIDERS,
     # What the sidecar is made of, but for what carries bytes to it.
-    "extproc.replay": EXCHANGE | {"extproc.replay", "extproc.sinks", "extproc.config"},
+    "extproc.replay": EXCHANGE | {"extproc.replay", "extproc.sinks", "extproc.config", "extproc.pricing"},
 }
 
 # The rooms that only compute know no way to do anything else.
 PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native",
-        "extproc.surroundings", "extproc.policy", "extproc.trace_context", "extproc.codec", "extproc.providers",
+        "extproc.surroundings", "extproc.policy", "extproc.charging", "extproc.include_usage", "extproc.injection",
+        "extproc.trace_context", "extproc.codec", "extproc.providers",
         "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
+        "extproc.pricing.tariff", "extproc.pricing.names", "extproc.pricing.arithmetic",
         "extproc.response", "extproc.response_reader", "extproc.stopwatch", "extproc.details",
-        "extproc.runs", "extproc.transcript", "extproc.exchange", "extproc.estimates.families",
-        "extproc.estimates.counter")  # fmt: skip
+        "extproc.runs", "extproc.transcript", "extproc.known", "extproc.exchange", "extproc.estimates.families",
+        "extproc.estimates.counter", "extproc.budgets.rules")  # fmt: skip
 IMPURE = {"grpc", "google", "prometheus_client", "opentelemetry", "asyncio", "os", "time", "socket", "logging",
           "threading", "random", "pathlib", "datetime", "envoy_data_plane", "structlog"}  # fmt: skip
+
+# Who alone knows the package of prices: it takes long to load.
+PRICE_PACKAGE = "extproc.pricing.catalog"
 
 # Files that are tested under another name: what they are is only seen from there.
 TESTED_ELSEWHERE = {
@@ -184,12 +221,10 @@ TESTED_ELSEWHERE = {
     "extproc.native": "tests/wire/test_ai.py",
     "extproc.policy": "tests/test_exchange.py",
     "extproc.request_reader": "tests/test_readers.py",
+    "extproc.known": "tests/test_exchange.py",
     "extproc.runs": "tests/test_transcript.py",
     "extproc.response": "tests/test_exchange.py",
     "extproc.response_reader": "tests/test_readers.py",
-    "extproc.config.budgets": "tests/config/test_settings.py",
-    "extproc.config.prices": "tests/config/test_settings.py",
-    "extproc.config.rate_limit": "tests/config/test_settings.py",
     "extproc.config.usage": "tests/config/test_settings.py",
     "extproc.server.aio": "tests/server/test_engine.py",
     "extproc.server.observer": "tests/server/test_session.py",
@@ -247,6 +282,12 @@ def test_a_pure_room_can_only_compute(name: str) -> None:
 def test_nobody_needs_envoys_configuration_api_to_run(name: str) -> None:
     """It is large: for whoever prints configuration, and an oracle for tests."""
     assert not [imported for imported in imports_of(name) if imported.startswith("envoy_data_plane")]
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != PRICE_PACKAGE])
+def test_nobody_else_knows_the_package_of_prices(name: str) -> None:
+    """It takes longer to load than a sidecar to be ready, and can be another one some day."""
+    assert not [imported for imported in imports_of(name) if imported.startswith("genai_prices")]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import sys
+import threading
 import time
 from typing import Any
 
 import pytest
 from prometheus_client import CollectorRegistry
-from support.messages import exchange
+from support.messages import exchange, metadata_of, response_body, response_headers
 from support.otlp import GrpcReceiver
 from support.pages import free_port
 from support.waiting import wait_for
@@ -87,6 +89,43 @@ def test_what_changes_nothing_that_is_counted_keeps_the_sinks() -> None:
     assert now.limits.max_body_bytes == 4096
     metered.switch(telemetry=TEAM, max_label_values=7)
     assert metered.metering.processor.sinks != before.sinks
+
+
+def test_prices_change_and_the_sum_goes_on() -> None:
+    """In the same series; without prices nothing is added to it."""
+    metered = Metered(prices={"models": [{"model": "gpt-4o", "input": 1e6, "output": 0}]})
+    costs = []
+    for prices in ({"models": [{"model": "gpt-4o", "input": 2e5, "output": 0}]}, {"enabled": False}, {}):
+        meter(metered.metering.processor)
+        costs.append(metered.registry.get_sample_value("ai_cost_usd_total", LABELS))
+        metered.switch(prices=prices)
+    assert costs == [pytest.approx(3), pytest.approx(3.6), pytest.approx(3.6)]
+
+
+def test_running_totals_have_their_cost() -> None:
+    """So that it is known of an answer that is given up: each total has that of what was used until then."""
+    metered = Metered(prices={"models": [{"model": "gpt-4o", "input": 1, "output": 2}]})
+    session = metered.metering.processor.open_session((), time.monotonic())
+    costs = []
+    chunks = [b'data: {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": %d}}\n\n' % n for n in (1, 2)]
+    stream = response_headers({":status": "200", "content-type": "text/event-stream"})
+    for message in (*exchange()[:2], stream, *map(response_body, chunks)):
+        reply = metadata_of(session.receive(message, time.monotonic()))
+        costs.append(reply.get("ai.gateway", {}).get("cost_usd_micros"))
+    session.closed(Completion.CANCELLED, time.monotonic())
+    assert costs == [None, None, None, 7, 9]
+    metered.metering.settle()
+    labels = LABELS | {"usage_source": "partial"}
+    assert metered.registry.get_sample_value("ai_cost_usd_total", labels) == pytest.approx(9e-6)
+
+
+def test_what_exchanges_need_is_loaded_if_they_need_it() -> None:
+    """In the background, once there is a sidecar."""
+    metered = Metered(prices={"enabled": False})
+    metered.metering.load()
+    assert not [thread for thread in threading.enumerate() if thread.name == "prices"]
+    metered.switch()
+    wait_for(lambda: "genai_prices.data" in sys.modules)
 
 
 def test_what_is_refused_changes_nothing() -> None:

@@ -124,9 +124,9 @@ def test_the_sockets_of_the_workers_are_those_it_says() -> None:
 def test_the_headers_that_are_read_are_those_it_says() -> None:
     """And how many."""
     trust = section("Trust")
-    headers = trust.partition("reads twelve headers:")[2].partition(". ")[0]
+    headers = trust.partition("reads sixteen headers:")[2].partition(". ")[0]
     assert set(quoted(headers)) == REQUEST_HEADERS | RESPONSE_HEADERS
-    assert len(REQUEST_HEADERS | RESPONSE_HEADERS) == 12
+    assert len(REQUEST_HEADERS | RESPONSE_HEADERS) == 16
     assert f"cut at {MAX_NAME_CHARACTERS} characters" in trust.replace("\n", " ")
 
 

@@ -170,3 +170,30 @@ def test_differences_are_told_by_their_names() -> None:
     other = Settings.model_validate({"telemetry": {"queue": {"max_spans": 700}, "service_name": "b"}, "workers": 2})
     assert changed_paths(one, other) == ["telemetry.queue.max_spans", "telemetry.service_name", "workers"]
     assert changed_paths(one, one) == []
+
+
+def test_files_that_settings_name_are_looked_at_from_then_on(file: Path, tmp_path: Path) -> None:
+    """To be named is no change; and what is changed in the one that was read stays to be seen."""
+    named: list[Path] = []
+    source = Source(lambda: load_settings({}, {}, [file]), lambda: (file, *named))
+    file.write_text("drain_seconds: 7\n")
+    other = tmp_path / "other.yaml"
+    other.write_text("a")
+    named.append(other)
+    source.adopt()
+    assert [source.has_changed() for _ in range(3)] == [False, True, False]
+    other.write_text("bc")
+    assert [source.has_changed() for _ in range(3)] == [False, True, False]
+
+
+def test_what_a_port_of_budgets_is_built_around_waits(file: Path, logged: Logged) -> None:
+    """Their limits do not."""
+    file.write_text("budgets: {listen: '127.0.0.1:1'}\n")
+    reloading = Reloading(file)
+    file.write_text("budgets: {listen: '127.0.0.1:2', domains: [{domain: d}]}\n")
+    reloading.reloader.reload("SIGHUP")
+    (applied,) = reloading.applied
+    assert applied.budgets is not None
+    assert applied.budgets.listen == "127.0.0.1:1"
+    assert [each.domain for each in applied.budgets.domains] == ["d"]
+    assert logged[0]["settings"] == ["budgets.listen"]

@@ -31,10 +31,10 @@ def test_metadata_keys_never_change_by_accident() -> None:
     """Access logs, rate limits and dashboards are written against them."""
     assert sorted(names("KEY_").values()) == sorted(
         ["audio_completion_tokens", "audio_prompt_tokens", "billed_input_tokens", "billed_output_tokens",
-         "cache_creation_tokens", "cached_tokens", "completion_tokens", "error_type", "finish_reason", "hits_addend",
-         "model", "operation", "prompt_tokens", "provider", "provider_model", "provider_total_tokens",
-         "reasoning_tokens", "streaming", "time_to_first_token_ms", "tool_use_prompt_tokens", "total_tokens",
-         "usage_source"]
+         "cache_creation_tokens", "cached_tokens", "completion_tokens", "cost_usd_micros", "error_type",
+         "finish_reason", "hits_addend", "model", "operation", "prompt_tokens", "provider", "provider_model",
+         "provider_total_tokens", "reasoning_tokens", "streaming", "time_to_first_token_ms",
+         "tool_use_prompt_tokens", "total_tokens", "usage_source"]
     )  # fmt: skip
 
 

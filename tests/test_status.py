@@ -29,6 +29,7 @@ def test_what_is_needed_of_envoy_is_told() -> None:
         "response_attributes": ["upstream.address", "upstream.tls_version"],
         "header_mutation": True,
         "mutated_headers": ["traceparent"],
+        "edited_headers": ["accept-encoding", "content-length"],
     }
 
 

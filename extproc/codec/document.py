@@ -111,8 +111,9 @@ _WHITESPACE = b" \t\r\n"
 class DocumentArray:
     """The body is one array, and each of its elements is a document of its own.
 
-    Gemini streams so when it is not asked for SSE. An element is handed out as soon as it is complete; anything behind
-    the array is passed over. `max_element_bytes` bounds what is kept of one element.
+    Gemini streams so when it is not asked for SSE. An element is handed out as soon as it is complete: an object with
+    its own last byte, because the comma behind it comes with the next one. Anything behind the array is passed over.
+    `max_element_bytes` bounds what is kept of one element. `is_closed` says that the last byte of the array was there.
     """
 
     is_sequence = True
@@ -121,13 +122,13 @@ class DocumentArray:
         self._max_element_bytes = max_element_bytes
         self._held = bytearray()
         self._depth = 0  # 1: inside the array, between or in its elements; more: inside an element
-        self._closed = False
+        self.is_closed = False
         self._scan = StringScan()
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Yield the elements that `chunk` completes."""
         start = position = 0
-        while position < len(chunk) and not self._closed:
+        while position < len(chunk) and not self.is_closed:
             if self._scan.is_open:
                 position = self._scan.advance(chunk, position)
                 continue
@@ -147,14 +148,17 @@ class DocumentArray:
             elif token in (b"]", b"}"):
                 self._depth -= 1
                 if self._depth == 0:
-                    self._closed = True
+                    self.is_closed = True
                     yield from self._end_element(chunk[start : position - 1])
+                elif self._depth == 1:
+                    yield from self._end_element(chunk[start:position])
+                    start = position
         if self._depth:
             hold(self._held, chunk[start:], self._max_element_bytes)
 
     def finish(self) -> Iterator[Payload]:
         """Raise DecodeError(TRUNCATED) unless the array was closed."""
-        if not self._closed:
+        if not self.is_closed:
             raise DecodeError(Reason.TRUNCATED)
         return iter(())
 

@@ -92,6 +92,11 @@ class SniffedBody:
         return isinstance(self._framing, DocumentArray)
 
     @property
+    def is_closed_array(self) -> bool:
+        """Whether they came so, and the document has come to its end."""
+        return isinstance(self._framing, DocumentArray) and self._framing.is_closed
+
+    @property
     def is_between_events(self) -> bool:
         """Whether the body is an event stream of which events have come, the last of them whole, and nothing else."""
         return self._payloads_seen and isinstance(self._framing, SSEDecoder) and self._framing.is_between_events

@@ -48,10 +48,17 @@ _TlsName: TypeAlias = Annotated[str | None, _flag("NAME", "The name in that cert
 _TlsCert: TypeAlias = Annotated[str | None, _flag("FILE", "With client_ca_file: Envoy's own certificate.")]
 _TlsKey: TypeAlias = Annotated[str | None, _flag("FILE", "And its key.")]
 _RateLimit: TypeAlias = Annotated[
-    str | None, _flag("LIMIT", "A rate limit service, host:port; for envoy-gateway 100000/hour.")
+    str | None,
+    _flag("LIMIT", "A rate limit service, host:port; for envoy-gateway 100000/hour, or KEY=100000/hour, with commas."),
 ]
 _RateLimitBy: TypeAlias = Annotated[
     str | None, _flag("HEADER", "A budget for each value of this header, not one for all.")
+]
+_RateLimitClaim: TypeAlias = Annotated[
+    str | None, _flag("PATH", "A budget for each value of a claim, as jwt_authn has it: payload.tenant.")
+]
+_RateLimitDeny: TypeAlias = Annotated[
+    bool, typer.Option("--rate-limit-deny", help="Without the rate limit service requests fail, and do not pass.")
 ]
 _RateLimitDomain: TypeAlias = Annotated[str, _flag("NAME", "The domain in the rate limit service's settings.")]
 _Name: TypeAlias = Annotated[str, _flag("NAME", "On Kubernetes: of the objects, and of the sidecar's Service.")]
@@ -80,7 +87,9 @@ def envoy_config(
     tls_key: _TlsKey = None,
     rate_limit: _RateLimit = None,
     rate_limit_by: _RateLimitBy = None,
+    rate_limit_claim: _RateLimitClaim = None,
     rate_limit_domain: _RateLimitDomain = "ai-gateway",
+    rate_limit_deny: _RateLimitDeny = False,
     name: _Name = "extproc",
     namespace: _Namespace = "default",
     attach: _Attach = "Gateway/ai-gateway",
@@ -105,7 +114,9 @@ def envoy_config(
         tls=TlsFlags(tls_ca, tls_name, tls_cert, tls_key),
         rate_limit=rate_limit,
         rate_limit_header=rate_limit_by,
+        rate_limit_claim=rate_limit_claim,
         rate_limit_domain=rate_limit_domain,
+        rate_limit_denies=rate_limit_deny,
         name=name,
         namespace=namespace,
         attach=attach,

@@ -24,6 +24,9 @@ def replay(
     json: Annotated[
         bool, typer.Option("--json", help="Write one JSON object per exchange instead of a table.")
     ] = False,
+    costs: Annotated[
+        bool, typer.Option("--costs", help="Show how each cost came about, and whose prices these are.")
+    ] = False,
     split: Annotated[
         str, typer.Option(metavar="HOW", help="Chunks of the answers: whole, lines or a number of bytes.")
     ] = "whole",
@@ -34,17 +37,19 @@ def replay(
 ) -> None:
     """Play captures offline, and say why counts are missing.
 
-    Tells what the sidecar would have written and counted for each. Settings are those of serve, from the file and the
-    environment. Exit code 1 says that a capture could not be read, or with --check that counts differ.
+    Tells what the sidecar would have written and counted for each, and what it costs by the prices of today. Settings
+    are those of serve, from the file and the environment. Exit code 1 says that a capture could not be read, or with
+    --check that counts differ.
     """
     import os
 
     from extproc.config.loading import load_settings
-    from extproc.reading import build_detector, build_limits
+    from extproc.reading import build_book, build_detector, build_limits, build_policy
     from extproc.replay.play import Observer
     from extproc.replay.run import Options
     from extproc.replay.run import replay as play_captures
 
     settings = load_settings({}, os.environ, config or ()).settings
-    observer = Observer(build_limits(settings), build_detector(settings))
-    raise typer.Exit(play_captures(path, settings, observer, Options(split, check, json)))
+    observer = Observer(build_limits(settings), build_detector(settings), build_policy(settings))
+    options = Options(split, check, json, costs)
+    raise typer.Exit(play_captures(path, settings, observer, options, build_book(settings)))

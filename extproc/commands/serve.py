@@ -62,6 +62,7 @@ def _serve(flags: Mapping[str, Any], files: Sequence[Path]) -> None:
     _outlive_reloads()
     source = _build_source(flags, dict(os.environ), files)
     loaded = source.load()
+    source.adopt()
     settings = loaded.settings
     write_logs(settings.log_level, settings.log_format)
     _log_findings(loaded)
@@ -83,9 +84,17 @@ def _build_source(flags: Mapping[str, Any], environ: Mapping[str, str], files: S
     from extproc.reloading import Source
 
     watched = [path for path in files if path.is_file()]  # a pipe can be read once, and has no content to compare
+    named: tuple[Path, ...] = ()  # by settings that were good
+
+    def load() -> Loaded:
+        nonlocal named
+        loaded = load_settings(flags, environ, files)
+        named = loaded.files
+        return loaded
+
     return Source(
-        lambda: load_settings(flags, environ, files),
-        lambda: (*watched, *mounted_files(MOUNTED)),
+        load,
+        lambda: (*watched, *mounted_files(MOUNTED), *named),
         lambda: watched == list(files) and not any(map(_is_special, watched)),
     )
 

@@ -38,6 +38,7 @@ def _parts() -> dict[str, str]:
     from extproc import __version__
     from extproc.config.loading import load_settings
     from extproc.errors import SettingsError
+    from extproc.pricing.catalog import PACKAGE, package_version
     from extproc.server.engine import EngineChoice, predict_engine
 
     choice: EngineChoice = "auto"
@@ -49,6 +50,7 @@ def _parts() -> dict[str, str]:
         "python": f"{platform.python_version()} {platform.python_implementation()}",
         "grpcio": grpc.__version__,
         "protobuf": f"{google.protobuf.__version__} {api_implementation.Type()}",
+        PACKAGE: package_version(),
         "engine": engine,
         "platform": platform.platform(),
     }

@@ -70,6 +70,11 @@ def plaintext_refusal(address: HostPort) -> str:
     )
 
 
+def budgets_refusal(address: HostPort) -> str:
+    """Return what is said of an address of budgets that other machines can reach: there is no TLS for it."""
+    return f"other machines can reach {address}, and there is no TLS: use 127.0.0.1, or set allow_plaintext: true"
+
+
 @dataclass(frozen=True, slots=True)
 class UnixSocket:
     """A Unix socket, in the file system or abstract (Linux, no file)."""

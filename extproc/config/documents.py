@@ -33,12 +33,17 @@ _KGATEWAY_KEYS = {"kind", "customLabels", "stats", "tracing", "grpc", "endpoint"
 
 def read_file(path: Path) -> list[Document]:
     """Return the documents in a file, each in our schema, with what is wrong with them."""
+    return [document for plain in read_plain(path) for document in _translated(plain)]
+
+
+def read_plain(path: Path) -> list[Document]:
+    """Return the documents in a file, each as it stands there, with what is wrong with them."""
     try:
         parsed = parse(_read(path), expects_json=path.suffix == ".json")
     except NotReadableError as error:
         origin = Origin("", str(path), _line(error.line))
         return [Document(origin, problems=[Remark(origin, str(error))])]
-    return [document for each in parsed for document in _documents(each, str(path))]
+    return [_plain(each, str(path)) for each in parsed]
 
 
 def mounted_files(folder: Path) -> list[Path]:
@@ -64,21 +69,25 @@ def _read(path: Path) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def _documents(parsed: Parsed, file: str) -> Iterator[Document]:
+def _plain(parsed: Parsed, file: str) -> Document:
     origin = Origin("", file, parsed.lines)
     content = parsed.content
     if not isinstance(content, dict):
         problem = Remark(origin, f"a mapping of settings to values is expected, not {shown(content)}")
-        yield Document(origin, problems=[problem])
-        return
+        return Document(origin, problems=[problem])
     is_krakend = bool(content.keys() & _KRAKEND_KEYS)
     problems = [
         _twice(each, origin)
         for each in parsed.duplicates
         if not (is_krakend and str(each.loc[-1]).startswith(_KRAKEND_COMMENTS))
     ]
-    yield Document(origin, problems=problems)
-    yield from _translate(content, origin, is_krakend=is_krakend)
+    return Document(origin, content, problems=problems)
+
+
+def _translated(plain: Document) -> Iterator[Document]:
+    yield Document(plain.origin, problems=plain.problems)
+    if plain.values:
+        yield from _translate(plain.values, plain.origin, is_krakend=bool(plain.values.keys() & _KRAKEND_KEYS))
 
 
 def _twice(duplicate: Duplicate, origin: Origin) -> Remark:

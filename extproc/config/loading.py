@@ -14,9 +14,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from extproc.config.budgets import BudgetSettings, find_without_effect
 from extproc.config.documents import MOUNTED, mounted_files, read_file
 from extproc.config.lines import Loc
+from extproc.config.prices import PriceSettings
 from extproc.config.problems import remarks_of
+from extproc.config.rate_limit import RateLimitSettings
 from extproc.config.settings import (
     ENV_PREFIX,
     KGATEWAY_ENV,
@@ -29,13 +32,16 @@ from extproc.config.settings import (
 from extproc.config.sources import Document, Origin, Remark, Tree, in_order
 from extproc.config.telemetry import Telemetry
 from extproc.config.transport import check as check_transport
+from extproc.config.usage import UsageSettings
 from extproc.errors import SettingsError
 
 # What is given as JSON in a variable, and what is said of text that is none.
 _JSON_KINDS: dict[Any, str] = {
     tuple[DetectionRule, ...]: "a list of rules in JSON is expected",
-    Telemetry | None: "a mapping in JSON is expected",
-    ListenTls | None: "a mapping in JSON is expected",
+    **dict.fromkeys(
+        (UsageSettings, PriceSettings, RateLimitSettings, BudgetSettings | None, Telemetry | None, ListenTls | None),
+        "a mapping in JSON is expected",
+    ),
 }
 
 _SDK_DISABLED = "OTEL_SDK_DISABLED"
@@ -46,12 +52,16 @@ _ADDED = (("exporters", "prometheus"), ("exporters", "otlp"), ("custom_labels",)
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings, where their values are from, what of that does not apply, and what there is to know."""
+    """Settings, where their values are from, what of that does not apply, and what there is to know.
+
+    `files` are those that settings name, beside those they stand in: whoever looks for changes looks at them too.
+    """
 
     settings: Settings
     tree: Tree
     remarks: tuple[Remark, ...] = ()
     notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -67,9 +77,10 @@ class _Loading:
         self.files = files
         self.problems: list[Remark] = []
         self.warnings: list[Remark] = []
+        self.budget_files: list[Path] = []
 
     def in_order(self, remarks: Iterable[Remark]) -> list[Remark]:
-        return in_order(remarks, map(str, self.files))
+        return in_order(remarks, map(str, (*self.files, *self.budget_files)))
 
     def read_files(self) -> None:
         documents: list[Document] = []
@@ -102,6 +113,12 @@ class _Loading:
         origins: dict[Loc, Origin] = {(name,): Origin(f"--{name.replace('_', '-')}") for name in given}
         self.merge(Document(Origin(""), given, origins=origins))
 
+    def read_budgets(self) -> None:
+        from extproc.config.budget_files import read_budget_files  # noqa: PLC0415 - as for telemetry
+
+        self.budget_files, problems = read_budget_files(self.tree)
+        self.problems += problems
+
     def finish(self, *, reads_certificates: bool) -> Settings:
         settings = None
         try:
@@ -115,6 +132,9 @@ class _Loading:
         self.problems += check_transport(self.tree, reads_certificates=reads_certificates)
         if settings is None or self.problems:
             raise SettingsError("\n".join(map(str, self.in_order(self.problems))))
+        if settings.budgets is not None:
+            vain = (self.tree.where(("budgets", *loc)) for loc in find_without_effect(settings.budgets))
+            self.warnings += [Remark(where, "values that clients send are no labels of metrics here") for where in vain]
         return settings
 
     def _own_variables(self, environ: Mapping[str, str]) -> Document:
@@ -149,6 +169,8 @@ def load_settings(
     loading.read_files()
     loading.read_environment(environ)
     loading.read_flags(flags)
+    if mounted and loading.tree.values.get("budgets") is not None:
+        loading.read_budgets()
     settings = loading.finish(reads_certificates=mounted is not None)
     if settings.telemetry is not None and environ.get(_SDK_DISABLED, "").strip().lower() == "true":
         settings = settings.model_copy(update={"telemetry": None})
@@ -156,7 +178,8 @@ def load_settings(
         origins: dict[Loc, Origin] = {("telemetry",): off.origin}
         loading.merge(Document(off.origin, {"telemetry": None}, origins=origins, warnings=[off]))
     notes = [f"telemetry: settings of kgateway's are in {file}" for file in found]
-    return Loaded(settings, loading.tree, tuple(loading.in_order(loading.warnings)), tuple(notes))
+    warnings = tuple(loading.in_order(loading.warnings))
+    return Loaded(settings, loading.tree, warnings, tuple(notes), tuple(loading.budget_files))
 
 
 def _telemetry_variables(environ: Mapping[str, str]) -> Document:

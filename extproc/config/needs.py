@@ -26,6 +26,9 @@ _CONNECTION_ATTRIBUTES = ("upstream.address", "upstream.tls_version")
 # What propagators there are a header to write for.
 _WRITTEN: Final = {"tracecontext": TRACEPARENT, "b3": B3}
 
+# What changes with a body's length, and so that an answer can be read: extproc/wire/edits.py.
+_EDITED: Final = ("accept-encoding", "content-length")
+
 # Where Envoy's AI Protocol Manager tells what it has read, and where json_to_metadata may; typed and untyped are two
 # worlds to Envoy. Needed where no body comes here.
 ZERO_BODY_TYPED_NAMESPACES: Final = (TOKEN_USAGE_NAMESPACE,)
@@ -39,7 +42,8 @@ class Needs:
     `receiving_namespaces` are for `metadata_options.receiving_namespaces.untyped`, `forwarding_namespaces` for
     `metadata_options.forwarding_namespaces.untyped`. `request_headers` and `response_headers` are those that are read;
     `label_headers` those of the former that custom labels come from; with `all_headers` telemetry reports whatever
-    there is, but for `skipped_headers`. `mutated_headers` are request headers that are written.
+    there is, but for `skipped_headers`. `mutated_headers` are request headers that are written, `edited_headers` those
+    of either direction that are written with a body that is edited: only in modes in which there is one.
     """
 
     receiving_namespaces: tuple[str, ...]
@@ -52,6 +56,7 @@ class Needs:
     request_attributes: tuple[str, ...]
     response_attributes: tuple[str, ...]
     mutated_headers: tuple[str, ...]
+    edited_headers: tuple[str, ...]
 
     @property
     def header_mutation(self) -> bool:
@@ -73,6 +78,7 @@ def find_needs(settings: Settings) -> Needs:
         request_attributes=() if telemetry is None else _REQUEST_ATTRIBUTES,
         response_attributes=_CONNECTION_ATTRIBUTES if telemetry is not None and _tells_connection(telemetry) else (),
         mutated_headers=() if telemetry is None else _mutated_headers(telemetry),
+        edited_headers=() if settings.usage.inject_include_usage is False else _EDITED,
     )
 
 

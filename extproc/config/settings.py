@@ -169,8 +169,8 @@ class Settings(BaseModel):
     )
     allow_plaintext: bool = Field(
         default=False,
-        description="Serve the ext_proc port without TLS on an address that other machines can reach. Whoever reaches "
-        "it can be counted as anybody; without this it is refused.",
+        description="Serve the ext_proc port, or that of budgets, without TLS on an address that other machines can "
+        "reach. Whoever reaches it can be counted as anybody; without this it is refused.",
     )
     socket_mode: Annotated[str, BeforeValidator(_checked_socket_mode)] | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""What only shows where settings of the ext_proc port meet: an address that others reach, files that are not there.
+"""What only shows where settings of ports meet: an address that others reach, files that are not there.
 
 Owns: these checks, on values as they were given: what is of the wrong type is passed over here, and said by the schema.
 Whom a name stands for is not asked here, where nothing is served: see server/listen.py.
@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from extproc.config.address import HostPort, UnixSocket, is_loopback, parse_address, plaintext_refusal
+from extproc.config.address import (
+    HostPort,
+    UnixSocket,
+    budgets_refusal,
+    is_loopback,
+    parse_address,
+    plaintext_refusal,
+)
 from extproc.config.forms import is_true
 from extproc.config.lines import Loc
 from extproc.config.problems import why_unreadable
@@ -36,6 +43,10 @@ def _check(values: dict[str, Any]) -> Iterator[tuple[Loc, str]]:
     has_file = isinstance(listen, UnixSocket) and not listen.is_abstract
     if values.get("socket_mode") is not None and listen is not None and not has_file:
         yield ("socket_mode",), f"it is for the file of a Unix socket, and {listen} has none"
+    budgets = values.get("budgets")
+    place = _address(budgets.get("listen", "")) if isinstance(budgets, dict) else None
+    if isinstance(place, HostPort) and is_loopback(place.host) is False and not is_true(values.get("allow_plaintext")):
+        yield ("budgets", "listen"), budgets_refusal(place)
 
 
 def _check_files(tls: Any) -> Iterator[tuple[Loc, str]]:

@@ -21,7 +21,11 @@ from extproc.upstreams import Upstream
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _TLS_CONTEXT = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 _EXT_PROC = "envoy.filters.http.ext_proc"
+_RATE_LIMIT_TYPE = "type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3"
 _PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtProcPerRoute"
+
+RATE_LIMIT = "envoy.filters.http.ratelimit"
+RATE_LIMIT_CLUSTER = "ratelimit"
 
 
 class Bootstrap:
@@ -68,6 +72,20 @@ class Bootstrap:
         # The root takes whatever no prefix took, so it comes last.
         in_order = sorted(upstreams, key=lambda upstream: upstream.name == "")
         self.virtual_host["routes"] = [_build_route(route_template, upstream) for upstream in in_order]
+
+    def use_rate_limits(self, service: HostPort, config: dict[str, Any], rate_limits: list[dict[str, Any]]) -> None:
+        """Ask a rate limit service of every request. The filter stands behind ext_proc, as what it charges has to."""
+        cluster = copy.deepcopy(self._cluster("extproc"))
+        cluster["name"] = cluster["load_assignment"]["cluster_name"] = RATE_LIMIT_CLUSTER
+        cluster["type"] = "STATIC"
+        _set_endpoints(cluster, _socket_address(service))
+        self._document["static_resources"]["clusters"].append(cluster)
+        filters = self._connection_manager["http_filters"]
+        index = next(index for index, each in enumerate(filters) if each["name"] == _EXT_PROC)
+        typed = {"@type": f"{_RATE_LIMIT_TYPE}.RateLimit"} | config
+        filters.insert(index + 1, {"name": RATE_LIMIT, "typed_config": typed})
+        per_route = {"@type": f"{_RATE_LIMIT_TYPE}.RateLimitPerRoute", "rate_limits": rate_limits}
+        self.virtual_host.setdefault("typed_per_filter_config", {})[RATE_LIMIT] = per_route
 
     def http_filter(self, name: str) -> dict[str, Any]:
         """Return the configuration of an HTTP filter by its name."""

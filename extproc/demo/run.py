@@ -13,14 +13,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from extproc.demo.bootstrap import Bootstrap
+from extproc.config.address import HostPort
+from extproc.demo.bootstrap import RATE_LIMIT_CLUSTER, Bootstrap
+from extproc.demo.budget import Budgets
 from extproc.demo.check import REQUEST_COUNTER, TOKEN_COUNTERS, read_counters
-from extproc.demo.stack import Ports, Stack
+from extproc.demo.process import claim_port
+from extproc.demo.stack import LOOPBACK, Ports, SidecarCommand, Stack
 from extproc.demo.terminal import build_console, stay, stop_on_signals, unless_stopping
 from extproc.upstreams import Upstream, find_trust_store, parse_upstreams
 
 
-def run(upstream_texts: Sequence[str], ports: Ports) -> int:
+def run(upstream_texts: Sequence[str], ports: Ports, budgets: Budgets | None = None) -> int:
     """Run the gateway until Ctrl-C; return the exit code.
 
     Raises SettingsError for an upstream or a port that can't be used, StackError if a process ends by itself.
@@ -29,19 +32,27 @@ def run(upstream_texts: Sequence[str], ports: Ports) -> int:
     trust_store = find_trust_store() if any(upstream.is_tls for upstream in upstreams) else ""
     bootstrap = Bootstrap()
     bootstrap.use_upstreams(upstreams, trust_store)
+    sidecar = SidecarCommand() if budgets is None else _hold_to(budgets, bootstrap)
     console = build_console()
     stop = stop_on_signals()
     with (
         unless_stopping(stop),
-        Stack(bootstrap, ports, on_log_line=lambda line: _print_exchange(console, line)) as stack,
+        Stack(bootstrap, ports, on_log_line=lambda line: _print_exchange(console, line), sidecar=sidecar) as stack,
     ):
-        _print_addresses(console, stack, upstreams)
+        _print_addresses(console, stack, upstreams, budgets)
         stay(stack, stop)
         _print_totals(console, stack.scrape())
     return 0
 
 
-def _print_addresses(console: Console, stack: Stack, upstreams: Sequence[Upstream]) -> None:
+def _hold_to(budgets: Budgets, bootstrap: Bootstrap) -> SidecarCommand:
+    """Have Envoy ask the sidecar of each request; return how the sidecar is started."""
+    service = claim_port(HostPort(LOOPBACK, 0), "--budget")
+    bootstrap.use_rate_limits(service, budgets.to_filter(RATE_LIMIT_CLUSTER), budgets.to_rate_limits())
+    return SidecarCommand(environ={"EXTPROC_BUDGETS": budgets.to_settings(service).model_dump_json()})
+
+
+def _print_addresses(console: Console, stack: Stack, upstreams: Sequence[Upstream], budgets: Budgets | None) -> None:
     console.print("Send your clients to a base URL; keys go along as they are.\n")
     table = Table(box=None, pad_edge=False)
     table.add_column("base URL", style="bold")
@@ -51,6 +62,8 @@ def _print_addresses(console: Console, stack: Stack, upstreams: Sequence[Upstrea
         scheme = "https" if upstream.is_tls else "http"
         table.add_row(f"http://{stack.gateway}{prefix}", f"{scheme}://{upstream.authority}{upstream.base_path}")
     console.print(table)
+    if budgets is not None:
+        console.print(f"\nBudget: {budgets.describe()}; who has used it up gets 429.")
     console.print(f"\nMetrics: http://{stack.metrics}/metrics   Ctrl-C ends it all.\n")
 
 

@@ -22,6 +22,7 @@ from extproc.doctor.envoy import Envoy
 from extproc.doctor.findings import Finding, note
 from extproc.doctor.forwarding import (
     check_attributes,
+    check_edits,
     check_forwarding,
     check_headers,
     check_mutation,
@@ -62,7 +63,8 @@ def _checks_of(envoy: Envoy, sidecar: Sidecar) -> list[_Check]:
     by_envoy = (check_filter_present, check_filter_order, check_filter_once, check_filter_enabled,
                 check_route_overrides, check_version)  # fmt: skip
     by_filter = (check_timeout, check_failure_mode, check_headers_shown, check_bodies, check_zero_body)
-    by_need = (check_receiving, check_forwarding, check_headers, check_attributes, check_mutation, check_observability,
+    by_need = (check_receiving, check_forwarding, check_headers, check_attributes, check_mutation, check_edits,
+               check_observability,
                check_buffers, check_compressors, check_names, check_access_log, check_rate_limits)  # fmt: skip
     return [
         *(partial(check, envoy, attached) for check in by_envoy),

@@ -237,8 +237,30 @@ def check_mutation(attached: Sequence[Attached], expected: Expected) -> Iterator
                 effective.where,
                 "inject_context is on, and Envoy does not let the sidecar write "
                 f"{', '.join(refused)}: providers are not told of the trace.",
-                mutation_mend(expected.mutated_headers),
+                mutation_mend([*expected.mutated_headers, *expected.edited_headers]),
             )
+
+
+def check_edits(attached: Sequence[Attached], expected: Expected) -> Iterator[Finding]:
+    """Find bodies that the sidecar may edit, and whose lengths it may not."""
+    for each in attached:
+        for effective in each.effective:
+            rules = obj(effective.config, "mutation_rules")
+            shows_bodies = not {text(effective.mode, name) for name in _BODY_MODES} & {"", "NONE"}
+            refused = [name for name in expected.edited_headers if not is_writable(name, rules)]
+            if refused and shows_bodies and each.hears_replies:
+                yield error(
+                    "edit-refused",
+                    effective.where,
+                    "The sidecar asks for usage in the place of clients that stream without, and Envoy does not let it "
+                    f"write {', '.join(refused)}: Envoy answers such a request with 500, and the sidecar stops asking.",
+                    mutation_mend([*expected.mutated_headers, *expected.edited_headers])
+                    + "\n# or usage: {inject_include_usage: false} in the sidecar",
+                )
+
+
+# In which an edit can be carried.
+_BODY_MODES = ("request_body_mode", "response_body_mode")
 
 
 def mutation_mend(names: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """Do rate limits charge tokens, when they are known?
 
 Owns: what is found of Envoy's global rate limit filter beside ext_proc. A limit is asked for at the request, when
-no token is counted yet, or with apply_on_stream_done when the exchange is over. Must not know what is limited.
+no token is counted yet, or with apply_on_stream_done when the exchange is over. What goes by amounts that are reserved
+with the request is looked at in doctor/reserves.py. Must not know what is limited.
 https://www.envoyproxy.io/docs/envoy/latest/configuration/http/http_filters/rate_limit_filter
 """
 
@@ -11,10 +12,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from extproc.doctor.attached import Attached
-from extproc.doctor.documents import Object, dig, is_true, message, number, objects, text
+from extproc.doctor.documents import Object, dig, is_true, message, number, obj, objects, text
 from extproc.doctor.envoy import Filter, Route
 from extproc.doctor.findings import Finding, error, note, warning
 from extproc.doctor.reading import names_read
+from extproc.doctor.reserves import check_reserves, reads_reserved
 from extproc.doctor.sidecar import Expected
 from extproc.semconv import KEY_HITS_ADDEND, RATELIMIT_NAMESPACE
 
@@ -33,6 +35,9 @@ http_filters:
 - name: envoy.filters.http.router"""
 
 
+_HOLDING_MODES = ("BUFFERED", "BUFFERED_PARTIAL")
+
+
 def check_rate_limits(attached: Sequence[Attached], expected: Expected) -> Iterator[Finding]:
     """Find limits that are asked for too early, with nothing to charge, or never."""
     for each in attached:
@@ -42,6 +47,7 @@ def check_rate_limits(attached: Sequence[Attached], expected: Expected) -> Itera
                 entries = _entries(limiter, route) if route.leads_on else []
                 charges = charges or any(_charges(entry, expected) for entry in entries)
                 yield from _check_entries(route.where, entries, expected, is_first=index < each.index)
+                yield from check_reserves(route.where, entries, expected, is_seen=index > each.index and _holds(each))
             if not charges:
                 yield note(
                     "rate-limit-counts-requests",
@@ -57,6 +63,11 @@ def _charges(entry: Object, expected: Expected) -> bool:
 
 def _is_done(entry: Object) -> bool:
     return is_true(entry, "apply_on_stream_done")
+
+
+def _holds(attached: Attached) -> bool:
+    """Say whether a request waits for what the sidecar says of its body."""
+    return all(text(each.mode, "request_body_mode") in _HOLDING_MODES for each in attached.effective)
 
 
 def _reads_ours(document: Any, expected: Expected) -> bool:
@@ -83,7 +94,9 @@ def _entries(limiter: Filter, route: Route) -> list[Object]:
 def _check_entries(where: str, entries: Sequence[Object], expected: Expected, *, is_first: bool) -> Iterator[Finding]:
     for entry in entries:
         if _is_done(entry):
-            yield from _check_addend(where, entry)
+            yield from _check_addend(where, entry, expected)
+        elif reads_reserved(entry, expected):
+            continue
         elif _reads_ours(dig(entry, "hits_addend"), expected):
             yield error(
                 "rate-limit-too-early",
@@ -101,6 +114,14 @@ def _check_entries(where: str, entries: Sequence[Object], expected: Expected, *,
                 "is nothing yet, and nobody is limited.",
                 _ORDER,
             )
+        elif not obj(entry, "hits_addend") and any(_charges(other, expected) for other in entries):
+            yield note(
+                "rate-limit-adds-one",
+                where,
+                "A limit is asked for at the request without hits_addend: each request adds 1 to what tokens are "
+                "charged to, and Envoy's rate limit service refuses one token early.",
+                _ENTRY,
+            )
     if entries and all(map(_is_done, entries)):
         yield warning(
             "rate-limit-never-asked",
@@ -110,7 +131,16 @@ def _check_entries(where: str, entries: Sequence[Object], expected: Expected, *,
         )
 
 
-def _check_addend(where: str, entry: Object) -> Iterator[Finding]:
+def _check_addend(where: str, entry: Object, expected: Expected) -> Iterator[Finding]:
+    names = [name for name in names_read(dig(entry, "hits_addend")) if name[0] in expected.namespaces]
+    for namespace, key in names:
+        yield warning(
+            "rate-limit-key-may-be-absent",
+            where,
+            f"A limit charges {namespace}:{key}, which is not there where it is not known: Envoy then charges nothing, "
+            f'and logs "Invalid hits_addend". What is under {RATELIMIT_NAMESPACE} is always there.',
+            _ENTRY,
+        )
     if not text(entry, "hits_addend", "format") and number(entry, "hits_addend", "number") is None:
         yield error(
             "rate-limit-without-addend",

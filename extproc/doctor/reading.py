@@ -97,7 +97,7 @@ def _written_by_others(attached: Attached) -> set[str]:
 
 def _check_name(where: str, namespace: str, key: str, expected: Expected) -> Iterator[Finding]:
     if namespace in expected.namespaces or namespace == semconv.RATELIMIT_NAMESPACE:
-        known = (semconv.KEY_HITS_ADDEND,) if namespace == semconv.RATELIMIT_NAMESPACE else KEYS
+        known = expected.charged_keys if namespace == semconv.RATELIMIT_NAMESPACE else KEYS
         if key and key not in known:
             meant = nearest(key, known, cutoff=0.5)
             hint = f"did you mean {meant}?" if meant else f"there are {', '.join(known)}"

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from extproc.config.settings import Settings
 from extproc.doctor.documents import Object, is_true, obj, text, texts
-from extproc.semconv import RATELIMIT_NAMESPACE
+from extproc.semconv import KEY_HITS_ADDEND, RATELIMIT_NAMESPACE
 from extproc.status import build_status
 
 Labels = Mapping[str, str]
@@ -32,11 +32,14 @@ class Expected:
     request_attributes: tuple[str, ...]
     response_attributes: tuple[str, ...]
     mutated_headers: tuple[str, ...]
+    edited_headers: tuple[str, ...]
     listen: tuple[str, ...]
     tls: bool
     mtls: bool
     content_codings: tuple[str, ...]
     max_whole_response_bytes: int
+    charged_keys: tuple[str, ...] = (KEY_HITS_ADDEND,)  # all there are under envoy.ratelimit
+    reserved_keys: tuple[str, ...] = ()  # those of charges of which some is reserved
 
     @property
     def written(self) -> tuple[str, ...]:
@@ -84,11 +87,14 @@ def _expected(status: Object, running: Object) -> Expected:
         request_attributes=texts(needs, "request_attributes"),
         response_attributes=texts(needs, "response_attributes"),
         mutated_headers=texts(needs, "mutated_headers"),
+        edited_headers=texts(needs, "edited_headers"),
         listen=texts(running, "listen"),
         tls=is_true(running, "tls"),
         mtls=is_true(running, "mtls"),
         content_codings=texts(running, "content_codings"),
         max_whole_response_bytes=most if isinstance(most, int) else 0,
+        charged_keys=texts(status, "rate_limit", "written_keys") or (KEY_HITS_ADDEND,),
+        reserved_keys=texts(status, "rate_limit", "reserved_keys"),
     )
 
 

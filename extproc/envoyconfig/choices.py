@@ -78,7 +78,9 @@ class Wish:
     fail_open: bool = True
     rate_limit: str | None = None
     rate_limit_header: str | None = None
+    rate_limit_claim: str | None = None
     rate_limit_domain: str = "ai-gateway"
+    rate_limit_denies: bool = False
     name: str = "extproc"
     namespace: str = "default"
     attach: str = "Gateway/ai-gateway"

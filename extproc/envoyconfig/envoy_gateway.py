@@ -13,6 +13,7 @@ from extproc.envoyconfig.choices import Mode
 from extproc.envoyconfig.kubernetes import (
     Place,
     Resource,
+    TokenLimit,
     build_backend_tls,
     go_duration,
     service_ref,
@@ -21,7 +22,7 @@ from extproc.envoyconfig.messages import Document, to_pipe_path
 from extproc.envoyconfig.plan import Plan
 from extproc.envoyconfig.routes import buffer_bytes
 from extproc.errors import SettingsError
-from extproc.semconv import KEY_HITS_ADDEND, RATELIMIT_NAMESPACE
+from extproc.semconv import RATELIMIT_NAMESPACE
 
 GROUP = "gateway.envoyproxy.io"
 _VERSION = f"{GROUP}/v1alpha1"
@@ -148,29 +149,33 @@ def _build_limits(plan: Plan, place: Place) -> list[Resource]:
             ),
         )
         resources.append(Resource(about, place.build(_VERSION, "ClientTrafficPolicy", spec)))
-    if place.token_limit is not None:
-        resources.append(_build_token_limit(place))
+    if place.token_limits:
+        resources.append(_build_token_limits(plan, place))
     return resources
 
 
-def _build_token_limit(place: Place) -> Resource:
-    limit = place.token_limit
-    assert limit is not None  # noqa: S101 - said by who calls
+def _build_token_limits(plan: Plan, place: Place) -> Resource:
+    if plan.settings.rate_limit.when == "request":
+        raise SettingsError(
+            "rate_limit.when: request: Envoy Gateway cannot give back what was charged with a request; use when: end"
+        )
+    rules = [_build_rule(limit) for limit in place.token_limits]
+    spec = {"targetRefs": [place.target_ref()], "rateLimit": {"type": "Global", "global": {"rules": rules}}}
+    about = (
+        "Budgets of tokens. They need the rate limit service in Envoy Gateway's own settings (rateLimit.backend).",
+    )
+    return Resource(about, place.build(_VERSION, "BackendTrafficPolicy", spec))
+
+
+def _build_rule(limit: TokenLimit) -> Document:
+    charged = {"namespace": RATELIMIT_NAMESPACE, "key": limit.key}
     rule: Document = {
         "limit": {"requests": limit.tokens, "unit": limit.unit},
-        "cost": {
-            "request": {"from": "Number", "number": 0},
-            "response": {
-                "from": "Metadata",
-                "metadata": {"namespace": RATELIMIT_NAMESPACE, "key": KEY_HITS_ADDEND},
-            },
-        },
+        "cost": {"request": {"from": "Number", "number": 0}, "response": {"from": "Metadata", "metadata": charged}},
     }
     if limit.header:
         rule = {"clientSelectors": [{"headers": [{"name": limit.header, "type": "Distinct"}]}]} | rule
-    spec = {"targetRefs": [place.target_ref()], "rateLimit": {"type": "Global", "global": {"rules": [rule]}}}
-    about = ("A budget of tokens. Needs the rate limit service in Envoy Gateway's own settings (rateLimit.backend).",)
-    return Resource(about, place.build(_VERSION, "BackendTrafficPolicy", spec))
+    return rule
 
 
 def _build_log(plan: Plan, place: Place) -> list[Resource]:

@@ -59,7 +59,7 @@ def build_ext_proc(plan: Plan) -> HttpFilter:
         # It is about bodies.
         allow_content_length_header=plan.mode is not Mode.ZERO_BODY,
         observability_mode=plan.mode is Mode.OBSERVE,
-        mutation_rules=_mutation_rules(needs),
+        mutation_rules=_mutation_rules(plan),
         disable_immediate_response=True,
         forward_rules=_forward_rules(needs, has_response_headers=has_response_headers),
         metadata_options=_metadata_options(plan),
@@ -87,9 +87,11 @@ def _processing_mode(processing: Processing) -> ProcessingMode:
     )
 
 
-def _mutation_rules(needs: Needs) -> HeaderMutationRules:
-    """Return what the sidecar may change: nothing, or the headers that tell an upstream of its trace."""
-    names = RegexMatcher(regex="|".join(needs.mutated_headers)) if needs.mutated_headers else None
+def _mutation_rules(plan: Plan) -> HeaderMutationRules:
+    """Return what the sidecar may change: headers that tell an upstream of its trace, or go with an edited body."""
+    carries_edits = plan.mode in (Mode.INSPECT, Mode.FULL_DUPLEX)
+    written = [*plan.needs.mutated_headers, *(plan.needs.edited_headers if carries_edits else ())]
+    names = RegexMatcher(regex="|".join(written)) if written else None
     return HeaderMutationRules(disallow_all=True, allow_expression=names)
 
 

@@ -31,7 +31,7 @@ def build_resources(plan: Plan, place: Place) -> list[Resource]:
     (endpoint, *_) = plan.endpoints
     if not isinstance(endpoint, HostPort) or is_ip(endpoint.host):
         raise SettingsError("kgateway reaches the sidecar by a Service only: use --sidecar NAME.NAMESPACE:PORT")
-    if place.token_limit is not None:
+    if place.token_limits:
         raise SettingsError(
             "--rate-limit: kgateway keeps no dynamic metadata of ext_proc, so it has no tokens to charge"
         )

@@ -6,12 +6,15 @@ Owns: those, and what is refused of them. What each gateway's own API is like is
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from extproc.config.address import HostPort, UnixSocket, is_ip
+from extproc.config.problems import nearest
 from extproc.envoyconfig.messages import Document
 from extproc.envoyconfig.plan import Plan
 from extproc.errors import SettingsError
+from extproc.semconv import KEY_HITS_ADDEND
 
 GATEWAY_API = "gateway.networking.k8s.io"
 
@@ -32,11 +35,12 @@ class Resource:
 
 @dataclass(frozen=True, slots=True)
 class TokenLimit:
-    """How many tokens in which unit of time (Second, Minute, Hour, Day), for each value of a header or for all."""
+    """How much of a charge in which unit of time (Second, Minute, Hour, Day), for each value of a header or for all."""
 
     tokens: int
     unit: str
     header: str | None = None
+    key: str = KEY_HITS_ADDEND
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Place:
     kind: str = "Gateway"
     target: str = "ai-gateway"
     ca_name: str = "extproc-ca"
-    token_limit: TokenLimit | None = None
+    token_limits: tuple[TokenLimit, ...] = ()
 
     def target_ref(self) -> Document:
         """Return the reference to what it is attached to."""
@@ -77,12 +81,21 @@ def parse_place(name: str, namespace: str, attach: str) -> Place:
     raise SettingsError(f"--attach: {attach!r} says not to what; {_ATTACH_FORM}")
 
 
-def parse_token_limit(text: str, header: str | None) -> TokenLimit:
-    """Return the limit in `text`, such as 100000/hour. Raises SettingsError."""
-    tokens, _, unit = text.partition("/")
-    if not (tokens.isascii() and tokens.isdecimal() and unit in ("second", "minute", "hour", "day")):
-        raise SettingsError(f"--rate-limit: {text!r} is no limit: use tokens/unit, such as 100000/hour")
-    return TokenLimit(int(tokens), unit.capitalize(), header)
+def parse_token_limits(text: str, header: str | None, keys: Sequence[str]) -> tuple[TokenLimit, ...]:
+    """Return the limits in `text`: 100000/hour of the first of `keys`, or one for some of them, KEY=100000/hour,...
+
+    Raises SettingsError.
+    """
+    limits = []
+    for part in text.split(","):
+        key, _, limit = part.rpartition("=")
+        tokens, _, unit = limit.partition("/")
+        if not (tokens.isascii() and tokens.isdecimal() and unit in ("second", "minute", "hour", "day")):
+            raise SettingsError(f"--rate-limit: {part!r} is no limit: use tokens/unit, such as 100000/hour")
+        if key and key not in keys:
+            raise SettingsError(f"--rate-limit: nothing is charged under {key!r}; {nearest(key, keys)}")
+        limits.append(TokenLimit(int(tokens), unit.capitalize(), header, key or keys[0]))
+    return tuple(limits)
 
 
 def use_service(plan: Plan, place: Place) -> Plan:

@@ -15,6 +15,7 @@ from extproc.config.settings import Settings
 from extproc.envoyconfig.choices import DEFAULT_TRUST_STORE, Mode, TlsFlags
 from extproc.envoyconfig.modes import PROCESSING, Processing
 from extproc.errors import SettingsError
+from extproc.semconv import KEY_HITS_ADDEND
 from extproc.upstreams import Upstream
 
 
@@ -30,11 +31,19 @@ class Tls:
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """Tokens are charged to a rate limit service, by a request header or all together."""
+    """What is charged to a rate limit service, by a request header, by a claim of a token, or to all together.
+
+    `keys` are those of the charges; with `reserves` some of each is charged with the request. `claim` is the path of a
+    claim in the metadata of Envoy's JWT filter. `denies` says that requests fail where the service does.
+    """
 
     service: HostPort
     domain: str = "ai-gateway"
     header: str | None = None
+    claim: tuple[str, ...] = ()
+    denies: bool = False
+    keys: tuple[str, ...] = (KEY_HITS_ADDEND,)
+    reserves: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from extproc.envoyconfig.bootstrap import build_bootstrap, build_parts
 from extproc.envoyconfig.choices import Format, Mode, Part, Target, Wish
 from extproc.envoyconfig.clusters import RATE_LIMIT_CLUSTER, cluster_name
 from extproc.envoyconfig.ext_proc import CLUSTER
-from extproc.envoyconfig.kubernetes import Place, Resource, parse_place, parse_token_limit, use_service
+from extproc.envoyconfig.kubernetes import Place, Resource, parse_place, parse_token_limits, use_service
 from extproc.envoyconfig.plan import Plan, RateLimit, find_reach
+from extproc.envoyconfig.ratelimit import describe_limits
 from extproc.envoyconfig.text import describe, to_json, to_yaml
 from extproc.errors import SettingsError
 from extproc.upstreams import parse_upstreams
@@ -65,7 +66,7 @@ def print_configuration(settings: Settings, wish: Wish) -> str:
         if wish.parts:
             raise SettingsError(f"--part: parts are of --target envoy; {wish.target} gets all of it")
         product, build = _KUBERNETES[wish.target]
-        place = _build_place(wish)
+        place = _build_place(wish, settings)
         above = describe(plan, f"{product} with a metering sidecar")
         # An address of this machine is none that a pod could reach it at.
         resources = build(plan if wish.sidecar else use_service(plan, place), place)
@@ -97,7 +98,10 @@ def _print_envoy(plan: Plan, parts: frozenset[Part]) -> tuple[list[str], list[Re
     every = set(Part) - {Part.BOOTSTRAP, Part.ALL}
     document = build_parts(plan, every if Part.ALL in parts else set(parts))
     above = describe(plan, f"Parts for an Envoy {plan.processing.oldest_envoy} or newer with a metering sidecar")
-    return [*above, "", *(_WHERE[name] for name in document)], [Resource((), document)]
+    limits = (
+        ["", *_about_rate_limit(plan.rate_limit)] if "typed_per_filter_config" in document and plan.rate_limit else []
+    )
+    return [*above, "", *(_WHERE[name] for name in document), *limits], [Resource((), document)]
 
 
 def _about_bootstrap(plan: Plan) -> list[str]:
@@ -112,7 +116,19 @@ def _about_bootstrap(plan: Plan) -> list[str]:
         "clusters: extproc is the sidecar, with an endpoint for each of its sockets; the others are providers.",
     ]
     if plan.rate_limit is not None:
-        lines.append("ratelimit: checks a request when it comes, and charges its tokens when it is over.")
+        lines += _about_rate_limit(plan.rate_limit)
+    return lines
+
+
+def _about_rate_limit(rate_limit: RateLimit) -> list[str]:
+    charged = ("charges what a request may use when it comes, and the difference" if rate_limit.reserves
+               else "checks a request when it comes, and charges its tokens")  # fmt: skip
+    lines = [f"ratelimit: {charged} when it is over.", *describe_limits(rate_limit)]
+    if rate_limit.claim:
+        payload, *_ = rate_limit.claim
+        lines.append(
+            f"Not in here: envoy.filters.http.jwt_authn, before ext_proc, with payload_in_metadata: {payload}."
+        )
     return lines
 
 
@@ -132,12 +148,7 @@ def _build_plan(settings: Settings, wish: Wish) -> Plan:
     reach = find_reach(settings, wish.sidecar, wish.tls)
     if not _SHORTEST_TIMEOUT_SECONDS <= wish.message_timeout_seconds <= _LONGEST_TIMEOUT_SECONDS:
         raise SettingsError("--message-timeout: use 0.001 to 3600 seconds")
-    if wish.rate_limit_header is not None and wish.rate_limit is None:
-        raise SettingsError("--rate-limit-by: there is no limit; set --rate-limit too")
-    if wish.rate_limit_header is not None and not _HEADER.fullmatch(wish.rate_limit_header):
-        raise SettingsError(f"--rate-limit-by: {wish.rate_limit_header!r} is no header's name, in lower case")
-    if wish.rate_limit is not None and wish.mode is Mode.OBSERVE:
-        raise SettingsError("--rate-limit: in mode observe the sidecar writes no metadata: no tokens to charge")
+    _check_rate_limit(wish)
     upstreams = tuple(parse_upstreams(wish.upstreams or DEFAULT_UPSTREAMS))
     names = [cluster_name(upstream) for upstream in upstreams]
     if len(set(names) - _OWN_CLUSTERS) < len(names):
@@ -152,24 +163,59 @@ def _build_plan(settings: Settings, wish: Wish) -> Plan:
         admin=_address("--envoy-admin", wish.envoy_admin),
         upstreams=upstreams,
         trust_store=wish.trust_store,
-        rate_limit=_rate_limit(wish),
+        rate_limit=_rate_limit(wish, settings),
         message_timeout_seconds=wish.message_timeout_seconds,
         fail_open=wish.fail_open,
     )
 
 
-def _rate_limit(wish: Wish) -> RateLimit | None:
+def _check_rate_limit(wish: Wish) -> None:
+    """Raise SettingsError for what limits can't go by."""
+    if wish.rate_limit is None:
+        for flag, value in (("by", wish.rate_limit_header), ("claim", wish.rate_limit_claim)):
+            if value is not None:
+                raise SettingsError(f"--rate-limit-{flag}: there is no limit; set --rate-limit too")
+        return
+    if wish.mode is Mode.OBSERVE:
+        raise SettingsError("--rate-limit: in mode observe the sidecar writes no metadata: no tokens to charge")
+    if wish.rate_limit_header is not None and not _HEADER.fullmatch(wish.rate_limit_header):
+        raise SettingsError(f"--rate-limit-by: {wish.rate_limit_header!r} is no header's name, in lower case")
+    if wish.rate_limit_claim is None:
+        return
+    if wish.rate_limit_header is not None:
+        raise SettingsError("--rate-limit-claim: a budget is for each value of a header or of a claim; leave one out")
+    if not all(wish.rate_limit_claim.split(".")) or "." not in wish.rate_limit_claim:
+        raise SettingsError(
+            f"--rate-limit-claim: {wish.rate_limit_claim!r} is no path; say what jwt_authn's payload_in_metadata is, "
+            "and the claim: payload.tenant"
+        )
+    if wish.target is Target.ENVOY_GATEWAY:
+        raise SettingsError(
+            "--rate-limit-claim: Envoy Gateway limits by headers; copy the claim into one (SecurityPolicy, "
+            "claimToHeaders), and name that by --rate-limit-by"
+        )
+
+
+def _rate_limit(wish: Wish, settings: Settings) -> RateLimit | None:
     if wish.rate_limit is None or wish.target not in (Target.ENVOY, Target.ISTIO):
         return None
-    service = _address("--rate-limit", wish.rate_limit)
-    return RateLimit(service, wish.rate_limit_domain, wish.rate_limit_header)
+    return RateLimit(
+        _address("--rate-limit", wish.rate_limit),
+        wish.rate_limit_domain,
+        wish.rate_limit_header,
+        tuple(wish.rate_limit_claim.split(".")) if wish.rate_limit_claim else (),
+        wish.rate_limit_denies,
+        settings.rate_limit.keys,
+        settings.rate_limit.when == "request",
+    )
 
 
-def _build_place(wish: Wish) -> Place:
+def _build_place(wish: Wish, settings: Settings) -> Place:
     place = parse_place(wish.name, wish.namespace, wish.attach)
     if wish.rate_limit is None or wish.target is Target.ISTIO:
         return place
-    return replace(place, token_limit=parse_token_limit(wish.rate_limit, wish.rate_limit_header))
+    limits = parse_token_limits(wish.rate_limit, wish.rate_limit_header, settings.rate_limit.keys)
+    return replace(place, token_limits=limits)
 
 
 def _address(flag: str, text: str) -> HostPort:

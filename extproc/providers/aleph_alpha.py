@@ -60,6 +60,7 @@ COMPLETE = Flavour(
     read_response,
     count,
     counted="num_tokens_prompt_total; num_tokens_generated",
+    gives_reason=True,
     read_parameters=parameters.ALEPH_ALPHA.read,
     read_texts=read_texts,
 )

@@ -119,12 +119,24 @@ class DocumentReader:
             return None
         return self.flavour.quiet
 
+    @property
+    def lacks_reason(self) -> bool:
+        """Whether an answer that has begun has told neither why it ended nor what it used at its end."""
+        has_usage = self.usage is not None and not (self.flavour and self.flavour.counts_along)
+        return self.heard != NO_TOKENS and self.finish_reason is None and not has_usage
+
     def usage_source(self, *, is_whole: bool) -> UsageSource:
         """Return how far the usage can be trusted; `is_whole` says that all of the answer was seen."""
         if self.usage is None:
             return UsageSource.NONE
         is_last = (is_whole or self.is_complete) and not self.may_lack_usage
         return UsageSource.REPORTED if is_last else UsageSource.PARTIAL
+
+    def end(self) -> bool:
+        """Take note that all of the answer is there, unless it ended with an error; say whether that is new."""
+        is_new = not self.is_complete and self.error_type is None
+        self.is_complete |= is_new
+        return is_new
 
     def lose(self, event: str = "") -> None:
         """Take note that a part of the answer could not be read: an event of that name, or who knows what."""

@@ -48,6 +48,7 @@ COMPLETE = Flavour(
     read_response,
     no_usage,
     counted="nothing: the API reports no usage",
+    gives_reason=True,
     read_parameters=parameters.ANTHROPIC.read,
     read_texts=read_texts,
 )

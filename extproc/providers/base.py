@@ -32,6 +32,7 @@ MAX_NAME_CHARACTERS = 256
 # All that is read of a request document beside its parameters: these members, and which of these it has to give to a
 # model.
 REQUEST_MEMBERS = ("model", "model_id", "stream")
+REQUEST_OPTIONS = ("stream_options",)
 REQUEST_INPUTS = ("messages", "input", "prompt", "contents", "texts")
 
 
@@ -82,15 +83,17 @@ class Flavour:
 
     `counted` tells people where its counts are. `restates_usage` says that each report of usage in a stream holds all
     of it, `usage_events` which SSE events have any, by name; none named: any may. Both matter where an event is lost.
-    `marks_end` says that a stream ends with a mark of its own: one without it was cut off, however politely.
-    `streams_arrays` says that an answer which is an array is a stream. `answers_in_json` is False where the answer may
-    be an audio file or plain text, which carries no usage and is no error. `by_shape` says that the answer is of
-    another flavour, which its shape tells; what this flavour itself reads of it, and of its headers, stands where that
-    one says nothing. `quiet` is the shape of an event that says nothing but more content: what fits it is not looked
-    at any closer once the model is known and such content was seen, so every member that may say more stands in it.
-    `read_parameters` tells what a request asks of the model; where a flavour has no words for it, that of the answer
-    may. `read_conversation` tells the conversation that a request names. `read_texts` tells what the model made, in one
-    document of an answer and each piece once; None where that is no text.
+    `marks_end` says that a stream ends with a mark of its own: one without it was cut off, however politely. With
+    `gives_reason` one was that has neither the reason why it ended nor usage, which come at its end; where it
+    `counts_along`, usage is no sign of that, and only the reason is. `streams_arrays` says that an answer which is an
+    array is a stream. `answers_in_json` is False where the answer may be an audio file or plain text, which carries no
+    usage and is no error. `by_shape` says that the answer is of another flavour, which its shape tells; what this
+    flavour itself reads of it, and of its headers, stands where that one says nothing. `quiet` is the shape of an event
+    that says nothing but more content: what fits it is not looked at any closer once the model is known and such
+    content was seen, so every member that may say more stands in it. `read_parameters` tells what a request asks of the
+    model; where a flavour has no words for it, that of the answer may. `read_conversation` tells the conversation that
+    a request names. `read_texts` tells what the model made, in one document of an answer and each piece once; None
+    where that is no text.
     """
 
     name: str
@@ -103,6 +106,8 @@ class Flavour:
     restates_usage: bool = True
     usage_events: frozenset[str] = frozenset()
     marks_end: bool = False
+    gives_reason: bool = False
+    counts_along: bool = False
     streams_arrays: bool = False
     answers_in_json: bool = True
     by_shape: bool = False

@@ -85,6 +85,7 @@ INVOKE = Flavour(
     counted="as the vendor's own API does; what that leaves out, from the headers `x-amzn-bedrock-*-token-count`, in a "
     "stream from `amazon-bedrock-invocationMetrics`",
     by_shape=True,
+    marks_end=True,
     read_texts=read_texts,
     read_parameters=parameters.BEDROCK_INVOKE.read,
     read_headers=read_headers,

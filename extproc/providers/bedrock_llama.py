@@ -42,5 +42,7 @@ LLAMA = Flavour(
     count,
     counted="prompt_token_count; generation_token_count",
     restates_usage=False,
+    gives_reason=True,
+    counts_along=True,
     read_texts=read_texts,
 )

@@ -57,6 +57,8 @@ TEXT = Flavour(
     read_response,
     count,
     counted="inputTextTokenCount; the sum of results[].tokenCount, in a stream totalOutputTextTokenCount",
+    gives_reason=True,
+    counts_along=True,
     read_texts=read_texts,
 )
 EMBEDDINGS = Flavour(

@@ -55,6 +55,7 @@ def read_generate_response(document: JSONObject) -> ResponseFacts:
         error_type=error_type_of(document),
         has_content=len(said) > len(thoughts),
         has_reasoning=bool(thoughts),
+        is_last="blockReason" in object_at(document, "promptFeedback"),  # then nothing is made of the prompt
         finish_reasons=reasons,
         response_id=text_at(document, "responseId"),
     )
@@ -178,6 +179,8 @@ GENERATE = Flavour(
     count_generate,
     counted="`usageMetadata`, the last of a stream: promptTokenCount + toolUsePromptTokenCount; candidatesTokenCount + "
     "thoughtsTokenCount",
+    gives_reason=True,
+    counts_along=True,
     streams_arrays=True,
     read_texts=read_texts,
     read_parameters=parameters.GEMINI.read,
@@ -201,6 +204,8 @@ INTERACTIONS = Flavour(
     read_interaction,
     count_interaction,
     counted="`usage`: total_input_tokens + total_tool_use_tokens; total_output_tokens + total_thought_tokens",
+    gives_reason=True,
+    counts_along=True,
     read_texts=read_interaction_texts,
     read_parameters=parameters.GEMINI.read,
 )

@@ -17,15 +17,13 @@ from extproc.usage import TokenUsage
 
 def read_response(document: JSONObject) -> ResponseFacts:
     """Return what llama.cpp's own completions say: whole, or one event; the last has `stop: true`."""
-    is_last = document.get("stop") is True
     return ResponseFacts(
         model=name_at(document, "model"),
-        # The counts of the events before are of what was done so far, and not all there.
-        usage=members(document, "tokens_evaluated", "tokens_predicted") if is_last else None,
+        usage=members(document, "tokens_evaluated", "tokens_predicted"),
         finish_reason=word_at(document, "stop_type"),
         error_type=error_type_of(document),
         has_content=bool(document.get("content")),
-        is_last=is_last,
+        is_last=document.get("stop") is True,
     )
 
 
@@ -46,7 +44,8 @@ COMPLETION = Flavour(
     read_request,
     read_response,
     count,
-    counted="tokens_evaluated; tokens_predicted. In a stream of the event with `stop: true`",
+    counted="tokens_evaluated; tokens_predicted. In a stream each event has what there is so far",
+    marks_end=True,
     read_parameters=parameters.LLAMA_CPP.read,
     read_texts=read_texts,
 )

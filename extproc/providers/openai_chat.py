@@ -47,6 +47,9 @@ _REASONING_KEYS = ("reasoning_content", "reasoning")
 # What Mistral and Databricks call thoughts where `content` is a list of parts.
 _REASONING_PARTS = ("thinking", "reasoning")
 
+# A conversation with Mistral ends without a reason.
+_LAST_CONVERSATION_EVENT = "conversation.response.done"
+
 
 def read_response(document: JSONObject) -> ResponseFacts:
     """Return what a completion, one chunk of it, or an error object says."""
@@ -63,6 +66,7 @@ def read_response(document: JSONObject) -> ResponseFacts:
         error_type=error_type_of(document),
         has_content=bool(said & CONTENT),
         has_reasoning=bool(said & REASONING),
+        is_last=document.get("type") == _LAST_CONVERSATION_EVENT,
         finish_reasons=reasons,
         response_id=text_at(document, "id"),
         conversation_id=text_at(document, "conversation_id"),
@@ -130,10 +134,7 @@ def count_embeddings(counts: Counts) -> TokenUsage:
 
 def _reported_usage(document: JSONObject, choices: Sequence[JSONObject]) -> JSONObject | None:
     """Return the usage object: at the top, in Groq's extension, or with Moonshot in the last choice of a stream."""
-    usage = document.get("usage")
-    if isinstance(usage, dict):
-        return usage
-    places = (object_at(document, "x_groq"), *choices)
+    places = (document, object_at(document, "x_groq"), *choices)
     return next((place["usage"] for place in places if isinstance(place.get("usage"), dict)), None)
 
 
@@ -266,6 +267,7 @@ CHAT = Flavour(
     read_response,
     count,
     counted=_COUNTED_CHAT,
+    gives_reason=True,
     quiet=_QuietChunk,
     read_texts=read_texts,
     read_parameters=parameters.OPENAI.read,
@@ -279,6 +281,7 @@ COMPLETIONS = Flavour(
     read_response,
     count,
     counted=_COUNTED_CHAT,
+    gives_reason=True,
     quiet=_QuietChunk,
     read_texts=read_texts,
     read_parameters=parameters.OPENAI.read,

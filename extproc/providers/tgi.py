@@ -45,6 +45,7 @@ GENERATE = Flavour(
     read_response,
     count,
     counted="`details`, if the client asks for them: input_length, where it is told; generated_tokens",
+    marks_end=True,
     read_parameters=parameters.TGI.read,
     read_texts=read_texts,
 )

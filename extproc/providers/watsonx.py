@@ -44,6 +44,7 @@ def read_response(document: JSONObject) -> ResponseFacts:
         finish_reason=first_word(reasons),
         error_type=_error_type(document),
         has_content=any(result.get("generated_text") for result in results),
+        is_last=reasons is not None,
         finish_reasons=reasons,
     )
 
@@ -81,6 +82,7 @@ GENERATION = Flavour(
     count,
     counted="results[]: input_token_count, in a stream of the first event; generated_token_count",
     restates_usage=False,
+    marks_end=True,
     read_texts=read_texts,
     read_parameters=parameters.WATSONX.read,
 )

@@ -15,8 +15,9 @@ from extproc import __version__
 from extproc.config.settings import Settings
 from extproc.replay.outcome import Outcome, Sum
 from extproc.sinks.metadata import DynamicMetadata, Fields
-from extproc.sinks.prometheus import ServerMetrics
+from extproc.sinks.prometheus import DroppedLabels, ServerMetrics
 from extproc.sinks.tokens import TokenMetrics
+from extproc.sinks.unpriced import UnpricedExchanges
 from extproc.usage import UsageRecord
 
 
@@ -35,6 +36,8 @@ class JSONLinesReport:
             members |= {"failure": outcome.failure}
         else:
             members |= self._members(outcome.record) | {"explanation": outcome.explanation}
+        if outcome.arithmetic is not None:
+            members["cost"] = outcome.arithmetic
         if outcome.differences is not None:
             members["differences"] = [
                 {"field": each.field, "expected": each.expected, "counted": each.counted}
@@ -61,14 +64,21 @@ class JSONLinesReport:
     def _count(self, record: UsageRecord) -> list[Mapping[str, Any]]:
         """Return what the counters would grow by. Each record has a registry of its own, so each value is a growth."""
         registry = CollectorRegistry()
+        dropped = DroppedLabels(registry)
         for sink in (
-            TokenMetrics(registry, max_label_values=self._max_label_values),
+            TokenMetrics(registry, max_label_values=self._max_label_values, dropped=dropped),
+            UnpricedExchanges(registry, dropped).bound(self._max_label_values),
             ServerMetrics(registry, version=__version__),
         ):
             sink.emit(record)
         return [
-            {"name": sample.name, "labels": sample.labels, "value": int(sample.value)}
+            {"name": sample.name, "labels": sample.labels, "value": _whole(sample.value)}
             for metric in registry.collect()
             for sample in metric.samples
             if metric.type == "counter" and sample.name.endswith("_total") and sample.value
         ]
+
+
+def _whole(value: float) -> float:
+    """Return a value as an integer, if it is one: all but amounts of money are."""
+    return int(value) if value.is_integer() else value

@@ -17,7 +17,7 @@ from extproc.usage import UsageRecord
 class Outcome:
     """One capture that was played, or that could not be: then there is no record, and `failure` says why.
 
-    `differences` is None where nothing was compared.
+    `differences` is None where nothing was compared. `arithmetic` tells how its cost came about, or why it has none.
     """
 
     name: str
@@ -25,6 +25,7 @@ class Outcome:
     explanation: str | None = None
     differences: Sequence[Difference] | None = None
     failure: str | None = None
+    arithmetic: str | None = None
 
 
 @dataclass(slots=True)
@@ -38,6 +39,9 @@ class Sum:
     checked: int = 0
     different: int = 0
     tokens: int = 0
+    priced: int = 0
+    unpriced: int = 0
+    usd: float = 0.0
 
     def add(self, outcome: Outcome) -> None:
         """Take one outcome into account."""
@@ -50,6 +54,9 @@ class Sum:
         if record is not None and record.usage is not None:
             self.counted += 1
             self.tokens += record.usage.charged_tokens
+            self.unpriced += record.is_unpriced
+            self.priced += record.cost is not None
+            self.usd += 0.0 if record.cost is None else record.cost.usd
 
     @property
     def is_good(self) -> bool:

@@ -19,8 +19,10 @@ from rich.progress import track
 
 from extproc.config.settings import Settings
 from extproc.errors import EXIT_FAILURE, DecodeError, Reason, SettingsError
+from extproc.pricing.book import PriceBook
 from extproc.replay.capture import Capture, CaptureError, Source
 from extproc.replay.check import check
+from extproc.replay.costs import tell_cost
 from extproc.replay.explain import explain
 from extproc.replay.folders import find_folders
 from extproc.replay.har import find_entries
@@ -39,6 +41,7 @@ class Options:
     split: str = "whole"
     is_checking: bool = False
     as_json: bool = False
+    shows_costs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Player:
     observer: Observer
     split: Split
     is_checking: bool
+    book: PriceBook | None = None
 
     def play(self, source: Source) -> Outcome:
         """Return what came of one source. Whatever is wrong with it costs no other."""
@@ -64,17 +68,23 @@ class Player:
         differences = None
         if self.is_checking and capture.expected is not None:
             differences = check(record, capture.expected)
-        return Outcome(capture.name, record, explain(record, capture, self.observer), differences)
+        explanation = explain(record, capture, self.observer)
+        return Outcome(capture.name, record, explanation, differences, arithmetic=tell_cost(record, self.book))
 
 
-def replay(path: Path, settings: Settings, observer: Observer, options: Options) -> int:
+def replay(path: Path, settings: Settings, observer: Observer, options: Options, book: PriceBook | None = None) -> int:
     """Play what is at `path` and tell of it; return the exit code: 0 if all could be played and is as expected, else 1.
 
+    `book` tells what the costs are made of that the policy of `observer` works out.
     Raises SettingsError for a path that can't be read or is not what can be played, and for a split that is none.
     """
-    player = Player(observer, parse_split(options.split), options.is_checking)
+    player = Player(observer, parse_split(options.split), options.is_checking, book)
     sources = find_sources(path)
-    report: Report = JSONLinesReport(settings, sys.stdout.buffer) if options.as_json else TableReport(_console())
+    report: Report = (
+        JSONLinesReport(settings, sys.stdout.buffer)
+        if options.as_json
+        else TableReport(_console(), shows_costs=options.shows_costs)
+    )
     total = Sum()
     with _reader_may_leave():
         for source in _shown(sources, is_shown=not (options.as_json and sys.stdout.isatty())):

@@ -19,20 +19,26 @@ from extproc.usage import TokenUsage, UsageRecord, UsageSource
 
 _NAMES = ("exchange", "provider", "model", "operation", "stream")
 _COUNTS = ("prompt", "compl.", "total", "cached", "reason.")
-_COLUMNS = (*_NAMES, *_COUNTS, "usage")
+_COST = "cost"
+_COLUMNS = (*_NAMES, *_COUNTS, _COST, "usage")
 
 # Those that are only there where a provider tells them.
-_OPTIONAL = ("cached", "reason.")
+_OPTIONAL = ("cached", "reason.", _COST)
 
 # In a terminal that is too narrow these columns give way, down to so many characters; then those below go, in their
 # order; then the first give way again, as long as anything can be read in them.
 _MIN_WIDTHS = {"exchange": 24, "provider": 9, "model": 16}
 _LEAST_WIDTH = 8
-_FIRST_TO_GO = ("operation", "cached", "reason.", "stream", "provider")
+_FIRST_TO_GO = ("operation", "cached", "reason.", "stream", "provider", _COST)
 
 _GAP = 2
 
-_USAGE_STYLES = {UsageSource.REPORTED: "green", UsageSource.PARTIAL: "yellow", UsageSource.NONE: "dim"}
+_USAGE_STYLES = {
+    UsageSource.REPORTED: "green",
+    UsageSource.PARTIAL: "yellow",
+    UsageSource.ESTIMATED: "yellow",
+    UsageSource.NONE: "dim",
+}
 
 _INDENT = 2
 
@@ -46,10 +52,14 @@ class _Row:
 
 
 class TableReport:
-    """Keeps a row for each outcome, because how wide a column is depends on all of them, and prints them at the end."""
+    """Keeps a row for each outcome, because how wide a column is depends on all of them, and prints them at the end.
 
-    def __init__(self, console: Console) -> None:
+    With `shows_costs` it tells of each how its cost came about.
+    """
+
+    def __init__(self, console: Console, *, shows_costs: bool = False) -> None:
         self._console = console
+        self._shows_costs = shows_costs
         self._rows: list[_Row] = []
 
     def add(self, outcome: Outcome) -> None:
@@ -62,6 +72,8 @@ class TableReport:
             cells |= _cells(outcome.record)
         if outcome.explanation:
             notes.append(Text(outcome.explanation, "yellow"))
+        if self._shows_costs and outcome.arithmetic:
+            notes.append(Text(outcome.arithmetic, "cyan"))
         notes += [Text(f"differs: {difference}", "bold red") for difference in outcome.differences or ()]
         self._rows.append(_Row(cells, notes))
 
@@ -121,7 +133,7 @@ def _line(cells: dict[str, Text], widths: dict[str, int]) -> Table:
         table.add_column(
             # The last one has nothing to its right to keep in line.
             width=None if column == _COLUMNS[-1] else width,
-            justify="right" if column in _COUNTS else "left",
+            justify="right" if column in (*_COUNTS, _COST) else "left",
             no_wrap=column not in _MIN_WIDTHS,
             overflow="fold",
         )
@@ -145,6 +157,7 @@ def _cells(record: UsageRecord) -> dict[str, Text]:
         **dict(zip(_NAMES[1:], names, strict=True)),
         **dict(zip(_COUNTS, (None if count is None else f"{count:,}" for count in counts), strict=True)),
     }
+    told[_COST] = None if record.cost is None else _dollars(record.cost.usd)
     cells = {column: Text(value) for column, value in told.items() if value is not None}
     return cells | {"usage": Text(record.usage_source.value, _USAGE_STYLES[record.usage_source])}
 
@@ -152,6 +165,10 @@ def _cells(record: UsageRecord) -> dict[str, Text]:
 def _sum(total: Sum) -> Text:
     exchanges, tokens = _number(total.exchanges, "exchange"), _number(total.tokens, "token")
     said = [f"{exchanges}, {total.counted:,} with counts: {tokens} in all"]
+    if total.priced:
+        said.append(
+            f"{_dollars(total.usd)} in all" + (f", {total.unpriced:,} without a price" if total.unpriced else "")
+        )
     if total.foreign:
         said.append(f"{total.foreign:,} not with an LLM")
     if total.failed:
@@ -161,6 +178,10 @@ def _sum(total: Sum) -> Text:
         right = "every count is right" if not total.different else f"{total.different:,} differ"
         text.append(f"\n{total.checked:,} checked: {right}.", "bold red" if total.different else "bold green")
     return text
+
+
+def _dollars(usd: float) -> str:
+    return f"${usd:,.6f}"
 
 
 def _number(count: int, what: str) -> str:

@@ -6,7 +6,7 @@ carry the bytes. Must not know engines or HTTP.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from google.protobuf.message import DecodeError
@@ -20,14 +20,12 @@ _SERVING: Final = HealthCheckResponse(status=HealthCheckResponse.SERVING).Serial
 _NOT_SERVING: Final = HealthCheckResponse(status=HealthCheckResponse.NOT_SERVING).SerializeToString()
 _SERVICE_UNKNOWN: Final = HealthCheckResponse(status=HealthCheckResponse.SERVICE_UNKNOWN).SerializeToString()
 
-# "" is the server as a whole.
-_SERVICES: Final = frozenset({"", EXT_PROC_SERVICE})
-
 
 class Health:
     """Serving or not. Starts as not serving."""
 
-    def __init__(self) -> None:
+    def __init__(self, services: Collection[str] = (EXT_PROC_SERVICE,)) -> None:
+        self._services = frozenset({"", *services})  # "" is the server as a whole
         self._is_serving = False
         self.checks = 0  # that were answered
         self._watchers: set[Callable[[], None]] = set()
@@ -55,7 +53,7 @@ class Health:
             service = HealthCheckRequest.FromString(request).service
         except DecodeError:
             return _SERVICE_UNKNOWN
-        if service not in _SERVICES:
+        if service not in self._services:
             return _SERVICE_UNKNOWN
         return _SERVING if self._is_serving else _NOT_SERVING
 

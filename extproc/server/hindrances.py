@@ -39,6 +39,8 @@ MENDS: Final = MappingProxyType(
         "metadata_options.forwarding_namespaces.untyped",
         Hindrance.ATTRIBUTES: "spans lack route and upstream: list xds.route_name in request_attributes and "
         "upstream.address in response_attributes",
+        Hindrance.EDIT: "requests are not asked for usage any more: let mutation_rules allow accept-encoding and "
+        "content-length, or set usage.inject_include_usage to false",
         Hindrance.REQUEST_ID: "the usage log has no request_id: list x-request-id in forward_rules.allowed_headers",
     }
 )
@@ -108,6 +110,10 @@ class Hindrances:
         else:
             self._find(Hindrance.REQUEST_HEADERS)
         return sighting
+
+    def find_refused_edit(self) -> None:
+        """Take note that Envoy refuses to have a request edited."""
+        self._find(Hindrance.EDIT)
 
     def end(self, sighting: Sighting, record: UsageRecord) -> None:
         """Draw conclusions from an exchange that is settled."""

@@ -26,18 +26,21 @@ def check_listen(address: HostPort | UnixSocket) -> None:
 
 
 def check_plaintext(address: HostPort | UnixSocket) -> None:
-    """Raise SettingsError if other machines can reach an address that is served without TLS.
+    """Raise SettingsError if other machines can reach an address that is served without TLS."""
+    if isinstance(address, HostPort) and is_reached_by_others(address):
+        raise SettingsError(f"listen: {plaintext_refusal(address)}")
+
+
+def is_reached_by_others(address: HostPort) -> bool:
+    """Return whether other machines can reach an address.
 
     Of a name each address counts. One that nobody knows is passed over: it can't be listened on.
     """
-    if not isinstance(address, HostPort):
-        return
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except socket.gaierror:
-        return
-    if not all(is_loopback(str(resolved[0])) for *_, resolved in found):
-        raise SettingsError(f"listen: {plaintext_refusal(address)}")
+        return False
+    return not all(is_loopback(str(resolved[0])) for *_, resolved in found)
 
 
 def probe_port(address: HostPort) -> int:

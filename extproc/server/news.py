@@ -13,7 +13,8 @@ from typing import NamedTuple
 from extproc.usage import UsageRecord
 from extproc.wire.envoy import Fields, Metadata, encode_dynamic_metadata
 
-# What differs before there are counts: provider, model, and how the answer begins.
+# What differs before there are counts: provider, model, and how the answer begins; but for what is reserved, which each
+# exchange has of its own.
 _MAX_REMEMBERED = 1024
 
 _NOTHING: Fields = {}
@@ -36,7 +37,7 @@ class MetadataNews:
 
     def since(self, published: Published | None, record: UsageRecord) -> Published:
         """Return what a record says that the last published one did not. Envoy merges what it gets key by key."""
-        if record.usage is None and record.time_to_first_token_seconds is None:
+        if record.usage is None and record.time_to_first_token_seconds is None and not record.reserved:
             return self._remembered(published.record if published else None, record)
         return self._compare(published.metadata if published else {}, record, self._build_metadata(record))
 

@@ -15,11 +15,15 @@ from extproc.details import Details
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.exchange import Exchange
 from extproc.headers import RESPONSE_HEADERS, request_id_of
+from extproc.include_usage import UsageFilter
+from extproc.injection import Injection, Outcome
+from extproc.server.edits import encode_edit
 from extproc.server.hindrances import Sighting
 from extproc.server.news import Published
 from extproc.server.surroundings import Survey
 from extproc.usage import Completion
 from extproc.wire.ai import read_request_info, read_token_usage
+from extproc.wire.edits import encode_response_chunk
 from extproc.wire.envoy import (
     CONTINUE,
     NO_MODES,
@@ -50,8 +54,9 @@ class Session:
     the rest of the exchange through without asking.
     """
 
-    __slots__ = ("_exchange", "_is_broken", "_knows_request", "_knows_usage", "_messages", "_modes", "_passes_over",
-                 "_processor", "_published", "_revision", "_settled", "_sighting", "_survey", "detached")  # fmt: skip
+    __slots__ = ("_exchange", "_filter", "_is_broken", "_knows_request", "_knows_usage", "_messages", "_modes",
+                 "_passes_over", "_processor", "_published", "_revision", "_settled", "_sighting", "_survey",
+                 "detached")  # fmt: skip
 
     def __init__(self, processor: Processor, exchange: Exchange, survey: Survey | None) -> None:
         self._processor = processor
@@ -61,6 +66,7 @@ class Session:
         self._modes = NO_MODES
         self._messages: dict[str, int] = {}
         self._passes_over: Callable[[bytes, float], bool] | None = None
+        self._filter: UsageFilter | None = None
         self._published: Published | None = None
         self._revision = 0
         self._settled = False
@@ -78,7 +84,7 @@ class Session:
                 self._messages[Phase.RESPONSE_BODY] += 1
                 if self._survey is not None:
                     self._survey.spend(now)
-                return _CONTINUE_RESPONSE_BODY
+                return _CONTINUE_RESPONSE_BODY if self._filter is None else self._strip(self._filter, chunk)
         try:
             request, phase = decode_request(message)
         except DecodeError as error:
@@ -86,6 +92,9 @@ class Session:
             return None
         if not self._messages:
             self._modes = read_modes(request)
+            self._exchange.is_held = self._modes.holds_request
+            if not request.observability_mode:
+                self._exchange.carriage = self._modes.edits
             hindrances = self._processor.hindrances
             if hindrances is not None and id(self._modes) not in hindrances.decided:
                 self._sighting = hindrances.begin(self._modes, phase, request)
@@ -93,8 +102,32 @@ class Session:
         additions = b"" if self._is_broken else self._process(phase, request, now)
         if request.observability_mode:
             return None
-        reply = self._echo(phase, request) if phase in self._modes.echoed else CONTINUE[phase]
+        reply = None if self._exchange.injection is None else self._edit(phase, request, self._exchange.injection)
+        if reply is None:
+            reply = self._echo(phase, request) if phase in self._modes.echoed else CONTINUE[phase]
         return reply + additions
+
+    def _strip(self, usage_filter: UsageFilter, chunk: bytes) -> bytes:
+        """Return the reply to a chunk of an answer that was passed over."""
+        try:
+            return encode_response_chunk(chunk, usage_filter.feed(chunk))
+        except Exception as error:  # noqa: BLE001 - as below
+            self._edit_no_more(error)
+            return _CONTINUE_RESPONSE_BODY
+
+    def _edit(self, phase: Phase, request: ProcessingRequest, injection: Injection) -> bytes | None:
+        """Return the reply to a message in whose place something else goes on; None if nothing does."""
+        try:
+            return encode_edit(phase, request, injection, self._modes)
+        except Exception as error:  # noqa: BLE001 - as below
+            self._edit_no_more(error)
+            return None
+
+    def _edit_no_more(self, error: Exception) -> None:
+        self._filter = None
+        if self._exchange.injection is not None:
+            self._exchange.injection.filter = None
+        self._break(error)
 
     def closed(self, completion: Completion, now: float) -> bool:
         """Settle what is not settled; `completion` says why, where the exchange has not ended by itself.
@@ -158,6 +191,7 @@ class Session:
             body = request.response_body
             exchange.response_body(body.body, end_of_stream=body.end_of_stream, now=now)
             self._passes_over = None if self._modes.echoed or request.observability_mode else exchange.passes_over
+            self._filter = None if exchange.injection is None else exchange.injection.filter
         elif phase is Phase.REQUEST_BODY:
             body = request.request_body
             exchange.request_body(body.body, end_of_stream=body.end_of_stream, now=now)
@@ -217,6 +251,8 @@ class Session:
         if record is None or self._settled:
             return
         self._settled = True
+        if record.include_usage == Outcome.NOT_ALLOWED and self._processor.hindrances is not None:
+            self._processor.hindrances.find_refused_edit()
         if self._sighting is not None and self._processor.hindrances is not None:
             self._processor.hindrances.end(self._sighting, record)
         if self._survey is not None:

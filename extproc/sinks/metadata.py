@@ -1,7 +1,7 @@
 """A record as dynamic metadata: keys and values for Envoy's access log, rate limiter and later filters.
 
 Owns: which key says what. Pure, so that it can run on every reply: it builds and never emits. Absent stays absent; only
-`hits_addend` is always there, because Envoy's rate limiter charges nothing at all where it finds no number.
+charges are always there, because Envoy's rate limiter charges nothing at all where it finds no number.
 """
 
 from __future__ import annotations
@@ -67,11 +67,18 @@ def build_fields(record: UsageRecord) -> Fields:
         fields[semconv.KEY_TIME_TO_FIRST_TOKEN_MS] = round(record.time_to_first_token_seconds * 1000)
     if record.usage is not None:
         _add_usage(fields, record.usage, record.usage_source)
+    if record.cost is not None:
+        fields[semconv.KEY_COST_USD_MICROS] = record.cost.usd_micros
     return fields
 
 
 def build_ratelimit_fields(record: UsageRecord) -> Fields:
-    """Return the key under envoy.ratelimit: the tokens to charge, 0 as long as none are known."""
+    """Return the keys under envoy.ratelimit: what is charged, 0 as long as nothing is known.
+
+    A record that nobody has put charges into has one, its tokens.
+    """
+    if record.charges:
+        return dict(record.charges)
     return {semconv.KEY_HITS_ADDEND: record.usage.charged_tokens if record.usage else 0}
 
 

@@ -6,7 +6,7 @@ here touches the default one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Info
 
@@ -73,6 +73,12 @@ class ServerMetrics:
             ["stage", "reason"],
             registry=registry,
         )
+        self._charge_errors = Counter(
+            "extproc_charge_errors",
+            "Exchanges whose charge is not what its rule says: that failed, was negative, or more than Envoy takes",
+            ["key"],
+            registry=registry,
+        )
         # What was found of the families above, by their label.
         self._phases: dict[str, Counter] = {}
         self._endings: dict[str, Counter] = {}
@@ -84,6 +90,12 @@ class ServerMetrics:
         )
         for outcome in NativeCheck:
             self._native.labels(outcome.value)
+        self._include_usage = Counter(
+            "extproc_include_usage",
+            "Streams whose client did not ask for usage, by what became of asking in its place",
+            ["outcome"],
+            registry=registry,
+        )
         self._sink_errors = Counter("extproc_sink_errors", "Records a sink failed to take", ["sink"], registry=registry)
 
     def emit(self, record: UsageRecord) -> None:
@@ -94,8 +106,17 @@ class ServerMetrics:
             self._skipped.inc()
         if record.native_check is not None:
             self._native.labels(record.native_check.value).inc()
+        if record.include_usage is not None:
+            self._include_usage.labels(record.include_usage).inc()
         for error in record.extraction_errors:
             self._errors.labels(error.stage.value, error.reason.value).inc()
+        for key in record.charge_errors:
+            self._charge_errors.labels(key).inc()
+
+    def expect_charges(self, keys: Iterable[str]) -> None:
+        """Show the charges that may fail at 0: a count that appears with its first failure has no increase."""
+        for key in keys:
+            self._charge_errors.labels(key)
 
     def stream_opened(self) -> None:
         """Count a gRPC stream in."""

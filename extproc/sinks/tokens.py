@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, Metric
 from prometheus_client.samples import Exemplar, Sample
@@ -40,6 +40,11 @@ _TOKEN_COUNTERS = MappingProxyType(
 # A label of the tokens of exchanges of which not all was reported.
 USAGE_SOURCE = "usage_source"
 _TOLD_SOURCES = (UsageSource.PARTIAL, UsageSource.ESTIMATED)
+
+# What limits were charged; it is no count of the provider's.
+_RATE_LIMITED: Final = "rate_limited_tokens"
+_COST: Final = "cost_usd"
+_RATE_LIMITED_HELP: Final = "Tokens that Envoy's rate limits were charged, under hits_addend"
 
 # The buckets OpenTelemetry advises for gen_ai.server.time_to_first_token, .time_per_output_token and
 # gen_ai.client.operation.duration.
@@ -70,7 +75,7 @@ class _TokenSeries:
 
     def __init__(self, labels: _Labels) -> None:
         self.labels = labels
-        self.tokens: dict[str, Counter] = {}  # by field of TokenUsage
+        self.tokens: dict[str, Counter] = {}  # by field of TokenUsage, or of the record
 
 
 class _Series(_TokenSeries):
@@ -98,9 +103,12 @@ class _Families:
         self.tokens = {
             field: Counter(name, help_, names, registry=None) for name, (help_, field) in _TOKEN_COUNTERS.items()
         }
+        self.rate_limited = Counter("ai_rate_limited_tokens", _RATE_LIMITED_HELP, names, registry=None)
+        self.cost = Counter("ai_cost_usd", "What the exchanges with a known price cost", names, registry=None)
         self.duration, self.first_token, self.per_token = (
             Histogram(name, help_, names, buckets=buckets, registry=None) for name, help_, buckets in _HISTOGRAMS
         )
+        self.times = (self.duration, self.first_token, self.per_token)
         self.series: dict[_Labels, _Series] = {}
         self.token_series: dict[_Labels, _TokenSeries] = {}
 
@@ -154,7 +162,8 @@ class TokenFamilies:
     def describe(self) -> Iterator[Metric]:
         """Yield the families without samples."""
         any_ = next(iter(self._by_names.values()))
-        for family in (any_.requests, *any_.tokens.values(), any_.duration, any_.first_token, any_.per_token):
+        counters = (any_.requests, *any_.tokens.values(), any_.rate_limited, any_.cost)
+        for family in (*counters, *any_.times):
             yield from family.describe()
 
     def collect(self) -> Iterator[Metric]:
@@ -162,6 +171,7 @@ class TokenFamilies:
         picks: list[_Pick] = [
             _picker("requests"),
             *(_token_picker(field) for _, field in _TOKEN_COUNTERS.values()),
+            *map(_token_picker, (_RATE_LIMITED, _COST)),
             *map(_picker, ("duration", "first_token", "per_token")),
         ]
         for metric, pick in zip(self.describe(), picks, strict=True):
@@ -233,13 +243,20 @@ class TokenMetrics:
                 series.first_token = self._families.first_token.labels(*series.labels)
             _observe(series.first_token, record.time_to_first_token_seconds, witness)
             self._observe_pace(series, record, witness)
-        if record.usage is None:
-            return
-        if record.usage_source in _TOLD_SOURCES:
-            told = self._told_in_order((*labels, record.usage_source.value))
-            self._count_tokens(self._told_families.find_tokens(told), self._told_families, record.usage, witness)
-        else:
-            self._count_tokens(series, self._families, record.usage, witness)
+        # What is known of tokens is counted apart where not all of it was reported.
+        counted, families = self._counted(series, labels, record.usage_source)
+        if record.usage is not None:
+            self._count_tokens(counted, families, record.usage, witness)
+        if record.rate_limited_tokens is not None:
+            _count(counted, _RATE_LIMITED, families.rate_limited, record.rate_limited_tokens, witness)
+        if record.cost is not None:
+            _count(counted, _COST, families.cost, record.cost.usd, witness)
+
+    def _counted(self, series: _Series, labels: _Labels, source: UsageSource) -> tuple[_TokenSeries, _Families]:
+        if source not in _TOLD_SOURCES:
+            return series, self._families
+        told = self._told_in_order((*labels, source.value))
+        return self._told_families.find_tokens(told), self._told_families
 
     def _observe_pace(self, series: _Series, record: UsageRecord, witness: Witness | None) -> None:
         per_token_seconds = record.time_per_output_token_seconds
@@ -251,18 +268,20 @@ class TokenMetrics:
 
     @staticmethod
     def _count_tokens(series: _TokenSeries, families: _Families, usage: TokenUsage, witness: Witness | None) -> None:
-        counters = series.tokens
         for field, family in families.tokens.items():
             tokens = getattr(usage, field)
-            if tokens is None:
-                continue
-            counter = counters.get(field)
-            if counter is None:
-                counter = counters[field] = family.labels(*series.labels)
-            if tokens:
-                counter.inc(tokens)
-                if witness is not None:
-                    _leave(witness, counter._value, tokens)  # noqa: SLF001 - pinned by a test
+            if tokens is not None:
+                _count(series, field, family, tokens, witness)
+
+
+def _count(series: _TokenSeries, field: str, family: Counter, amount: float, witness: Witness | None) -> None:
+    counter = series.tokens.get(field)
+    if counter is None:
+        counter = series.tokens[field] = family.labels(*series.labels)
+    if amount:
+        counter.inc(amount)
+        if witness is not None:
+            _leave(witness, counter._value, amount)  # noqa: SLF001 - pinned by a test
 
 
 def _observe(histogram: Histogram, value: float, witness: Witness | None) -> None:

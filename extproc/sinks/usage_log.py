@@ -20,6 +20,7 @@ import structlog
 from prometheus_client import CollectorRegistry, Counter
 
 from extproc.pace import AT_ONCE, Pace
+from extproc.semconv import KEY_HITS_ADDEND
 from extproc.sinks.line_output import LineOutput
 from extproc.sinks.metadata import build_fields, build_ratelimit_fields
 from extproc.usage import UsageRecord
@@ -53,7 +54,7 @@ class UsageLogLines:
 
 def build_line(record: UsageRecord, label_names: Sequence[str] = ()) -> dict[str, object]:
     """Return what there is to say of an exchange. What is not known has no key."""
-    line: dict[str, object] = {**build_fields(record), **build_ratelimit_fields(record)}
+    line: dict[str, object] = {**build_fields(record), **_charges(record)}
     line["completion"] = record.completion.value
     if record.status_code is not None:
         line["status"] = record.status_code
@@ -67,6 +68,15 @@ def build_line(record: UsageRecord, label_names: Sequence[str] = ()) -> dict[str
         if label_names:
             line["labels"] = dict(zip(label_names, around.labels, strict=False))
     return line
+
+
+def _charges(record: UsageRecord) -> dict[str, object]:
+    """Return what is charged: under the key that Envoy has for it as it is, others apart, as they may have any name."""
+    charges = dict(build_ratelimit_fields(record))
+    line: dict[str, object] = {}
+    if KEY_HITS_ADDEND in charges:
+        line[KEY_HITS_ADDEND] = charges.pop(KEY_HITS_ADDEND)
+    return line | {"charges": charges} if charges else line
 
 
 def encode_line(ended_at_seconds: float, record: UsageRecord, label_names: Sequence[str] = ()) -> bytes:

@@ -1,4 +1,4 @@
-"""The metrics of LLM calls in OpenTelemetry's GenAI conventions: tokens, durations, and the pace of streams.
+"""The metrics of LLM calls in OpenTelemetry's GenAI conventions: tokens, durations, and the pace of streams; and cost.
 
 Owns: which figure of a record moves which metric, and their labels. Families move once an exchange, when it settles.
 Must not know how they are read.
@@ -19,7 +19,7 @@ from extproc.surroundings import UNKNOWN_LABEL, Surroundings
 from extproc.telemetry import instruments, names
 from extproc.telemetry.groups import GROUP_LABEL, groups_of_rules
 from extproc.telemetry.instruments import Instrument, label_of
-from extproc.telemetry.series import Histogram, LabelValues
+from extproc.telemetry.series import Counter, Histogram, LabelValues
 from extproc.telemetry.store import CounterFamily, Families, HistogramFamily
 from extproc.usage import Completion, TokenUsage, UsageRecord, UsageSource
 
@@ -34,7 +34,7 @@ _Key: TypeAlias = tuple[str | None, str | None, str | None, str | None, str, tup
 class _Call:
     """The series of the calls with the same labels, each found once; None for what there was not."""
 
-    __slots__ = ("duration", "first_chunk", "first_token", "gap", "input", "labels", "output", "per_token")
+    __slots__ = ("cost", "duration", "first_chunk", "first_token", "gap", "input", "labels", "output", "per_token")
 
     def __init__(self, labels: LabelValues, duration: Histogram) -> None:
         self.labels = labels
@@ -45,6 +45,7 @@ class _Call:
         self.input: Histogram | None = None
         self.output: Histogram | None = None
         self.per_token: Histogram | None = None
+        self.cost: Counter | None = None
 
 
 class GenAIMetrics:
@@ -84,6 +85,7 @@ class GenAIMetrics:
             return families.histogram(instrument, (*common, *more)) if instrument in chosen else None
 
         self._duration = families.histogram(instruments.OPERATION_DURATION, (*common, error_type))
+        self._cost = families.counter(instruments.COST, common)
         self._usage = histogram(instruments.TOKEN_USAGE, label_of(names.TOKEN_TYPE))
         self._first_chunk = histogram(instruments.TIME_TO_FIRST_CHUNK)
         self._gap = histogram(instruments.TIME_PER_OUTPUT_CHUNK)
@@ -115,6 +117,10 @@ class GenAIMetrics:
                 self._count(self._usage, call, record.usage)
             if self._inference is not None:
                 self._inference.count(call.labels, record.usage)
+        if record.cost is not None:
+            if call.cost is None:
+                call.cost = self._cost.series(call.labels)
+            call.cost.add(record.cost.usd)
         if record.streaming:
             self._time(call, record, witness)
 

@@ -48,7 +48,7 @@ class Instrument:
     @property
     def family(self) -> str:
         """Prometheus's name of the family: of a counter without `_total`."""
-        return label_of(self.name) + _UNIT_SUFFIXES.get(self.unit, "")
+        return _NO_LABEL_CHARACTER.sub("_", self.name) + _UNIT_SUFFIXES.get(self.unit, "")
 
 
 _TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
@@ -107,6 +107,9 @@ INFERENCE_INPUT_SIZE = _histogram(
 INFERENCE_OUTPUT_SIZE = _histogram(
     "gen_ai.client.inference.operation.output_tokens", "{token}", _TOKENS, "Output tokens of a call"
 )
+
+# Of a call as well, and in no vocabulary: the conventions have no name for money.
+COST = _counter("extproc.cost_usd", "{USD}", "What calls with a known price cost, in US dollars")
 
 _LEGACY = (TOKEN_USAGE, OPERATION_DURATION, SERVER_TIME_TO_FIRST_TOKEN, SERVER_TIME_PER_OUTPUT_TOKEN)
 _CHUNKS = (TIME_TO_FIRST_CHUNK, TIME_PER_OUTPUT_CHUNK)
@@ -201,7 +204,7 @@ _ALL_LAYERS = [getattr(layers, field) for layers in LAYERS.values() for field in
 
 # Every metric of this package, by Prometheus's name of the family.
 INSTRUMENTS = MappingProxyType(
-    {each.family: each for each in (*gen_ai_instruments(("legacy", "1.41", "latest")), *_ALL_LAYERS)}
+    {each.family: each for each in (*gen_ai_instruments(("legacy", "1.41", "latest")), COST, *_ALL_LAYERS)}
 )
 
 

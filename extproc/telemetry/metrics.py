@@ -12,6 +12,7 @@ from extproc.config.telemetry import Telemetry
 from extproc.sinks.base import UsageSink
 from extproc.sinks.prometheus import DroppedLabels
 from extproc.sinks.tokens import TokenFamilies, TokenMetrics
+from extproc.sinks.unpriced import UnpricedExchanges
 from extproc.telemetry.gen_ai import GenAIMetrics
 from extproc.telemetry.layers import LayerMetrics
 from extproc.telemetry.series import is_shared
@@ -25,6 +26,7 @@ class MetricStore:
         self._registry = registry
         self._dropped = DroppedLabels(registry)
         self._tokens = TokenFamilies(registry)
+        self._unpriced = UnpricedExchanges(registry, self._dropped)
         self._families = Families(registry)
 
     def build_sinks(self, telemetry: Telemetry | None, *, max_label_values: int) -> tuple[UsageSink, ...]:
@@ -39,7 +41,7 @@ class MetricStore:
             dropped=self._dropped,
             families=self._tokens,
         )
-        sinks: tuple[UsageSink, ...] = (tokens,)
+        counted: tuple[UsageSink, ...] = (tokens, self._unpriced.bound(max_label_values))
         if telemetry is not None:
             families, dropped = self._families, self._dropped
             layers = LayerMetrics(
@@ -48,6 +50,6 @@ class MetricStore:
             calls = GenAIMetrics(
                 families, telemetry, max_label_values=max_label_values, exemplars=exemplars, dropped=dropped
             )
-            sinks = (tokens, calls, layers)
+            counted = (*counted, calls, layers)
         self._families.show()
-        return sinks
+        return counted

@@ -21,6 +21,8 @@ from extproc.telemetry.span_http import error_type
 from extproc.usage import RequestParameters, Timing, TokenUsage, UsageRecord
 
 # What no convention has a name for.
+CHARGES: Final = "extproc.charges."  # and the key of a charge
+COST_USD: Final = "extproc.cost_usd"
 LONGEST_STALL_SECONDS: Final = "extproc.longest_stall_seconds"
 OUTPUT_CHUNKS: Final = "extproc.output_chunks"
 FIRST_BYTE: Final = "extproc.first_byte"
@@ -105,6 +107,8 @@ class GenAiAttributes:
             for keys, count in zip(self._usage, astuple(record.usage), strict=True):
                 if count is not None:
                     attributes.update(dict.fromkeys(keys, count))
+        if record.cost is not None:
+            attributes[COST_USD] = record.cost.usd
         if record.completion.is_failure:
             attributes[names.ERROR_TYPE] = error_type(record)
         self._add_timing(attributes, record)
@@ -143,6 +147,8 @@ class GenAiAttributes:
 
     def _add_timing(self, attributes: Attributes, record: UsageRecord) -> None:
         attributes[names.USAGE_SOURCE] = record.usage_source.value
+        for key, amount in record.charges:
+            attributes[CHARGES + key] = amount
         timing = record.timing
         if record.streaming and timing.first_byte_seconds is not None:
             for key in self._names.response_time_to_first_chunk:

@@ -121,6 +121,28 @@ def response_chunk_of(message: bytes) -> bytes | None:
     return message[len(opening) :] if message.startswith(opening) else None
 
 
+class Carriage(enum.Enum):
+    """How an edit of a body reaches Envoy."""
+
+    NONE = "none"  # not at all: the body is not shown, or only a part of it
+    WHOLE = "whole"  # in the reply to all of it, for which its headers wait
+    CHUNK = "chunk"  # in the reply to a chunk, when the headers have gone on
+    ECHO = "echo"  # as CHUNK, in the place of what is to be sent back in any case
+
+
+_REQUEST_CARRIAGE: Final = {
+    ProcessingMode.BUFFERED: Carriage.WHOLE,
+    ProcessingMode.BUFFERED_PARTIAL: Carriage.WHOLE,  # of a part nothing is edited: it has no end
+    ProcessingMode.STREAMED: Carriage.CHUNK,
+    ProcessingMode.FULL_DUPLEX_STREAMED: Carriage.ECHO,
+}
+_RESPONSE_CARRIAGE: Final = {
+    ProcessingMode.BUFFERED: Carriage.WHOLE,
+    ProcessingMode.STREAMED: Carriage.CHUNK,
+    ProcessingMode.FULL_DUPLEX_STREAMED: Carriage.ECHO,
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Modes:
     """How Envoy hands over the bodies of an exchange, as the first message of a stream declares it.
@@ -135,6 +157,14 @@ class Modes:
     whole_response: bytes = b""
     sends_request_body: bool = True
     sends_response_body: bool = True
+    request_carriage: Carriage = Carriage.NONE
+    response_carriage: Carriage = Carriage.NONE
+    edits: str = "none"
+
+    @property
+    def holds_request(self) -> bool:
+        """Whether a request goes on, headers and all, when its body was shown and answered for."""
+        return self.request_carriage is Carriage.WHOLE
 
 
 NO_MODES: Final = Modes()
@@ -152,14 +182,26 @@ def read_modes(request: ProcessingRequest) -> Modes:
 def _modes_of(request_body_mode: ProcessingMode.BodySendMode, response_body_mode: ProcessingMode.BodySendMode) -> Modes:
     by_phase = {Phase.REQUEST_BODY: request_body_mode, Phase.RESPONSE_BODY: response_body_mode}
     echoed = frozenset(phase for phase, mode in by_phase.items() if mode in _ECHO_MODES)
-    if echoed or response_body_mode != ProcessingMode.STREAMED:
-        return Modes(echoed, b"", request_body_mode != ProcessingMode.NONE, response_body_mode != ProcessingMode.NONE)
-    override = ProcessingMode(
-        request_body_mode=request_body_mode,
-        response_body_mode=ProcessingMode.BUFFERED_PARTIAL,
+    whole = b""
+    if not echoed and response_body_mode == ProcessingMode.STREAMED:
+        override = ProcessingMode(
+            request_body_mode=request_body_mode,
+            response_body_mode=ProcessingMode.BUFFERED_PARTIAL,
+        )
+        whole = ProcessingResponse(mode_override=override).SerializeToString()
+    carriages = (
+        _REQUEST_CARRIAGE.get(request_body_mode, Carriage.NONE),
+        _RESPONSE_CARRIAGE.get(response_body_mode, Carriage.NONE),
     )
-    whole = ProcessingResponse(mode_override=override).SerializeToString()
-    return Modes(echoed, whole, request_body_mode != ProcessingMode.NONE)
+    edits = "whole" if carriages[0] is Carriage.WHOLE else "pieces"
+    return Modes(
+        echoed,
+        whole,
+        request_body_mode != ProcessingMode.NONE,
+        response_body_mode != ProcessingMode.NONE,
+        *carriages,
+        "none" if Carriage.NONE in carriages else edits,
+    )
 
 
 def read_headers(headers: HeaderMap, wanted: Iterable[str]) -> dict[str, str]:

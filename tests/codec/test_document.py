@@ -277,10 +277,14 @@ def test_the_elements_do_not_depend_on_the_chunks(
 
 
 def test_an_element_is_handed_out_when_it_is_complete() -> None:
-    """Usage is known before the array is."""
+    """An object with its own last byte: its usage is not to wait for the comma, which comes with the next one."""
     array = DocumentArray(100)
-    assert list(array.feed(b' [{"a": [1, 2]}')) == []
-    assert list(array.feed(b"\n,\r\n{")) == [Payload(b'{"a": [1, 2]}')]
+    assert list(array.feed(b' [{"a": [1, 2]')) == []
+    assert list(array.feed(b"}")) == [Payload(b'{"a": [1, 2]}')]
+    assert list(array.feed(b"\n,\r\n{")) == []
+    assert list(array.feed(b'}, "b"')) == [Payload(b"{}")]
+    assert list(array.feed(b" ,1")) == [Payload(b'"b"')]
+    assert list(array.feed(b"]")) == [Payload(b"1")]
 
 
 def test_brackets_and_escapes_in_strings_are_text() -> None:

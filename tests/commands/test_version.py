@@ -16,7 +16,7 @@ def test_every_part_has_a_line() -> None:
     ended = run("version")
     assert (ended.returncode, ended.stderr) == (0, "")
     said = dict(line.split(" ", 1) for line in ended.stdout.splitlines())
-    assert list(said) == ["ai-gateway-extproc", "python", "grpcio", "protobuf", "engine", "platform"]
+    assert list(said) == ["ai-gateway-extproc", "python", "grpcio", "protobuf", "genai-prices", "engine", "platform"]
     assert said["ai-gateway-extproc"] == __version__
     assert said["python"].startswith(platform.python_version())
     assert (said["grpcio"], said["protobuf"].split()[0]) == (grpc.__version__, google.protobuf.__version__)

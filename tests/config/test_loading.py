@@ -133,6 +133,14 @@ def test_rules_of_detection_are_a_list_of_globs(tmp_path: Path) -> None:
     assert settings_of({}, environ, file).detection_rules == (ours,)
 
 
+@pytest.mark.parametrize("section", ["usage", "prices", "rate_limit", "budgets", "telemetry", "listen_tls"])
+def test_a_section_is_a_mapping_in_the_environment(section: str) -> None:
+    """In JSON, as each of their descriptions says."""
+    name = f"EXTPROC_{section.upper()}"
+    assert problems(environ={name: "nope"}) == [f"{name}: a mapping in JSON is expected"]
+    assert all("mapping" not in each for each in problems(environ={name: '{"nope": 1}'}))
+
+
 @pytest.mark.parametrize(
     ("rules", "problem"),
     [

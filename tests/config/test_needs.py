@@ -31,6 +31,7 @@ def test_without_telemetry_little_is_needed() -> None:
         request_attributes=(),
         response_attributes=(),
         mutated_headers=(),
+        edited_headers=("accept-encoding", "content-length"),
     )
 
 

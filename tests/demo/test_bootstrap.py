@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from extproc.config.address import HostPort
-from extproc.demo.bootstrap import Bootstrap
+from extproc.demo.bootstrap import RATE_LIMIT, RATE_LIMIT_CLUSTER, Bootstrap
 from extproc.upstreams import Upstream
 
 OPENAI = Upstream("", "api.openai.com", 443, is_tls=True, base_path="", provider="openai")
@@ -90,3 +90,20 @@ def test_an_authority_names_its_port_where_it_is_not_the_usual_one() -> None:
     unusual = [Upstream("", "h", 80, True, "", None), Upstream("", "::1", 8000, False, "", None)]
     assert [upstream.authority for upstream in usual] == ["h", "h"]
     assert [upstream.authority for upstream in unusual] == ["h:80", "[::1]:8000"]
+
+
+def test_a_rate_limit_service_is_asked_of_all_routes() -> None:
+    """Behind ext_proc, whose metadata say what is charged; and where it listens, over HTTP/2."""
+    bootstrap = Bootstrap()
+    bootstrap.use_rate_limits(HostPort("127.0.0.1", 8), {"domain": "d"}, [{"apply_on_stream_done": True}])
+    manager = document(bootstrap)["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+    names = [each["name"] for each in manager["http_filters"]]
+    assert names[names.index("envoy.filters.http.ext_proc") + 1] == RATE_LIMIT
+    assert bootstrap.http_filter(RATE_LIMIT)["domain"] == "d"
+    assert bootstrap.virtual_host["typed_per_filter_config"][RATE_LIMIT]["rate_limits"] == [
+        {"apply_on_stream_done": True}
+    ]
+    service = cluster(bootstrap, RATE_LIMIT_CLUSTER)
+    assert endpoint(service) == {"socket_address": {"address": "127.0.0.1", "port_value": 8}}
+    assert "http2_protocol_options" in json.dumps(service)
+    assert endpoint(cluster(bootstrap, "extproc")) == endpoint(cluster(Bootstrap(), "extproc"))

@@ -18,13 +18,15 @@ from extproc.doctor.report import Looked, to_json, to_text
 from extproc.doctor.sidecar import Sidecar
 from extproc.errors import Reason
 
-SIDECAR = Sidecar(expected_of(), is_ready=True)
+# What envoy-ratelimit.yaml says the sidecar has to charge.
+CHARGES = [{"key": "hits_addend", "type": "total_tokens"}, {"key": "cost", "type": "cost_usd_micros"}]
+SIDECAR = Sidecar(expected_of(rate_limit={"charges": CHARGES}), is_ready=True)
 LABELS = {"custom_labels": [{"name": "team", "metadataKey": "team"}, {"name": "tenant", "header": "x-tenant"}]}
 NEEDY = Sidecar(
     expected_of(telemetry=LABELS | {"inject_context": True, "exporters": {"otlp": [{"name": "a", "host": "x"}]}}),
     is_ready=True,
 )
-FILES = ("envoy.yaml", "envoy-zero-body.yaml", "envoy-tracing.yaml")
+FILES = ("envoy.yaml", "envoy-zero-body.yaml", "envoy-tracing.yaml", "envoy-ratelimit.yaml")
 DUMPS = {file: dump_of(Bootstrap(file)) for file in FILES}
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

@@ -10,6 +10,7 @@ from extproc.demo.bootstrap import Bootstrap
 from extproc.doctor.findings import Finding
 from extproc.doctor.forwarding import (
     check_attributes,
+    check_edits,
     check_forwarding,
     check_headers,
     check_mutation,
@@ -69,6 +70,27 @@ def test_labels_need_their_namespace_forwarded(sent: list[str], expected: list[s
     options = receiving("ai.gateway")["metadata_options"] | {"forwarding_namespaces": {"untyped": sent}}
     assert codes(found(check_forwarding, {"metadata_options": options}, telemetry=LABELS)) == expected
     assert codes(found(check_forwarding, {"metadata_options": options})) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "asks", "expected"),
+    [
+        ({"mutation_rules": {"disallow_all": True}}, True, ["edit-refused"]),
+        ({"mutation_rules": {"disallow_all": True}}, False, []),
+        ({"mutation_rules": {}}, True, []),
+        ({"mutation_rules": {"disallow_all": True, "allow_expression": {"regex": "content-length"}}}, True,
+         ["edit-refused"]),
+        ({"mutation_rules": {"disallow_all": True}, "processing_mode": {"request_body_mode": "NONE"}}, True, []),
+        ({"mutation_rules": {"disallow_all": True}, "observability_mode": True}, True, []),
+        ({}, True, []),
+    ],
+)  # fmt: skip
+def test_lengths_of_edited_bodies_have_to_be_put_right(change: dict[str, Any], asks: bool, expected: list[str]) -> None:
+    """Or Envoy answers with an error, where bodies can be edited at all."""
+    findings = found(check_edits, change, usage={"inject_include_usage": asks})
+    assert codes(findings) == expected
+    for each in findings:
+        assert codes(found(check_edits, yaml.safe_load(each.mend))) == []
 
 
 def patterns(*names: str) -> dict[str, Any]:

@@ -10,8 +10,10 @@ from extproc.doctor.rate_limits import check_rate_limits
 
 NAME = "envoy.filters.http.ratelimit"
 TOKENS = {"hits_addend": {"format": "%DYNAMIC_METADATA(ai.gateway:total_tokens)%"}}
+CHARGE = {"hits_addend": {"format": "%DYNAMIC_METADATA(envoy.ratelimit:hits_addend)%"}}
+ASK = {"hits_addend": {"number": "0"}}
 DONE = {"apply_on_stream_done": True}
-GOOD = TOKENS | DONE
+GOOD = CHARGE | DONE
 BY_MODEL = {"actions": [{"metadata": {"metadata_key": {"key": "ai.gateway", "path": [{"key": "model"}]}}}]}
 
 
@@ -29,12 +31,15 @@ def found(configured: Bootstrap) -> list[str]:
 @pytest.mark.parametrize(
     ("entries", "expected"),
     [
-        ([{}, GOOD], []),
+        ([ASK, GOOD], []),
+        ([{}, GOOD], ["rate-limit-adds-one"]),
+        ([ASK, TOKENS | DONE], ["rate-limit-key-may-be-absent"]),
+        ([CHARGE], ["rate-limit-too-early"]),
         ([GOOD], ["rate-limit-never-asked"]),
         ([TOKENS], ["rate-limit-too-early"]),
-        ([{}, DONE], ["rate-limit-without-addend"]),
-        ([{}, DONE | {"hits_addend": {"number": "5"}}], []),
-        ([{}, DONE | {"hits_addend": {"format": "%DYNAMIC_METADATA(com.example:x)%"}}], []),
+        ([ASK, DONE], ["rate-limit-without-addend"]),
+        ([ASK, DONE | {"hits_addend": {"number": "5"}}], []),
+        ([ASK, DONE | {"hits_addend": {"format": "%DYNAMIC_METADATA(com.example:x)%"}}], []),
         ([{}], ["rate-limit-counts-requests"]),
         ([], ["rate-limit-counts-requests"]),
     ],
@@ -67,7 +72,7 @@ def test_limits_of_the_virtual_host_count_where_a_route_has_none() -> None:
     configured.virtual_host["rate_limits"] = [TOKENS]
     count = len(configured.virtual_host["routes"])
     assert found(configured) == ["rate-limit-too-early"] * count
-    configured.virtual_host["routes"][0]["route"]["rate_limits"] = [{}, GOOD]
+    configured.virtual_host["routes"][0]["route"]["rate_limits"] = [ASK, GOOD]
     assert found(configured) == ["rate-limit-too-early"] * (count - 1)
     configured.virtual_host["routes"][0]["route"]["include_vh_rate_limits"] = True
     assert found(configured) == ["rate-limit-too-early"] * count
@@ -76,10 +81,10 @@ def test_limits_of_the_virtual_host_count_where_a_route_has_none() -> None:
 @pytest.mark.parametrize(
     ("entry", "first", "expected"),
     [
-        (BY_MODEL, True, ["rate-limit-before-ext-proc"]),
-        (BY_MODEL, False, []),
+        (BY_MODEL | ASK, True, ["rate-limit-before-ext-proc"]),
+        (BY_MODEL | ASK, False, []),
         (BY_MODEL | GOOD, True, []),
-        ({}, True, []),
+        (ASK, True, []),
     ],
 )
 def test_what_a_limit_goes_by_is_there_when_it_is_asked(
@@ -89,7 +94,7 @@ def test_what_a_limit_goes_by_is_there_when_it_is_asked(
 ) -> None:
     """Behind ext_proc, or at the end, when the order of filters does not matter."""
     configured = configured_with(first=first)
-    configured.virtual_host["routes"][0]["route"]["rate_limits"] = [entry, {}, GOOD]
+    configured.virtual_host["routes"][0]["route"]["rate_limits"] = [entry, ASK, GOOD]
     assert found(configured) == expected
 
 

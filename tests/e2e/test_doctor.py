@@ -236,6 +236,7 @@ def rate_limited(*entries: dict[str, Any], first: bool = False) -> Callable[[Boo
     return change
 
 
+ASK = {"hits_addend": {"number": 0}}
 ADDEND = {"hits_addend": {"format": "%DYNAMIC_METADATA(envoy.ratelimit:hits_addend)%"}}
 BY_MODEL = {
     "actions": [
@@ -376,17 +377,18 @@ CASES: dict[str, tuple[str, Callable[[Bootstrap], object], dict[str, str], int]]
         4,
     ),
     "limit at the request": ("envoy.yaml", rate_limited(ADDEND), {"rate-limit-too-early": "error"}, 4),
-    "limit without addend": ("envoy.yaml", rate_limited({}, DONE), {"rate-limit-without-addend": "error"}, 4),
+    "limit without addend": ("envoy.yaml", rate_limited(ASK, DONE), {"rate-limit-without-addend": "error"}, 4),
     "limit before": (
         "envoy.yaml",
-        rate_limited(BY_MODEL, DONE | ADDEND, first=True),
+        rate_limited(BY_MODEL | ASK, DONE | ADDEND, first=True),
         {"rate-limit-before-ext-proc": "error"},
         4,
     ),
-    "limit before, of tokens": ("envoy.yaml", rate_limited({}, DONE | ADDEND, first=True), {}, 0),
+    "limit before, of tokens": ("envoy.yaml", rate_limited(ASK, DONE | ADDEND, first=True), {}, 0),
     "limit never asked": ("envoy.yaml", rate_limited(DONE | ADDEND), {"rate-limit-never-asked": "warning"}, 3),
     "limit of requests": ("envoy.yaml", rate_limited({}), {"rate-limit-counts-requests": "note"}, 0),
-    "limit of tokens": ("envoy.yaml", rate_limited({}, DONE | ADDEND), {}, 0),
+    "limit of tokens": ("envoy.yaml", rate_limited(ASK, DONE | ADDEND), {}, 0),
+    "limit that adds one": ("envoy.yaml", rate_limited({}, DONE | ADDEND), {"rate-limit-adds-one": "note"}, 0),
     "compressor behind": ("envoy.yaml", compressor("gzip", first=False), {"compressed-before-reading": "note"}, 0),
     "compressor before": ("envoy.yaml", compressor("gzip", first=True), {}, 0),
     "HTTP/1.1": (

@@ -10,9 +10,12 @@ from contextlib import closing
 from typing import Any
 
 import pytest
+from support.engine import ONLY_WATCHING
 from support.gateway import Gateway
 from support.upstream import Reply, Upstream
 from support.waiting import wait_for
+
+from extproc.demo.stack import SidecarCommand
 
 pytestmark = pytest.mark.e2e
 
@@ -25,6 +28,7 @@ EVENTS = [
     b"data: [DONE]\n\n",
 ]
 REQUEST_MODES = ("BUFFERED", "BUFFERED_PARTIAL", "STREAMED", "FULL_DUPLEX_STREAMED")
+WATCHING = SidecarCommand(environ=ONLY_WATCHING)
 RESPONSE_MODES = ("BUFFERED", "BUFFERED_PARTIAL", "STREAMED", "FULL_DUPLEX_STREAMED")
 
 
@@ -49,7 +53,7 @@ def modes(request: str, response: str) -> Callable[[dict[str, Any]], None]:
     ids=lambda pair: f"{pair[0]}-{pair[1]}",
 )
 def _gateway(request: pytest.FixtureRequest, answers: Upstream) -> Iterator[Gateway]:
-    with Gateway({"openai": answers.address}, change=modes(*request.param)) as gateway:
+    with Gateway({"openai": answers.address}, sidecar=WATCHING, change=modes(*request.param)) as gateway:
         yield gateway
 
 
@@ -96,7 +100,7 @@ def test_where_envoy_does_not_wait_it_counts_all_the_same(answers: Upstream) -> 
         modes("STREAMED", "STREAMED")(ext_proc)
         ext_proc["observability_mode"] = True
 
-    with Gateway({"openai": answers.address}, change=change) as gateway:
+    with Gateway({"openai": answers.address}, sidecar=WATCHING, change=change) as gateway:
         for kind in ("document", "stream"):
             sent, _, entry = gateway.post(PATH, QUESTION, {"x-kind": kind})
             assert (sent.status, entry["ai"]) == (200, None)
@@ -107,7 +111,7 @@ def test_where_envoy_does_not_wait_it_counts_all_the_same(answers: Upstream) -> 
 
 def test_without_bodies_there_is_a_charge_of_nothing(answers: Upstream) -> None:
     """Headers alone tell provider and outcome."""
-    with Gateway({"openai": answers.address}, change=modes("NONE", "NONE")) as gateway:
+    with Gateway({"openai": answers.address}, sidecar=WATCHING, change=modes("NONE", "NONE")) as gateway:
         sent, content, entry = gateway.post(PATH, QUESTION, {"x-kind": "document"})
         assert (sent.status, content) == (200, ANSWER)
         assert (entry["ai"]["provider"], entry["ai"]["usage_source"], entry["hits_addend"]) == ("openai", "none", 0)
@@ -116,7 +120,7 @@ def test_without_bodies_there_is_a_charge_of_nothing(answers: Upstream) -> None:
 
 def test_a_short_answer_comes_in_one_message(answers: Upstream) -> None:
     """As the sidecar asks, where the configuration lets it: request headers and body, response headers and body."""
-    with Gateway({"openai": answers.address}) as gateway:
+    with Gateway({"openai": answers.address}, sidecar=WATCHING) as gateway:
         gateway.post(PATH, QUESTION, {"x-kind": "document"})
         wait_for(lambda: gateway.value("extproc_messages_total", phase="response_body") == 1)
         assert gateway.value("extproc_messages_total", phase="response_headers") == 1
@@ -152,6 +156,8 @@ def test_a_buffer_smaller_than_a_short_answer_is_said_so() -> None:
 
 def test_a_configuration_that_allows_no_override_meters_the_same(answers: Upstream) -> None:
     """The wish for one message is passed by."""
-    with Gateway({"openai": answers.address}, change=lambda ext_proc: ext_proc.pop("allow_mode_override")) as gateway:
+    with Gateway(
+        {"openai": answers.address}, sidecar=WATCHING, change=lambda ext_proc: ext_proc.pop("allow_mode_override")
+    ) as gateway:
         _, _, entry = gateway.post(PATH, QUESTION, {"x-kind": "document"})
         assert entry["ai"]["total_tokens"] == 7

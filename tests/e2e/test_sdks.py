@@ -151,16 +151,17 @@ def test_an_official_client_is_served_and_metered(
     assert_metered(call, names, clients, gateway, providers)
 
 
-def test_a_stream_without_usage_is_said_to_have_none(
+def test_a_stream_whose_client_did_not_ask_for_usage_has_it_all_the_same(
     clients: Clients, gateway: Gateway, providers: MockProviders
 ) -> None:
-    """The client did not ask for it, so the provider did not send it; nothing is made up."""
+    """The client does not see that it was asked for: nothing of it is in what it reads."""
     stream = clients.openai.chat.completions.create(model="gpt-4o", messages=MESSAGES, stream=True)
     assert not any(chunk.usage for chunk in stream)
-    entry = gateway.entry(clients.request_id)
-    assert bytes(clients.recorder.body) == providers.ledger[clients.request_id].body
-    assert (entry["ai"]["usage_source"], entry["hits_addend"]) == ("none", 0)
-    assert "total_tokens" not in entry["ai"]
+    entry, sent = gateway.entry(clients.request_id), providers.ledger[clients.request_id]
+    assert b'"usage"' not in clients.recorder.body
+    assert sent.body.count(b'"usage"') > 2
+    assert sent.reported is not None
+    assert (entry["ai"]["usage_source"], entry["hits_addend"]) == ("reported", sent.reported.total_tokens)
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 
 PATH = "/openai/v1/chat/completions"
 QUESTION = b'{"model": "gpt-4o", "messages": []}'
-STREAM = b'{"model": "gpt-4o", "stream": true, "messages": []}'
+STREAM = b'{"model": "gpt-4o", "stream": true, "stream_options": {"include_usage": true}, "messages": []}'
 ANSWER = b'{"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}}'
 EVENT = b'data: {"choices": [], "usage": {"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 32}}\n\n'
 

@@ -96,13 +96,26 @@ def test_tls_is_for_what_is_referred_to(settings: dict[str, Any], target: dict[s
 @pytest.mark.parametrize("header", [None, "x-tenant"])
 def test_tokens_are_charged_behind_the_answer(header: str | None) -> None:
     """To all together, or to each value of a header."""
-    place = Place(token_limit=TokenLimit(100_000, "Hour", header))
+    place = Place(token_limits=(TokenLimit(100_000, "Hour", header),))
     (rule,) = objects(plan_for(), place)["BackendTrafficPolicy"]["rateLimit"]["global"]["rules"]
     assert rule["limit"] == {"requests": 100_000, "unit": "Hour"}
     assert rule["cost"]["request"] == {"from": "Number", "number": 0}
     assert rule["cost"]["response"]["metadata"] == {"namespace": "envoy.ratelimit", "key": "hits_addend"}
     selected = [{"headers": [{"name": "x-tenant", "type": "Distinct"}]}] if header else None
     assert rule.get("clientSelectors") == selected
+
+
+def test_each_charge_is_charged_by_a_rule_of_its_own() -> None:
+    """Under its key."""
+    place = Place(token_limits=(TokenLimit(10, "Day"), TokenLimit(5, "Hour", None, "cost")))
+    rules = objects(plan_for(), place)["BackendTrafficPolicy"]["rateLimit"]["global"]["rules"]
+    assert [rule["cost"]["response"]["metadata"]["key"] for rule in rules] == ["hits_addend", "cost"]
+
+
+def test_what_is_charged_with_a_request_could_not_be_given_back() -> None:
+    """Its API has no word for it."""
+    with pytest.raises(SettingsError, match="cannot give back"):
+        objects(plan_for({"rate_limit": {"when": "request"}}), Place(token_limits=(TokenLimit(10, "Day"),)))
 
 
 def test_a_route_has_no_policy_for_clients() -> None:

@@ -12,6 +12,9 @@ from extproc.envoyconfig.ext_proc import build_ext_proc, build_route_override
 from extproc.envoyconfig.messages import to_document
 from extproc.headers import REQUEST_HEADERS, RESPONSE_HEADERS
 
+# Modes in which a body can be changed.
+EDITING = (Mode.INSPECT, Mode.FULL_DUPLEX)
+
 
 def ext_proc(settings: dict[str, Any] | None = None, mode: Mode = Mode.INSPECT, **changes: Any) -> dict[str, Any]:
     config: dict[str, Any] = to_document(build_ext_proc(plan_for(settings, mode, **changes)))["typed_config"]
@@ -29,7 +32,8 @@ def test_every_mode_has_what_keeps_traffic_flowing_and_credentials_in_envoy(mode
     assert config["failure_mode_allow"] is True
     assert config["message_timeout"] == "2s"
     assert config["disable_immediate_response"] is True
-    assert config["mutation_rules"] == {"disallow_all": True}
+    edits = {"allow_expression": {"regex": "accept-encoding|content-length"}}
+    assert config["mutation_rules"] == {"disallow_all": True} | (edits if mode in EDITING else {})
     assert config["grpc_service"] == {"envoy_grpc": {"cluster_name": "extproc"}}
     shown = REQUEST_HEADERS if mode is Mode.ZERO_BODY else REQUEST_HEADERS | RESPONSE_HEADERS
     assert allowed(config) == shown
@@ -87,11 +91,21 @@ def test_attributes_come_where_telemetry_tells_them() -> None:
     assert "request_attributes" not in ext_proc()
 
 
-def test_only_the_headers_of_a_trace_may_be_set() -> None:
-    """Where they are."""
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [(Mode.INSPECT, "b3|traceparent|accept-encoding|content-length"), (Mode.ZERO_BODY, "b3|traceparent")],
+)
+def test_headers_of_a_trace_may_be_set_where_they_are(mode: Mode, expected: str) -> None:
+    """In every mode."""
     settings = {"telemetry": COLLECTOR | {"inject_context": True, "propagators": ["tracecontext", "b3"]}}
-    rules = ext_proc(settings)["mutation_rules"]
-    assert rules == {"disallow_all": True, "allow_expression": {"regex": "b3|traceparent"}}
+    rules = ext_proc(settings, mode)["mutation_rules"]
+    assert rules == {"disallow_all": True, "allow_expression": {"regex": expected}}
+
+
+def test_where_nothing_is_edited_nothing_may_be() -> None:
+    """As the settings say."""
+    rules = ext_proc({"usage": {"inject_include_usage": False}})["mutation_rules"]
+    assert rules == {"disallow_all": True}
 
 
 HEADERS = """

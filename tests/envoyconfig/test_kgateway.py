@@ -77,7 +77,7 @@ def test_tls_is_for_the_service() -> None:
         (plan_for(), Place(), "by a Service only"),
         (
             plan_for(endpoints=(HostPort("extproc", 1),)),
-            Place(token_limit=TokenLimit(1, "Hour")),
+            Place(token_limits=(TokenLimit(1, "Hour"),)),
             "--rate-limit: kgateway keeps no dynamic metadata",
         ),
     ],

@@ -12,7 +12,7 @@ from extproc.envoyconfig.kubernetes import (
     build_backend_tls,
     go_duration,
     parse_place,
-    parse_token_limit,
+    parse_token_limits,
     service_ref,
     use_service,
 )
@@ -54,14 +54,22 @@ def test_what_is_no_place_is_refused(name: str, namespace: str, attach: str, sai
 
 def test_a_limit_is_tokens_in_a_time() -> None:
     """For all, or for each value of a header."""
-    assert parse_token_limit("100000/hour", "x-tenant") == TokenLimit(100_000, "Hour", "x-tenant")
+    assert parse_token_limits("100000/hour", "x-tenant", ["t", "c"]) == (TokenLimit(100_000, "Hour", "x-tenant", "t"),)
+
+
+def test_each_charge_may_have_a_limit() -> None:
+    """By its key; one that there is not would never be used up."""
+    tokens, cost = parse_token_limits("t=10/day,c=5/hour", None, ["t", "c"])
+    assert (tokens, cost) == (TokenLimit(10, "Day", None, "t"), TokenLimit(5, "Hour", None, "c"))
+    with pytest.raises(SettingsError, match="nothing is charged under 'x'"):
+        parse_token_limits("x=10/day", None, ["t", "c"])
 
 
 @pytest.mark.parametrize("text", ["", "100", "x/hour", "100/week", "-1/hour", "127.0.0.1:8081"])
 def test_what_is_no_limit_is_refused(text: str) -> None:
     """With an example."""
     with pytest.raises(SettingsError, match="use tokens/unit, such as 100000/hour"):
-        parse_token_limit(text, None)
+        parse_token_limits(text, None, ["t"])
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,14 @@ def test_a_rate_limit_is_a_service_or_an_amount() -> None:
     assert "limits.test" in printed(target=Target.ISTIO, rate_limit="limits.test:1")
 
 
+def test_what_else_a_limit_needs_is_said_above_it() -> None:
+    """The limits in the service, and the filter that reads tokens."""
+    text = printed(rate_limit="limits.test:1", rate_limit_claim="payload.tenant")
+    assert "a limit for (tenant=...)" in text
+    assert "payload_in_metadata: payload" in text
+    assert "(generic_key=tokens)" in printed(parts=frozenset({Part.RATE_LIMIT}), rate_limit="limits.test:1")
+
+
 def test_an_address_that_was_said_is_not_changed() -> None:
     """What listens on a pod's own address is behind a Service; what was said is where it is."""
     assert "extproc.default.svc.cluster.local" in printed(target=Target.ISTIO)
@@ -83,6 +91,14 @@ def test_an_address_that_was_said_is_not_changed() -> None:
         ({"rate_limit": "x:1", "rate_limit_header": "X Y"}, "--rate-limit-by: 'X Y' is no header's name"),
         ({"rate_limit": "x:1", "target": Target.ENVOY_GATEWAY}, "--rate-limit: 'x:1' is no limit"),
         ({"rate_limit_header": "x-tenant"}, "--rate-limit-by: there is no limit; set --rate-limit too"),
+        ({"rate_limit_claim": "payload.x"}, "--rate-limit-claim: there is no limit; set --rate-limit too"),
+        ({"rate_limit": "x:1", "rate_limit_claim": "x"}, "--rate-limit-claim: 'x' is no path"),
+        ({"rate_limit": "x:1", "rate_limit_claim": "x."}, "--rate-limit-claim: 'x.' is no path"),
+        ({"rate_limit": "x:1", "rate_limit_claim": "p.x", "rate_limit_header": "x"}, "of a header or of a claim"),
+        (
+            {"rate_limit": "1/day", "rate_limit_claim": "p.x", "target": Target.ENVOY_GATEWAY},
+            "Envoy Gateway limits by headers",
+        ),
         *(({"message_timeout_seconds": each}, "--message-timeout: use 0.001") for each in (0.0, 1e-9, inf, nan)),
         ({"attach": "Gateway/x"}, "--attach: it is for --target envoy-gateway, istio and kgateway"),
         ({"gateway": "[::]:80", "target": Target.KGATEWAY}, "--gateway: it is for --target envoy; leave it out"),

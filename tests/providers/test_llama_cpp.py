@@ -15,7 +15,7 @@ COUNTED = {"tokens_evaluated": 7, "tokens_predicted": 31}
     [
         (
             {"content": "a", "stop": False, "tokens_evaluated": 2, "tokens_predicted": 1},
-            ResponseFacts(has_content=True),
+            ResponseFacts(usage={"tokens_evaluated": 2, "tokens_predicted": 1}, has_content=True),
         ),
         ({"content": "", "stop": False}, ResponseFacts()),
         (
@@ -25,8 +25,8 @@ COUNTED = {"tokens_evaluated": 7, "tokens_predicted": 31}
         ({"error": {"code": 503, "type": "unavailable_error"}}, ResponseFacts(error_type="unavailable_error")),
     ],
 )
-def test_only_the_end_has_all_the_counts(document: dict[str, object], expected: ResponseFacts) -> None:
-    """Those of the events before it are of a prompt that is still being read."""
+def test_each_event_has_what_was_counted_so_far(document: dict[str, object], expected: ResponseFacts) -> None:
+    """So that they stand where the last one does not come."""
     assert read_response(document) == expected
 
 

@@ -4,13 +4,15 @@ import io
 import json
 from typing import Any
 
+from msgspec.structs import replace
+
 from extproc.config.settings import Settings
 from extproc.errors import ExtractionError, Reason, Stage
 from extproc.replay.check import Difference
 from extproc.replay.jsonlines import JSONLinesReport
 from extproc.replay.outcome import Outcome, Sum
 from extproc.sinks.metadata import DynamicMetadata
-from extproc.usage import Completion, TokenUsage, UsageRecord, UsageSource
+from extproc.usage import Completion, Cost, TokenUsage, UsageRecord, UsageSource
 
 RECORD = UsageRecord(
     is_llm=True,
@@ -56,6 +58,18 @@ def test_an_object_says_what_is_written_and_counted() -> None:
         "extraction_errors": ["response_body/truncated"],
         "explanation": "why",
     }
+
+
+def test_a_cost_is_told_with_its_arithmetic() -> None:
+    """And counted in dollars, beside counts that are whole numbers; so is an exchange without a price."""
+    (priced,) = told(Outcome("a", replace(RECORD, cost=Cost(0.25, 250_000)), arithmetic="5 x 5"))
+    assert priced["cost"] == "5 x 5"
+    assert priced["metadata"]["mine"]["cost_usd_micros"] == 250_000
+    counters = {counter["name"]: counter["value"] for counter in priced["counters"]}
+    assert (counters["ai_cost_usd_total"], counters["ai_requests_total"]) == (0.25, 1)
+    (unpriced,) = told(Outcome("a", replace(RECORD, is_unpriced=True)))
+    counter = {"name": "extproc_unpriced_exchanges_total", "labels": {"model": 'g"4'}, "value": 1}
+    assert counter in unpriced["counters"]
 
 
 def test_an_exchange_of_no_interest_leaves_only_what_the_rate_limit_reads() -> None:

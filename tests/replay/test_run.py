@@ -44,6 +44,20 @@ def test_the_projects_own_fixtures_are_as_expected(tmp_path: Path) -> None:
     assert "(stream_options.include_usage: true)" in ended.stdout
 
 
+def test_costs_are_shown_with_their_arithmetic(tmp_path: Path) -> None:
+    """By the prices of the settings, or by those of the package."""
+    write_folder(tmp_path / "a")
+    own = tmp_path / "prices.yaml"
+    own.write_text("prices: {models: [{model: '*', input: 1000, output: 10000}]}")
+    ended = run("replay", str(tmp_path / "a"), "--costs", "--config", str(own))
+    assert "21 input x $1000.00/M + 6 output x $10000.00/M = $0.081 (prices.models[0])" in ended.stdout
+    assert "$0.081000 in all" in ended.stdout
+    assert "input x" not in run("replay", str(tmp_path / "a")).stdout
+    assert " in genai-prices " in run("replay", str(tmp_path / "a"), "--json").stdout
+    own.write_text("prices: {enabled: false}")
+    assert "cost" not in run("replay", str(tmp_path / "a"), "--json", "--config", str(own)).stdout
+
+
 def test_a_har_is_played(tmp_path: Path) -> None:
     """Each entry by itself, a broken one in its place."""
     path = tmp_path / "x.har"

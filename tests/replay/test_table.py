@@ -3,12 +3,13 @@ from __future__ import annotations
 import io
 
 import pytest
+from msgspec.structs import replace
 from rich.console import Console
 
 from extproc.replay.check import Difference
 from extproc.replay.outcome import Outcome, Sum
 from extproc.replay.table import TableReport, fit
-from extproc.usage import Completion, TokenUsage, UsageRecord, UsageSource
+from extproc.usage import Completion, Cost, TokenUsage, UsageRecord, UsageSource
 
 USAGE = TokenUsage(prompt_tokens=21000, completion_tokens=6, cached_tokens=16)
 COUNTED = UsageRecord(
@@ -17,10 +18,11 @@ COUNTED = UsageRecord(
 FOREIGN = UsageRecord(False, Completion.COMPLETE, 0.0)
 
 
-def told(*outcomes: Outcome, is_terminal: bool = False, width: int = 80) -> list[str]:
+def told(*outcomes: Outcome, is_terminal: bool = False, width: int = 80, shows_costs: bool = False) -> list[str]:
     """Return what is printed of outcomes, line by line."""
     out, total = io.StringIO(), Sum()
-    report = TableReport(Console(file=out, width=width, force_terminal=is_terminal, color_system=None))
+    console = Console(file=out, width=width, force_terminal=is_terminal, color_system=None)
+    report = TableReport(console, shows_costs=shows_costs)
     for outcome in outcomes:
         total.add(outcome)
         report.add(outcome)
@@ -36,6 +38,21 @@ def test_a_row_has_everything_a_record_says() -> None:
         "",
         "1 exchange, 1 with counts: 21,006 tokens in all.",
     ]
+
+
+def test_a_cost_has_a_column_and_the_sum() -> None:
+    """In dollars, with six decimals; how it came about is told to who asks for it."""
+    outcomes = (
+        Outcome("a", replace(COUNTED, cost=Cost(1.25, 1_250_000)), arithmetic="5 x 5 = 25"),
+        Outcome("b", replace(COUNTED, cost=Cost(0.0000005, 1)), arithmetic="1 x 1 = 1"),
+        Outcome("c", replace(COUNTED, is_unpriced=True), arithmetic="no price"),
+    )
+    assert [line.split()[-2] for line in told(*outcomes)[:4]] == ["cost", "$1.250000", "$0.000000", "-"]
+    assert told(*outcomes)[-1] == (
+        "3 exchanges, 3 with counts: 63,018 tokens in all; $1.250001 in all, 1 without a price."
+    )
+    assert told(*outcomes, shows_costs=True)[2:7:2] == ["  5 x 5 = 25", "  1 x 1 = 1", "  no price"]
+    assert told(outcomes[0])[-1] == "1 exchange, 1 with counts: 21,006 tokens in all; $1.250000 in all."
 
 
 def test_under_a_row_stands_what_is_to_be_said_of_it() -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from extproc.sinks.metadata import DynamicMetadata, build_fields, build_ratelimit_fields
-from extproc.usage import Completion, TokenUsage, UsageRecord, UsageSource
+from extproc.usage import Completion, Cost, TokenUsage, UsageRecord, UsageSource
 
 LLM = UsageRecord(is_llm=True, completion=Completion.COMPLETE, duration_seconds=1.0)
 
@@ -46,6 +48,12 @@ def test_everything_known_has_its_key() -> None:
     }
 
 
+def test_a_cost_is_a_whole_number_of_micros() -> None:
+    """So that Envoy's rate limiter can take it; a cost of 0 is one."""
+    assert build_fields(replace(LLM, cost=Cost(0.0000014, 1)))["cost_usd_micros"] == 1
+    assert build_fields(replace(LLM, cost=Cost(0.0, 0)))["cost_usd_micros"] == 0
+
+
 def test_what_is_absent_has_no_key() -> None:
     """Absent is not zero, not null and not an empty string."""
     assert build_fields(LLM) == {"streaming": False, "usage_source": "none"}
@@ -81,6 +89,12 @@ def test_the_charge_is_always_a_number() -> None:
     assert build_ratelimit_fields(LLM) == {"hits_addend": 0}
     partial = UsageRecord(is_llm=True, completion=Completion.CANCELLED, duration_seconds=1.0, usage=TokenUsage(7))
     assert build_ratelimit_fields(partial) == {"hits_addend": 7}
+
+
+def test_each_charge_is_under_its_key() -> None:
+    """As it was worked out, whatever the tokens are."""
+    record = replace(LLM, charges=(("cost", 12), ("hits_addend", 0)))
+    assert build_ratelimit_fields(record) == {"cost": 12, "hits_addend": 0}
 
 
 def test_an_exchange_that_is_not_with_an_llm_has_only_the_charge() -> None:

@@ -47,6 +47,17 @@ def test_what_envoy_had_counted_itself_is_told_apart(registry: CollectorRegistry
     assert seen == {"only": 0, "agreed": 0, "disagreed": 1}
 
 
+def test_charges_that_are_not_what_was_asked_for_are_counted_by_key(registry: CollectorRegistry) -> None:
+    """From 0, so that the first one is an increase."""
+    metrics = ServerMetrics(registry, version="1.2.3")
+    metrics.expect_charges(["hits_addend", "cost"])
+    metrics.emit(record(charge_errors=("cost",)))
+    counted = [
+        registry.get_sample_value("extproc_charge_errors_total", {"key": key}) for key in ("hits_addend", "cost")
+    ]
+    assert counted == [0, 1]
+
+
 def test_streams_and_their_messages(registry: CollectorRegistry) -> None:
     """A stream is open from its start to its end; its messages are counted when it ends."""
     metrics = ServerMetrics(registry, version="1")

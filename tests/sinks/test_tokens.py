@@ -11,7 +11,7 @@ from support.records import TRACE
 
 from extproc.sinks.prometheus import DroppedLabels
 from extproc.sinks.tokens import TokenFamilies, TokenMetrics
-from extproc.usage import Timing, TokenUsage, UsageSource
+from extproc.usage import Cost, Timing, TokenUsage, UsageSource
 
 
 @pytest.fixture(name="registry")
@@ -60,6 +60,17 @@ def test_a_count_that_was_not_sent_adds_no_series(registry: CollectorRegistry) -
     assert registry.get_sample_value("ai_cached_tokens_total", labels) == 0
 
 
+def test_what_limits_were_charged_in_tokens_is_counted(registry: CollectorRegistry) -> None:
+    """Which need not be what was used; without a charge in tokens there is no series."""
+    metrics = TokenMetrics(registry, max_label_values=9)
+    metrics.emit(record(TokenUsage(3, 4)))
+    assert "ai_rate_limited_tokens_total" not in series(registry)
+    metrics.emit(record(TokenUsage(3, 4), rate_limited_tokens=0))
+    metrics.emit(record(TokenUsage(3, 4), rate_limited_tokens=21))
+    labels = {"llm": "openai", "model": "gpt-3.5-turbo"}
+    assert registry.get_sample_value("ai_rate_limited_tokens_total", labels) == 21
+
+
 def test_an_exchange_without_usage_is_a_request_all_the_same(registry: CollectorRegistry) -> None:
     """And has a duration."""
     TokenMetrics(registry, max_label_values=9).emit(record())
@@ -67,6 +78,17 @@ def test_an_exchange_without_usage_is_a_request_all_the_same(registry: Collector
     assert registry.get_sample_value("ai_requests_total", labels) == 1
     assert registry.get_sample_value("ai_request_duration_seconds_sum", labels) == 1.5
     assert registry.get_sample_value("ai_prompt_tokens_total", labels) is None
+
+
+def test_costs_are_added_up_in_dollars(registry: CollectorRegistry) -> None:
+    """As they are, and not in micros: many small ones are something. What has no price adds no series."""
+    metrics = TokenMetrics(registry, max_label_values=9)
+    for cost in (Cost(0.0000002, 0), Cost(0.0000003, 0), None):
+        metrics.emit(record(TokenUsage(3, 4), cost=cost))
+    labels = {"llm": "openai", "model": "gpt-3.5-turbo"}
+    assert registry.get_sample_value("ai_cost_usd_total", labels) == pytest.approx(0.0000005)
+    metrics.emit(record(TokenUsage(3, 4), model="other", is_unpriced=True))
+    assert registry.get_sample_value("ai_cost_usd_total", labels | {"model": "other"}) is None
 
 
 def test_the_first_token_is_timed_where_there_was_one(registry: CollectorRegistry) -> None:
@@ -124,13 +146,15 @@ def test_what_it_hands_out_is_what_the_library_would() -> None:
     metrics = TokenMetrics(registry, max_label_values=200)
     families = metrics._families
     histograms = (families.duration, families.first_token, families.per_token)
-    for family in (families.requests, *families.tokens.values(), *histograms):
+    for family in (families.requests, *families.tokens.values(), families.rate_limited, families.cost, *histograms):
         library.register(family)
     for number in range(3):
         usage = TokenUsage(number, 4, cached_tokens=0) if number else None
         first_token = 0.3 if number == 1 else None
         timing = Timing(last_token_seconds=1.2, output_chunks=2)
-        metrics.emit(record(usage, model=f'm"{number}', time_to_first_token_seconds=first_token, timing=timing))
+        cost = Cost(0.25, 250_000) if number == 1 else None
+        facts = {"time_to_first_token_seconds": first_token, "timing": timing, "cost": cost}
+        metrics.emit(record(usage, model=f'm"{number}', **facts))
     for encode in (generate_latest, openmetrics.generate_latest):
         own = [line for line in encode(registry).splitlines() if b" ai_" in line or line.startswith(b"ai_")]
         assert own == [line for line in encode(library).splitlines() if line != b"# EOF"]
@@ -170,10 +194,10 @@ def test_the_values_of_custom_labels_are_bounded(registry: CollectorRegistry) ->
 
 
 def test_sampled_exchanges_leave_their_trace(registry: CollectorRegistry) -> None:
-    """On tokens and durations, and where the format has a place for it: the plain one has none."""
+    """On tokens, costs and durations, and where the format has a place for it: the plain one has none."""
     metrics = TokenMetrics(registry, max_label_values=9, exemplars=True)
     used = TokenUsage(100, 0)
-    metrics.emit(put(record(used, time_to_first_token_seconds=0.02), trace=TRACE))
+    metrics.emit(put(record(used, time_to_first_token_seconds=0.02, cost=Cost(0.5, 500_000)), trace=TRACE))
     metrics.emit(put(record(used), trace=None))
     trace = f'# {{span_id="{0xDEF:016x}",trace_id="{0xABC:032x}"}}'
     seen = {line.split(" ")[0]: line for line in lines(registry, openmetrics.generate_latest) if trace in line}
@@ -181,6 +205,7 @@ def test_sampled_exchanges_leave_their_trace(registry: CollectorRegistry) -> Non
     assert set(seen) == {
         f"ai_prompt_tokens_total{{{labels}}}",
         f"ai_total_tokens_total{{{labels}}}",
+        f"ai_cost_usd_total{{{labels}}}",
         f'ai_request_duration_seconds_bucket{{le="2.56",{labels}}}',
         f'ai_time_to_first_token_seconds_bucket{{le="0.02",{labels}}}',
     }

@@ -92,6 +92,23 @@ def test_a_line_has_what_the_metadata_has(record: UsageRecord) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("charges", "expected"),
+    [
+        ((("hits_addend", 7),), {"hits_addend": 7}),
+        ((("hits_addend", 7), ("model", 3)), {"hits_addend": 7, "charges": {"model": 3}}),
+        ((("cost", 3),), {"charges": {"cost": 3}}),
+    ],
+)
+def test_charges_under_other_keys_stand_apart(
+    charges: tuple[tuple[str, int], ...], expected: dict[str, object]
+) -> None:
+    """They may be called like something else in the line."""
+    line = json.loads(encode_line(0.0, replace(JSON, charges=charges)))
+    assert {key: line[key] for key in ("hits_addend", "charges") if key in line} == expected
+    assert line["model"] == "gpt-4o"
+
+
 def test_a_line_can_be_joined_with_others() -> None:
     """By the id of the request, and that of the trace; custom labels have the names they were given."""
     record = replace(around(trace=TRACE, labels=("a", "<unknown>")), request_id="r-1")

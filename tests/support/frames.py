@@ -33,3 +33,8 @@ def exception(name: str, message: str) -> bytes:
 def corrupt(intact: bytes) -> bytes:
     """Return the frame with its last byte, of the checksum over all of it, turned around."""
     return intact[:-1] + bytes([intact[-1] ^ 0xFF])
+
+
+def unwrap(wrapped: Any) -> Any:
+    """Return what a chunk of InvokeModelWithResponseStream wraps."""
+    return json.loads(base64.b64decode(wrapped["bytes"]))

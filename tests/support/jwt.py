@@ -32,15 +32,19 @@ class Issuer:
         signature = b"".join(number.to_bytes(_NUMBER_BYTES, "big") for number in utils.decode_dss_signature(signed))
         return ".".join([*parts, _base64(signature)])
 
-    def configure(self, bootstrap: Bootstrap) -> None:
-        """Let Envoy verify tokens in a header, and go on where there is none."""
+    @property
+    def keys(self) -> str:
+        """What tokens are verified by, as a document of its kind (JWKS)."""
         numbers = self._key.public_key().public_numbers()
         x, y = (_base64(number.to_bytes(_NUMBER_BYTES, "big")) for number in (numbers.x, numbers.y))
-        keys = {"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "x": x, "y": y}]}
+        return json.dumps({"keys": [{"kty": "EC", "crv": "P-256", "alg": "ES256", "x": x, "y": y}]})
+
+    def configure(self, bootstrap: Bootstrap) -> None:
+        """Let Envoy verify tokens in a header, and go on where there is none."""
         provider = {
             "from_headers": [{"name": HEADER}],
             "payload_in_metadata": "principal",
-            "local_jwks": {"inline_string": json.dumps(keys)},
+            "local_jwks": {"inline_string": self.keys},
         }
         requirement = {"requires_any": {"requirements": [{"provider_name": "test"}, {"allow_missing": {}}]}}
         config = {

@@ -9,7 +9,7 @@ from typing import Self
 from support.gateway import Gateway
 from support.upstream import Reply, Upstream
 
-QUESTION = b'{"model": "gpt-4o", "stream": true, "messages": []}'
+QUESTION = b'{"model": "gpt-4o", "stream": true, "stream_options": {"include_usage": true}, "messages": []}'
 PATH = "/openai/v1/chat/completions"
 DELTA = b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n'
 USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 32}}\n\n'

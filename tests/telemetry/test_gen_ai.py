@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from support.records import JSON, STREAM, TRACE, around
 from support.samples import count, names, told
 
-from extproc.usage import Completion, Timing, TokenUsage, UsageRecord, UsageSource
+from extproc.usage import Completion, Cost, Timing, TokenUsage, UsageRecord, UsageSource
 
 COMMON = {
     "gen_ai_operation_name": "chat",
@@ -33,6 +33,15 @@ def test_an_answer_has_a_duration_and_tokens() -> None:
         (COMMON | {"gen_ai_token_type": "output"}, 80),
     ]
     assert gen_ai(JSON) == {DURATION, USAGE}
+
+
+def test_a_call_has_its_cost_where_there_is_a_price() -> None:
+    """In dollars, whatever vocabulary is wanted; without a price there is no series, and not 0."""
+    priced = replace(JSON, cost=Cost(0.0025, 2500))
+    for vocabularies in (["1.41"], ["latest"]):
+        registry = count(priced, priced, JSON, vocabularies=vocabularies)
+        assert told(registry, "extproc_cost_usd_total") == [(COMMON, 0.005)]
+    assert told(count(JSON), "extproc_cost_usd_total") == []
 
 
 def test_a_stream_has_a_pace() -> None:

@@ -120,7 +120,8 @@ def test_buckets_are_those_that_are_advised() -> None:
 
 def test_no_two_metrics_share_a_family() -> None:
     """Prometheus would refuse both."""
-    every = {*gen_ai_instruments(("legacy", "1.41", "latest")), *_layers(""), *_layers("1.27")}
+    gen_ai = gen_ai_instruments(("legacy", "1.41", "latest"))
+    every = {*gen_ai, instruments.COST, *_layers(""), *_layers("1.27")}
     assert len({each.family for each in every}) == len(every) == len(INSTRUMENTS)
 
 

@@ -55,7 +55,7 @@ def test_without_telemetry_there_is_nothing_of_it() -> None:
 def test_sinks_have_names_of_their_own() -> None:
     """What one fails to take is counted under it."""
     sinks = MetricStore(CollectorRegistry()).build_sinks(EVERYTHING, max_label_values=9)
-    assert [sink.name for sink in sinks] == ["prometheus", "gen-ai", "layers"]
+    assert [sink.name for sink in sinks] == ["prometheus", "unpriced", "gen-ai", "layers"]
 
 
 def test_custom_labels_are_on_tokens_too() -> None:

@@ -9,7 +9,7 @@ from extproc.surroundings import Surroundings
 from extproc.telemetry.names import Vocabulary
 from extproc.telemetry.span import Attributes
 from extproc.telemetry.span_genai import GenAiAttributes, events, span_name
-from extproc.usage import Completion, RequestParameters, Timing, TokenUsage, UsageRecord, UsageSource
+from extproc.usage import Completion, Cost, RequestParameters, Timing, TokenUsage, UsageRecord, UsageSource
 
 STREAM: dict[str, Any] = {
     "streaming": True,
@@ -56,6 +56,12 @@ def test_a_call_says_what_was_asked_answered_and_used() -> None:
     }
     assert type(attributes["gen_ai.request.temperature"]) is float
     assert type(attributes["gen_ai.request.top_k"]) is float
+
+
+def test_a_call_says_what_it_cost() -> None:
+    """In dollars, as the metric has it; what has no price has no attribute."""
+    assert attributes_of(record_with(cost=Cost(0.0025, 2500)))["extproc.cost_usd"] == 0.0025
+    assert "extproc.cost_usd" not in attributes_of(record_with())
 
 
 def test_a_stream_says_when_as_well() -> None:
@@ -179,3 +185,10 @@ def test_a_span_is_named_after_what_was_asked(operation: str | None, model: str 
 def test_the_source_of_the_counts_is_told() -> None:
     """Counts of half an answer are not those of a whole one."""
     assert attributes_of(record_with(usage_source=UsageSource.PARTIAL))["extproc.usage_source"] == "partial"
+
+
+def test_what_limits_were_charged_is_told_key_by_key() -> None:
+    """A span then says why somebody was refused soon after."""
+    attributes = attributes_of(record_with(charges=(("hits_addend", 7), ("cost", 0))))
+    assert attributes["extproc.charges.hits_addend"] == 7
+    assert attributes["extproc.charges.cost"] == 0

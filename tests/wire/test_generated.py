@@ -12,4 +12,4 @@ def test_the_committed_wire_code_is_what_the_generator_writes(root: Path, tmp_pa
     committed = {path.relative_to(root): path.read_text() for path in (root / "extproc").rglob("*_pb2.py*")}
     committed = {path: text for path, text in committed.items() if "__pycache__" not in path.parts}
     assert generated == committed
-    assert len(generated) == 6
+    assert len(generated) == 8

@@ -1,0 +1,157 @@
+"""`stream_options.include_usage`: put into a request that streams, and what it adds taken out of the answer.
+
+Bytes are edited and documents are not written anew, so whatever is not about usage stays as it was sent. Owns: where
+the bytes go in, which bytes come out. Must not know who wants that, when, or how bytes are carried.
+
+https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_options: with it each chunk has a member
+`usage`, null in all but one more, the last, which has no choices.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import msgspec
+
+from extproc.codec.document import REFUSALS, decode_document
+from extproc.codec.payload import BOM
+from extproc.errors import DecodeError
+
+_OPTION: Final = b'"include_usage":true'
+_ADDED: Final = b',"stream_options":{%s}' % _OPTION
+_WHITE_SPACE: Final = b" \t\r\n"
+
+# A name in quotes without a backslash in front of them is in no text, where they are escaped.
+_OPTIONS_NAME: Final = re.compile(rb'"stream_options"\s*:\s*')
+_OPTION_MEMBER: Final = re.compile(rb'"include_usage"\s*:\s*(?:null|false)')
+
+# The end of a line and an empty one: an event is complete. A CR that comes last may yet be half of a CRLF.
+_EVENT_END: Final = re.compile(rb"(?:\r\n|\n|\r(?=[^\n])){2}")
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+
+_USAGE: Final = b'"usage"'
+_USAGE_NAME: Final = re.compile(rb'"usage"\s*:')
+_NULL_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null(?=\s*[,}])|"usage"\s*:\s*null\s*,\s*')
+
+# The same in an event of one line, the rest of which shows that it is a member of the document itself.
+_PLAIN_NULL: Final = re.compile(rb',"usage":null((?:,"\w+":(?:"[^"\\]*"|null|true|false|\d+))*\}\n\n)')
+
+
+def append_options(end: bytes) -> bytes | None:
+    """Return the end of an object, or all of it, with the option as its last member; None if the object goes on.
+
+    It has to have members, and none that is called stream_options.
+    """
+    inside = end.rstrip(_WHITE_SPACE)
+    if inside[-1:] != b"}":
+        return None
+    members = inside[:-1].rstrip(_WHITE_SPACE)
+    return members + _ADDED + end[len(members) :]
+
+
+class _Request(msgspec.Struct, gc=False):
+    stream_options: msgspec.Raw
+
+
+_decode_request = msgspec.json.Decoder(_Request).decode
+
+
+def set_option(document: bytes) -> bytes | None:
+    """Return an object that has stream_options, with the option set in them; None where that can't be done.
+
+    They may be null, or an object in which the option is absent, null or false.
+    """
+    names = _OPTIONS_NAME.findall(document)
+    try:
+        options = bytes(_decode_request(document).stream_options)
+    except REFUSALS:
+        return None
+    if len(names) != 1:
+        return None  # which of them they are is not known
+    changed = _option_set_in(options)
+    return None if changed is None else document.replace(names[0] + options, names[0] + changed, 1)
+
+
+def _option_set_in(options: bytes) -> bytes | None:
+    if options == b"null":
+        return b"{%s}" % _OPTION
+    if options[:1] != b"{":
+        return None
+    changed, count = _OPTION_MEMBER.subn(_OPTION, options)
+    if not count and b"include_usage" not in options:
+        rest = options[1:].lstrip(_WHITE_SPACE)
+        return b"{%s%s%s" % (_OPTION, b"" if rest == b"}" else b",", rest)
+    is_set = count == 1 and decode_document(changed).get("include_usage") is True
+    return changed if is_set else None
+
+
+class UsageFilter:
+    """Takes out of a stream of events what the option has added to it.
+
+    Of an event of which only a part has come that part is held back, up to `max_event_bytes`. With `null` members
+    `usage` that are null go, too: with some providers these are there in any case.
+    """
+
+    def __init__(self, *, null: bool, max_event_bytes: int) -> None:
+        self._null = null
+        self._max_event_bytes = max_event_bytes
+        self._held = b""
+        self._is_off = False
+
+    @property
+    def is_holding(self) -> bool:
+        """Whether it holds something back."""
+        return bool(self._held)
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return what goes on of a chunk and of what was held back before it."""
+        if self._is_off or (_USAGE not in chunk and not self._held and chunk.endswith(b"\n\n")):
+            return chunk
+        if self._null and not self._held and chunk.find(b"\n") == len(chunk) - 2:
+            # Most chunks are one event, and most of these end with what is to go and members that are scalars.
+            plain = _PLAIN_NULL.search(chunk)
+            if plain is not None and chunk.count(_USAGE) == 1:
+                return chunk[: plain.start()] + plain[1]
+        pending, self._held = self._held + chunk, b""
+        ends = [match.end() for match in _EVENT_END.finditer(pending)]
+        events = [self._filter(pending[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
+        rest = pending[ends[-1] :] if ends else pending
+        if len(rest) > self._max_event_bytes:
+            self._is_off = True
+            return b"".join((*events, rest))
+        self._held = rest
+        return b"".join(events)
+
+    def finish(self) -> bytes:
+        """Return what is left behind the last event that was complete."""
+        rest, self._held = self._held, b""
+        return self._filter(rest)
+
+    def _filter(self, event: bytes) -> bytes:
+        if _USAGE not in event:
+            return event
+        document = _document_of(event)
+        if document is None or "usage" not in document:
+            return event
+        usage = document["usage"]
+        if usage is None:
+            return self._without_null(event)
+        return b"" if isinstance(usage, dict) and document.get("choices") == [] else event
+
+    def _without_null(self, event: bytes) -> bytes:
+        # Where there are several members of that name, which of them is whose is not known.
+        is_certain = self._null and len(_USAGE_NAME.findall(event)) == 1
+        return _NULL_USAGE.sub(b"", event) if is_certain else event
+
+
+def _document_of(event: bytes) -> dict[str, Any] | None:
+    """Return the object that is the data of an event; None if there is none, or more than one line of it."""
+    lines = [line for line in _LINE_END.split(event.removeprefix(BOM)) if line.startswith(b"data:")]
+    if len(lines) != 1:
+        return None
+    try:
+        document = decode_document(lines[0][len(b"data:") :])
+    except DecodeError:
+        return None
+    return document if isinstance(document, dict) else None

@@ -1,0 +1,178 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.chunks import byte_by_byte, splits
+
+from extproc.include_usage import UsageFilter, append_options, set_option
+
+USAGE = '{"prompt_tokens":3,"completion_tokens":4}'
+PLAIN = [
+    ': ping\n\ndata: {"id":"1","choices":[{"delta":{"content":"é"}}]%s,"obfuscation":"x"}\n\n',
+    'data: {"choices":[{"delta":{"content":"\\"usage\\":null, \\"usage\\":{}"}}]%s}\n\n',
+    'event: message\r\ndata: {"choices":[{"delta":{"content":"usage"}}]%s}\r\n\r\n',
+    'data: {"choices":[{"delta":{}, "finish_reason":"stop"}]%s}\n\n',
+]
+WITHOUT = "".join(event % "" for event in PLAIN).encode() + b"data: [DONE]\n\n"
+WITH = "".join(event % ',"usage":null' for event in PLAIN).encode() + (
+    b'data: {"choices":[],"usage":%s}\n\ndata: [DONE]\n\n' % USAGE.encode()
+)
+
+
+def run(*chunks: bytes, null: bool = True, max_event_bytes: int = 10_000) -> bytes:
+    """Return what comes out of a filter, all together."""
+    usage_filter = UsageFilter(null=null, max_event_bytes=max_event_bytes)
+    passed = [usage_filter.feed(chunk) for chunk in chunks]
+    return b"".join((*passed, usage_filter.finish()))
+
+
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [
+        (b'{"a":1}', b'{"a":1,"stream_options":{"include_usage":true}}'),
+        (b'{\n  "a": 1\n}\r\n ', b'{\n  "a": 1,"stream_options":{"include_usage":true}\n}\r\n '),
+        (b'"}]}', b'"}],"stream_options":{"include_usage":true}}'),
+        (b"}", b',"stream_options":{"include_usage":true}}'),
+        (b'{"a":1', None),
+        (b"", None),
+    ],
+)
+def test_the_option_becomes_the_last_member(end: bytes, expected: bytes | None) -> None:
+    """Of an object whose end is at hand, and white space stays where it was."""
+    assert append_options(end) == expected
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        (b'{"stream_options":null}', b'{"stream_options":{"include_usage":true}}'),
+        (b'{"stream_options" : { }, "a": 1}', b'{"stream_options" : {"include_usage":true}, "a": 1}'),
+        (b'{"stream_options":{"x":1}}', b'{"stream_options":{"include_usage":true,"x":1}}'),
+        (b'{"stream_options":{"include_usage" : false,"x":1}}', b'{"stream_options":{"include_usage":true,"x":1}}'),
+        (b'{"stream_options":{"x":1,"include_usage":null}}', b'{"stream_options":{"x":1,"include_usage":true}}'),
+        (
+            b'{"a":"\\"stream_options\\":null","stream_options":null}',
+            b'{"a":"\\"stream_options\\":null","stream_options":{"include_usage":true}}',
+        ),
+        (b'{"stream_options":[]}', None),
+        (b'{"stream_options":"x"}', None),
+        (b'{"stream_options":{"include_usage":0}}', None),
+        (b'{"stream_options":{"x":{"include_usage":null}}}', None),
+        (b'{"stream_options":{"include_usage":null,"include_usage":null}}', None),
+        (b'{"stream_options":{},"stream_options":{}}', None),
+        (b'{"a":{"stream_options":{}},"stream_options":{}}', None),
+        (b'{"stream_\\u006fptions":{}}', None),
+        (b"{}", None),
+        (b"no JSON", None),
+    ],
+)
+def test_an_option_is_set_where_others_are(document: bytes, expected: bytes | None) -> None:
+    """And where it is not plain which bytes they are, nothing is edited."""
+    assert set_option(document) == expected
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+)
+
+
+@given(st.dictionaries(st.text(max_size=5), JSON, min_size=1), st.sampled_from([None, 2]), st.booleans())
+def test_nothing_else_of_a_document_changes(document: dict[str, Any], indent: int | None, ascii_only: bool) -> None:
+    """However it is written."""
+    plain = json.dumps(document, indent=indent, ensure_ascii=ascii_only).encode("utf-8", "surrogatepass")
+    edited = append_options(plain)
+    assert edited is not None
+    assert json.loads(edited) == document | {"stream_options": {"include_usage": True}}
+
+
+@given(JSON, st.dictionaries(st.text(max_size=5), JSON), st.sampled_from([None, 2]))
+def test_other_options_stay(option: Any, options: dict[str, Any], indent: int | None) -> None:
+    """Or nothing is edited."""
+    document = {"messages": [option], "stream_options": options, "stream": True}
+    edited = set_option(json.dumps(document, indent=indent).encode())
+    if edited is not None:
+        assert json.loads(edited) == document | {"stream_options": options | {"include_usage": True}}
+
+
+@given(splits(WITH))
+def test_what_the_option_adds_is_taken_out_wherever_it_is_cut(chunks: list[bytes]) -> None:
+    """Byte for byte."""
+    assert run(*chunks) == WITHOUT
+
+
+@pytest.mark.parametrize("chunks", [[WITHOUT], byte_by_byte(WITHOUT)], ids=["whole", "bytes"])
+def test_what_was_not_added_stays(chunks: list[bytes]) -> None:
+    """A server may not know the option."""
+    assert run(*chunks) == WITHOUT
+
+
+def test_a_chunk_that_says_nothing_of_usage_is_not_looked_at() -> None:
+    """Most do not."""
+    chunk = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    usage_filter = UsageFilter(null=True, max_event_bytes=100)
+    assert usage_filter.feed(chunk) is chunk
+    assert not usage_filter.is_holding
+
+
+def test_only_a_part_of_an_event_is_held_back() -> None:
+    """What is before it goes on, and what is left at the end of the body."""
+    usage_filter = UsageFilter(null=True, max_event_bytes=100)
+    assert usage_filter.feed(b"data: 1\n\ndata: ") == b"data: 1\n\n"
+    assert usage_filter.is_holding
+    assert usage_filter.feed(b"2") == b""
+    assert usage_filter.finish() == b"data: 2"
+    assert not usage_filter.is_holding
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        b'data: {"choices":[{"usage":null}],"x":1}\n\n',
+        b'data: {"choices":[{"delta":{}}],"usage":{"total_tokens":1}}\n\n',
+        b'data: {"choices":[],"usage":7}\n\n',
+        b'data: {"choices":[],"usage":null,"a":{"usage":null}}\n\n',
+        b'data: {"usage":null}\n\n',
+        b'data: {"usage":\n\n',
+        b'data: "usage"\n\n',
+        b'data: {"usage":null,\ndata: "choices":[]}\n\n',
+        b'event: "usage"\n\n',
+        b': "usage"\n\n',
+    ],
+)
+def test_what_only_looks_like_it_stays(event: bytes) -> None:
+    """Usage elsewhere, or of another shape, nobody asked for."""
+    assert run(event) == event
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (b'data: {"usage": null, "a": 1}\n\n', b'data: {"a": 1}\n\n'),
+        (b'data: {"a": 1, "usage" : null}\r\n\r\n', b'data: {"a": 1}\r\n\r\n'),
+        (b'\xef\xbb\xbfdata: {"a":1,"usage":null}\r\r', b'\xef\xbb\xbfdata: {"a":1}\r\r'),
+        (b'data:{"choices":[], "usage":{}}\n\n', b""),
+        (b'data: {"choices":[],"usage":{}}', b""),
+    ],
+)
+def test_events_are_written_in_many_ways(event: bytes, expected: bytes) -> None:
+    """As the format allows."""
+    assert run(event) == expected
+
+
+def test_null_stays_with_whom_it_is_there_in_any_case() -> None:
+    """Only the event that was added goes."""
+    chunk = b'data: {"choices":[{}],"usage":null}\n\n'
+    assert run(chunk + b'data: {"choices":[],"usage":{}}\n\n', null=False) == chunk
+
+
+def test_an_event_beyond_all_bounds_is_passed_on() -> None:
+    """And so is all that comes behind it: the client's bytes matter more."""
+    added = b'data: {"choices":[],"usage":{}}\n\n'
+    assert run(added, b"data: " + b"x" * 100, b'"usage"', added, max_event_bytes=50) == (
+        b"data: " + b"x" * 100 + b'"usage"' + added
+    )
