@@ -19,7 +19,10 @@ def replay(
         ),
     ],
     check: Annotated[
-        bool, typer.Option("--check", help="Compare with the counts case.json expects; exit 1 if any differs.")
+        bool,
+        typer.Option(
+            "--check", help="Compare with the counts case.json expects, and estimate none; exit 1 if any differs."
+        ),
     ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Write one JSON object per exchange instead of a table.")
@@ -50,6 +53,8 @@ def replay(
     from extproc.replay.run import replay as play_captures
 
     settings = load_settings({}, os.environ, config or ()).settings
+    if check:  # what providers report is compared
+        settings = settings.model_copy(update={"usage": settings.usage.model_copy(update={"estimate": "off"})})
     observer = Observer(build_limits(settings), build_detector(settings), build_policy(settings))
     options = Options(split, check, json, costs)
     raise typer.Exit(play_captures(path, settings, observer, options, build_book(settings)))

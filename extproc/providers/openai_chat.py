@@ -123,18 +123,16 @@ _CACHE_CREATION = (
 
 def count_embeddings(counts: Counts) -> TokenUsage:
     """Return the usage of embeddings: all of it prompt, and some servers only say the total."""
-    prompt, total = counts.get("prompt_tokens"), counts.get("total_tokens")
-    prompt = total if prompt is None else prompt
-    return TokenUsage(
-        prompt_tokens=prompt,
-        completion_tokens=None if prompt is None else 0,
-        provider_total_tokens=total,
-    )
+    total = counts.get("total_tokens")
+    prompt = counts.first(("prompt_tokens",), ("total_tokens",))
+    return TokenUsage(prompt, None if prompt is None else 0, provider_total_tokens=total)
 
 
 def _reported_usage(document: JSONObject, choices: Sequence[JSONObject]) -> JSONObject | None:
     """Return the usage object: at the top, in Groq's extension, or with Moonshot in the last choice of a stream."""
-    places = (document, object_at(document, "x_groq"), *choices)
+    if isinstance(usage := document.get("usage"), dict):
+        return usage
+    places = (object_at(document, "x_groq"), *choices)
     return next((place["usage"] for place in places if isinstance(place.get("usage"), dict)), None)
 
 
