@@ -135,14 +135,11 @@ class ResponseReader:
 
     @property
     def passes_over(self) -> Callable[[bytes, float], bool] | None:
-        """What says of a chunk that comes now that it holds nothing but whole events that say nothing new.
-
-        None as long as any chunk may say something.
-        """
+        """What says of a chunk that it holds nothing but whole events that say nothing new; None: any may."""
         decode, clock = self._decode_quiet, self.clock
-        return (
-            None if decode is None or clock is None else partial(self._is_quiet, decode, clock, ~self._documents.heard)
-        )
+        if decode is None or clock is None:
+            return None
+        return partial(self._is_quiet, decode, clock, ~self._documents.heard)
 
     def _is_quiet(
         self, decode: Callable[[bytes], QuietEvent], clock: TokenClock, unheard: int, chunk: bytes, now: float
@@ -266,12 +263,14 @@ class ResponseReader:
         return False
 
     def _read_document(self, document: Any) -> bool:
-        documents = self._documents
-        told = documents.read(document)
+        documents, transcript = self._documents, self.transcript
+        before, told = documents.usage, documents.read(document)
         if not self._is_sequence:
             documents.is_complete = True
-            if self.transcript is not None:
-                self.transcript.hold_document(document)
+            if transcript is not None:
+                transcript.hold_document(document)
+        elif transcript is not None and documents.usage is not before:
+            transcript.has_more = False
         if documents.malformed:
             self._errors.add(Stage.RESPONSE_BODY, Reason.MALFORMED_COUNT)
         return told

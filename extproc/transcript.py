@@ -49,11 +49,12 @@ _HELD = HeldBytes()
 class Transcript:
     """What is held of one exchange. `due_at` is when, in monotonic seconds, its running answer is to be estimated.
 
-    `usage` is what was estimated so far. `prompt_tokens` that of the request.
+    `has_more` says that some of the answer came after the last report of usage, set by who reads it where a report
+    comes with it. `usage` is what was estimated so far, `prompt_tokens` that of the request.
     """
 
     __slots__ = ("_answer", "_answer_bytes", "_count", "_held", "_is_lacking", "_policy", "_request",
-                 "_request_bytes", "_runs", "_seen_usage", "_skip", "due_at", "is_published", "prompt_tokens",
+                 "_request_bytes", "_runs", "_skip", "due_at", "has_more", "is_published", "prompt_tokens",
                  "usage")  # fmt: skip
 
     def __init__(self, policy: Policy, count: TextCounter, held: HeldBytes = _HELD) -> None:
@@ -65,10 +66,10 @@ class Transcript:
         self._answer: list[Piece] = []
         self._answer_bytes = 0
         self._runs: Runs | None = None
-        self._seen_usage: TokenUsage | None = None
         self._skip: Reason | None = None
         self._is_lacking = False
         self.due_at = inf
+        self.has_more = False
         self.is_published = False
         self.prompt_tokens: int | None = None
         self.usage: TokenUsage | None = None
@@ -108,6 +109,7 @@ class Transcript:
         """Keep events of the answer: their names and data."""
         self._answer.append(events)
         self._answer_bytes += size_bytes
+        self.has_more = True
         if self._answer_bytes > MAX_ANSWER_BYTES:
             self.due_at = -inf
 
@@ -136,15 +138,16 @@ class Transcript:
     def tick(self, documents: DocumentReader, model: str | None, provider: str | None, now: float) -> bool:
         """Estimate a running answer; say whether that is news. Where the provider counts as it goes, its counts do."""
         self.due_at = now + self._policy.estimate_interval_seconds
-        reported = documents.usage
-        is_counted = reported is not self._seen_usage and reported is not None and bool(reported.completion_tokens)
-        self._seen_usage = reported
         before = self.usage
-        if is_counted and self._answer_bytes <= MAX_ANSWER_BYTES:
+        if self._is_counted(documents) and self._answer_bytes <= MAX_ANSWER_BYTES:
             return False
         self.estimate(documents, model, provider)
         self.is_published = self.is_published or self.usage != before
         return self.usage != before
+
+    def _is_counted(self, documents: DocumentReader) -> bool:
+        """Say whether the provider has counted all of the answer that there is so far."""
+        return documents.usage is not None and bool(documents.usage.completion_tokens) and not self.has_more
 
     def estimate(self, documents: DocumentReader, model: str | None, provider: str | None) -> None:
         """Count what was seen since the last time."""
@@ -173,7 +176,8 @@ class Transcript:
         is_open = documents.usage_source(is_whole=is_whole) is not UsageSource.REPORTED
         lacks_side = usage is not None and None in (usage.prompt_tokens, usage.completion_tokens)
         # What was published can't be taken back, so it is made good in any case.
-        if (is_wanted and is_open and not is_refused) or (self.is_published and (is_open or lacks_side)):
+        is_missing = is_open and not is_refused and not self._is_counted(documents)
+        if (is_wanted and is_missing) or (self.is_published and (is_open or lacks_side)):
             self.estimate(documents, model, provider)
 
     def drop(self) -> None:

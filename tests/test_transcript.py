@@ -224,6 +224,14 @@ def test_a_stream_that_counts_as_it_goes_is_left_alone() -> None:
     feed(exchange, so_far)
     assert counts(exchange.snapshot()) == (9, 2, UsageSource.PARTIAL)
     exchange.close(Completion.CANCELLED, 4.0)
+    assert counts(exchange.snapshot()) == (9, 2, UsageSource.PARTIAL)
+
+
+def test_what_comes_behind_the_last_report_is_estimated() -> None:
+    """A provider may count now and then."""
+    exchange = begun(policy(estimate_interval_seconds=0.0))
+    feed(exchange, [chunk("a b c ", usage={"prompt_tokens": 9, "completion_tokens": 2}), chunk("d e f ")])
+    exchange.close(Completion.CANCELLED, 4.0)
     assert counts(exchange.snapshot()) == (9, 6, UsageSource.PARTIAL)
 
 

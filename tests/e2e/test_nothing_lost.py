@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -71,7 +70,6 @@ def test_each_exchange_ends_once(reported: LossGateway) -> None:
     assert reported.completions == endings
 
 
-@pytest.mark.skipif(find_spec("extproc.estimates") is None, reason="nothing is estimated here")
 @ALL
 def test_what_is_not_known_is_estimated_everywhere_alike(estimated: LossGateway, situation: Situation) -> None:
     """Where the provider had said nothing, beside what it had said, and in the place of nothing else."""
