@@ -110,7 +110,7 @@ class _Converter:
         self._keys = keys if self._instrument else _NO_KEYS
         self._started = started
         self._now = now
-        self._is_whole = self._instrument is not None and self._instrument.unit != "s"
+        self._is_whole = self._instrument is not None and self._instrument.unit not in ("s", "{USD}")
 
     def metric(self, points: list[Any]) -> Metric:
         """Return the metric with these points."""
