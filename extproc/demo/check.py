@@ -75,5 +75,5 @@ def read_counters(metrics: str) -> dict[tuple[str, str, str], float]:
         for sample in family.samples:
             if sample.name in TOKEN_COUNTERS or sample.name in (REQUEST_COUNTER, COST_COUNTER):
                 key = (sample.name, sample.labels["llm"], sample.labels["model"])
-                counters[key] = counters.get(key, 0.0) + sample.value
+                counters[key] = counters.get(key, 0) + sample.value
     return counters
