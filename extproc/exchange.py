@@ -58,7 +58,8 @@ class Exchange:
         self._transcript = None if policy.count_text is None else Transcript(policy, policy.count_text)
         self._response = Response(limits, self._errors, self._transcript if policy.estimates_answers else None)
         self._documents = self._response.documents
-        self._known = Known(self._question, self._response, self._stopwatch, self._errors, self._transcript)
+        parts = (self._question, self._response, self._stopwatch, self._errors, self._transcript)
+        self._known = Known(*parts, policy.nothing)
         self._native: NativeUsage | None = None
         self.is_detachable = False
         self.is_held = True  # whether the request waits for what is said of its body; set by who knows
