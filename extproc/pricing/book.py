@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from extproc.config.prices import Alias, ModelPrices, PriceSettings
 from extproc.pricing.catalog import Catalog, load_catalog
-from extproc.pricing.names import models_in_order
+from extproc.pricing.names import has_price_of_its_own, models_in_order
 from extproc.pricing.price import Price
 from extproc.pricing.tariff import Rates, Tariff, build_rates
 from extproc.usage import Cost, UsageRecord
@@ -98,11 +98,13 @@ class PriceBook:
         if provider is None:
             return None  # many providers have models of a name, at prices of their own
         try:
-            found = (self._load().find(provider, model) for model in models)
-            return next((price for price in found if price is not None), None)
+            for model in models:
+                found = self._load().find(provider, model)
+                if found is not None or has_price_of_its_own(model):
+                    return found
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the package, tokens are counted all the same
             log.error("prices cannot be had", exception=type(error).__name__)  # noqa: TRY400 - as above
-            return None
+        return None
 
 
 def _fits(entry: ModelPrices | Alias, provider: str | None, models: tuple[str, ...]) -> bool:

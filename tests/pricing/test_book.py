@@ -20,6 +20,7 @@ NAMES = {
     ("openai", "gpt-4o"): 1,
     ("openai", "gpt-4o-mini"): 2,
     ("azure.ai.openai", "gpt-4o"): 3,
+    ("openrouter", "gpt-4o"): 6,
     ("aws.bedrock", "us.nova"): 4,
     ("aws.bedrock", "nova"): 5,
 }
@@ -66,6 +67,8 @@ def dollars(one: PriceBook, *names: str | None) -> float | None:
         (("openai", "gpt-4o", "gpt-9"), 1),
         (("azure.ai.openai", "my-deployment", "gpt-4o"), 3),
         (("aws.bedrock", "us.nova", "nova"), 4),
+        (("azure.ai.openai", "gpt-4o", "gpt-4o-mini.ft-0e208cf33a6a"), None),
+        (("openrouter", "gpt-4o:free", "gpt-4o"), None),
         (("openai", "gpt-9"), None),
         (("nobody", "gpt-4o"), None),
         ((None, "gpt-4o"), None),
