@@ -280,8 +280,9 @@ class Exchange:
             transcript.begin_answer(now)
         if usage is not None and usage.prompt_tokens is not None:
             transcript.drop_request()
-        if now >= transcript.due_at and response.is_stream and not response.has_error_status:
-            self.revision += transcript.tick(self._documents, *self._asked, now)
+        if now >= transcript.due_at and not response.has_error_status:
+            estimate = transcript.tick if response.is_stream else transcript.relieve
+            self.revision += estimate(self._documents, *self._asked, now)
 
     def _estimate(self, transcript: Transcript, completion: Completion) -> None:
         """Count what the provider has left open, if that is wanted."""
