@@ -20,7 +20,6 @@ from extproc.policy import NO_POLICY, Policy
 from extproc.providers.base import EMPTY_OBJECT
 from extproc.providers.counts import JSONObject
 from extproc.providers.detect import Detector
-from extproc.providers.native import take_native
 from extproc.question import Question
 from extproc.readers import ExtractionErrors, Limits
 from extproc.request_reader import RequestReader
@@ -183,8 +182,7 @@ class Exchange:
     def close(self, completion: Completion, now: float) -> None:
         """Settle an exchange of which nothing more will come; `completion` says why it has not ended by itself.
 
-        An answer that is all there, or an error, is what it is all the same: the end of the HTTP stream arrives last,
-        and a client that has what it wanted, or can't get it, need not wait for it.
+        An answer that is all there, or an error, is what it is all the same: a client need not wait for the end of it.
         """
         if self.record is not None:
             return
@@ -261,9 +259,7 @@ class Exchange:
 
     def _settle(self, completion: Completion, now: float) -> None:
         if self._native is not None:
-            self._known.native_check, reason = take_native(self._documents, self._native)
-            if reason is not None:
-                self._errors.add(Stage.RESPONSE_BODY, reason)
+            self._known.check_native(self._native)
         transcript, documents = self._transcript, self._documents
         if transcript is not None:
             is_whole = completion is Completion.COMPLETE and not documents.may_lack_usage
@@ -273,6 +269,10 @@ class Exchange:
             transcript.drop()
         self.record = self._build_record(completion, now - self._stopwatch.started_at)
         self.revision += 1
+
+    def estimate_no_more(self) -> None:
+        """Leave open what the provider has not reported."""
+        self._transcript = self._known.transcript = self._response.transcript = None
 
     def _estimate_so_far(self, transcript: Transcript, now: float) -> None:
         response, usage = self._response, self._documents.usage

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from extproc.errors import Stage
 from extproc.injection import Injection
+from extproc.native import NativeUsage
+from extproc.providers.native import take_native
 from extproc.question import Question
 from extproc.readers import ExtractionErrors
 from extproc.response import Response
@@ -31,6 +34,12 @@ class Known:
     prompt_estimate_tokens: int | None = None
     reserved: tuple[tuple[str, int], ...] = ()
     injection: Injection | None = None
+
+    def check_native(self, used: NativeUsage) -> None:
+        """Compare what Envoy has read of the answer with what was read here; alone it stands."""
+        self.native_check, reason = take_native(self.response.documents, used)
+        if reason is not None:
+            self.errors.add(Stage.RESPONSE_BODY, reason)
 
     def build_record(self, completion: Completion, duration_seconds: float) -> UsageRecord:
         """Return what is known now, of an exchange that ended so, and took so long."""

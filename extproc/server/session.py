@@ -139,15 +139,21 @@ class Session:
         if self._is_broken:
             # What was known before the bug still counts; what came behind it was not watched.
             completion = Completion.TRUNCATED
-        if is_under_way:
-            try:
-                self._exchange.close(completion, now)
-                self._settle(now)
-            except Exception as error:  # noqa: BLE001 - as above
-                self._break(error)
+        if is_under_way and not self._close(completion, now):
+            self._close(completion, now)  # without what may have failed
         self._processor.observer.stream_closed(self._messages)
         self._processor.streams.open -= 1
         return is_cut
+
+    def _close(self, completion: Completion, now: float) -> bool:
+        """Settle the exchange; say whether that came off."""
+        try:
+            self._exchange.close(completion, now)
+            self._settle(now)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._break(error)
+            return False
+        return True
 
     def _process(self, phase: Phase, request: ProcessingRequest, now: float) -> bytes:
         """Take a message into account; return what there is to add to its reply."""
@@ -275,6 +281,7 @@ class Session:
         """Read no more of the exchange after an exception nobody foresaw. It ends that, and nothing else."""
         self._is_broken = True
         self._passes_over = None
+        self._exchange.estimate_no_more()  # whatever it was: what was reported still counts
         self._processor.observer.message_failed(Stage.EXCHANGE, Reason.INTERNAL)
         self._processor.report_bug(error)
 

@@ -566,3 +566,23 @@ def test_a_record_has_the_id_of_its_request_where_it_is_wanted(heard: Everything
     (record,) = heard.records
     assert record.request_id == ("r-1" if is_wanted else None)
     assert (record.usage or UsedHere()).total_tokens == 7
+
+
+def test_a_bug_in_an_estimate_costs_the_estimate_and_nothing_else(heard: Everything) -> None:
+    """Whether it shows while the exchange runs or when it is given up, what was reported counts."""
+
+    def fail(text: str, model: str | None, provider: str | None) -> int:
+        raise KeyError(text, model, provider)
+
+    stream = {":status": "200", "content-type": "text/event-stream"}
+    said = b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'
+    reported = b'data: {"choices": [], "usage": {"prompt_tokens": 3, "completion_tokens": 1}}\n\n'
+    for interval_seconds in (0.0, 9.0):
+        policy = Policy(count_text=fail, estimate_interval_seconds=interval_seconds)
+        processor = heard.processor(policy=policy)
+        session = processor.open_session((), 0.0)
+        for message in (*exchange()[:2], response_headers(stream), response_body(said + reported + said)):
+            session.receive(message, 0.0)
+        session.closed(Completion.CANCELLED, 2.0)
+    assert [type(bug) for bug in heard.bugs] == [KeyError] * 2
+    assert [record.usage for record in heard.records] == [UsedHere(3, 1)] * 2
