@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import re
+from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +48,11 @@ def answer(reply: Reply) -> None:
 class Budgeted:
     """A gateway whose clients are held to budgets by the value of x-tenant."""
 
-    def __init__(self, upstream: Upstream, *tokens: str, workers: int = 1) -> None:
-        budgets = parse_budgets(tokens, (), "x-tenant")
+    def __init__(self, upstream: Upstream, *tokens: str, dollars: Sequence[str] = (), workers: int = 1) -> None:
+        budgets = parse_budgets(tokens, dollars, "x-tenant")
         assert budgets is not None
         service = claim_port(HostPort("127.0.0.1", 0), "")
-        environ = {"EXTPROC_BUDGETS": budgets.to_settings(service).model_dump_json(), **ENGINE_ENVIRON}
+        environ = {**budgets.to_environ(service), **ENGINE_ENVIRON}
 
         def configure(bootstrap: Bootstrap) -> None:
             bootstrap.use_rate_limits(service, budgets.to_filter(RATE_LIMIT_CLUSTER), budgets.to_rate_limits())
@@ -67,6 +69,10 @@ class Budgeted:
         if answered.status == 200:
             wait_for(lambda: self.charged() == sent + self._budgets * entry["ai"]["total_tokens"])
         return answered
+
+    def has_charged(self, hits: int) -> bool:
+        """Whether so much has been charged to all."""
+        return self.charged() == hits
 
     def charged(self) -> float:
         """Return what has been charged to all, once for each budget."""
@@ -99,6 +105,24 @@ def test_who_is_refused_is_told_which_budget_and_until_when(upstream: Upstream) 
     assert (answered.getheader("ratelimit-limit"), answered.getheader("ratelimit-remaining")) == ("300", "0")
     assert answered.getheader("retry-after") == answered.getheader("ratelimit-reset")
     assert f"{answered.getheader('retry-after')} s." in error["message"]
+
+
+def test_money_is_cut_off_by_real_prices(upstream: Upstream) -> None:
+    """300 tokens read and 34 written cost 1,090 millionths with gpt-4o; what nobody has a price for is charged 0."""
+    budgeted = Budgeted(upstream, dollars=["0.002/year"])
+    with budgeted.gateway as gateway:
+
+        def post(model: str) -> int:
+            body = QUESTION.replace(b"gpt-4o", model.encode())
+            return gateway.post(PATH, body, {"x-tenant": "a"})[0].status
+
+        assert [post("nobody-knows-it") for _ in range(2)] == [200, 200]
+        for charged in (1090, 2180):
+            assert post("gpt-4o") == 200
+            wait_for(partial(budgeted.has_charged, charged))
+        assert [post(model) for model in ("gpt-4o", "nobody-knows-it")] == [429, 429]
+        assert budgeted.charged() == 2180
+        assert "hits_addend" not in (gateway.stack._path / "envoy.log").read_text()
 
 
 def test_a_window_ends(upstream: Upstream) -> None:
