@@ -62,7 +62,7 @@ class Budgeted:
         sidecar = SidecarCommand(workers=workers, environ=environ)
         self.gateway = Gateway({"openai": upstream.address}, configure=configure, sidecar=sidecar)
 
-    def post(self, tenant: str, body: bytes = QUESTION) -> http.client.HTTPResponse:
+    def post(self, tenant: str | bytes, body: bytes = QUESTION) -> http.client.HTTPResponse:
         """Return the answer to a tenant, when all that it costs has been charged."""
         sent = self.charged()
         answered, _, entry = self.gateway.post(PATH, body, {"x-tenant": tenant})
@@ -88,6 +88,16 @@ def test_a_tenant_is_cut_off_at_the_right_request_and_another_is_not(upstream: U
         assert budgeted.charged() == 3 * 334
         assert [budgeted.post("b", STREAMED).status for _ in range(2)] == [200, 200]
         assert budgeted.charged() == 3 * 334 + 2 * 32
+
+
+@pytest.mark.parametrize("tenant", [b"\xff", b"caf\xe9", b"", b"x" * 8000])
+def test_no_value_of_a_header_is_free_of_limits(upstream: Upstream, tenant: bytes) -> None:
+    """A service that could not read what Envoy sends of it would let everything pass."""
+    budgeted = Budgeted(upstream, "300/year")
+    with budgeted.gateway:
+        assert budgeted.post(tenant).status == 200
+        assert budgeted.post(tenant).status == 429
+        assert budgeted.charged() == 334
 
 
 def test_who_is_refused_is_told_which_budget_and_until_when(upstream: Upstream) -> None:
