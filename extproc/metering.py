@@ -102,6 +102,7 @@ class Metering:
         def switch() -> None:
             before, self._now = self._now, prepared
             self.load()
+            prepare_estimates(settings)
             for each in prepared.background:
                 if each not in before.background:
                     each.start()
