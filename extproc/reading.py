@@ -48,7 +48,7 @@ def build_policy(settings: Settings) -> Policy:
     """Return what is done to exchanges beside reading them. Raises SettingsError for what can't be had."""
     book = build_book(settings)
     price = None if book is None else book.value
-    if price is None and any(charge.type == KEY_COST_USD_MICROS for charge in settings.rate_limit.charges):
+    if price is None and any(map(_needs_prices, settings.rate_limit.charges)):
         raise SettingsError("rate_limit.charges: cost_usd_micros is charged, and there are no prices: prices.enabled")
     charges = build_charges(settings.rate_limit, price)
     reserves = settings.rate_limit.when == "request"
@@ -59,6 +59,12 @@ def build_policy(settings: Settings) -> Policy:
         **_estimates(settings.usage, reserves=reserves),
         reserve=charges.reserve if reserves else None,
     )
+
+
+def _needs_prices(charge: ChargeSettings) -> bool:
+    if charge.cel is not None:
+        return KEY_COST_USD_MICROS in Expression(charge.cel).names
+    return charge.type == KEY_COST_USD_MICROS
 
 
 def _estimates(usage: UsageSettings, *, reserves: bool) -> dict[str, Any]:

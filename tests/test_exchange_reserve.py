@@ -71,9 +71,11 @@ def test_money_is_reserved_by_what_prices_say() -> None:
     assert asked(policy=build_policy(settings)).reserved == (("cost", 60),)
 
 
-def test_money_without_prices_is_refused() -> None:
+@pytest.mark.parametrize("charge", [{"type": "cost_usd_micros"}, {"cel": "prompt_tokens + 2 * cost_usd_micros"}])
+def test_money_without_prices_is_refused(charge: dict[str, str]) -> None:
     """It would be 0 for everybody."""
-    settings = Settings.model_validate({"rate_limit": MONEY, "prices": {"enabled": False}})
+    rate_limit = {"charges": [{"key": "cost", **charge}]}
+    settings = Settings.model_validate({"rate_limit": rate_limit, "prices": {"enabled": False}})
     with pytest.raises(SettingsError, match="there are no prices"):
         build_policy(settings)
 

@@ -52,7 +52,7 @@ class Decider:
 
     def _charge(self, match: Match, hits: int, now_seconds: float) -> Status:
         limit = match.rule.limit
-        before, after = self._ledger.charge(match.holder, limit.unit, hits, now_seconds)
+        before, after = self._ledger.charge(match.holder, limit.unit, hits, now_seconds, limit.requests_per_unit)
         is_over = after > limit.requests_per_unit
         self._metrics.decided(match, before, after, is_over=is_over)
         return Status(

@@ -1,24 +1,29 @@
 """What has been used of budgets, in memory: a count for each holder and window.
 
 Owns: the windows, which begin on the clock as those of the reference rate-limit service do, and the bound on how many
-there are. Must not know limits, or who asks.
+there are; and that nobody gains by what is given back. Must not know rules, or who asks.
 
 The counts stand in the store of a limiter library, for each unit one, so that those of past windows, which nobody asks
 for any more, are the first to make room. Its own fixed window gives nothing back and lets pass whoever only asks, so
 what is done under its lock is told here.
+
+What is given back belongs to the window in which it was charged, and may come later. What was over the limit there has
+held up nobody, so it is owed: what is given back pays that before it lowers the count of another window. Else a client
+could have many requests refused, keep their ends from arriving, and let them wipe out what it uses in the next window.
 """
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from secrets import token_bytes
-from typing import Final
+from typing import Any, Final, NamedTuple, cast
 
 from throttled.store import BaseAtomicAction, BaseMemoryAtomicAction, BaseMemoryStoreBackend, MemoryStore
 
 from extproc.budgets.rules import Holder
-from extproc.wire.ratelimit import Unit
+from extproc.wire.ratelimit import UNLIMITED, Unit
 
 # By the clock of the reference service: since 1970, without a calendar.
 SECONDS_OF: Final = {
@@ -33,8 +38,19 @@ SECONDS_OF: Final = {
 
 _KEY_BYTES: Final = 16
 
-# How long a count may stay behind its window; nobody asks for it then.
-_STAY_SECONDS: Final = 60
+
+class _Count(NamedTuple):
+    """What was used in the last window there was, and what is still owed from those before it."""
+
+    window: int
+    used: int
+    owed: int
+
+    def in_window(self, window: int, limit: int) -> tuple[int, int]:
+        """Return what is used and owed in a window; a clock that goes back makes no new one."""
+        if window <= self.window:
+            return self.used, self.owed
+        return 0, self.owed + max(self.used - limit, 0)
 
 
 class Ledger:
@@ -46,11 +62,13 @@ class Ledger:
         self._books: dict[Unit, BaseAtomicAction] = {}
         self._secret = token_bytes(_KEY_BYTES)
 
-    def charge(self, holder: Holder, unit: Unit, hits: int, now_seconds: float) -> tuple[int, int]:
+    def charge(
+        self, holder: Holder, unit: Unit, hits: int, now_seconds: float, limit: int = UNLIMITED
+    ) -> tuple[int, int]:
         """Add to a count, or give back down to 0; return what it was before, and what it is."""
         book = self._books.get(unit) or self._open(unit)
         window = int(now_seconds // SECONDS_OF[unit])
-        before, after, forgotten = book.do([f"{window}:{self._key_of(holder)}"], [SECONDS_OF[unit], hits])
+        before, after, forgotten = book.do([self._key_of(holder)], [window, hits, limit, SECONDS_OF[unit]])
         if forgotten:
             self._forget()
         return int(before), int(after)
@@ -70,7 +88,7 @@ class Ledger:
 
 
 class _Charge(BaseMemoryAtomicAction):
-    """Adds to the count of a key, and makes one for who has used something."""
+    """Adds to the count of a holder, and makes one for who has used something."""
 
     TYPE = "extproc_charge"
 
@@ -78,16 +96,17 @@ class _Charge(BaseMemoryAtomicAction):
     def _do(
         cls, backend: BaseMemoryStoreBackend, keys: Sequence[str], args: Sequence[float] | None
     ) -> tuple[int, int, int]:
-        (key,), (seconds, hits) = keys, map(int, args or ())
-        known = backend.get(key)
-        before = 0 if known is None else int(known)
-        after = max(before + hits, 0)
+        (key,), (window, hits, limit, stay_seconds) = keys, map(int, args or ())
+        # Counts are what the store has for each key, in three numbers where the library itself has one.
+        counts: OrderedDict[str, _Count] = cast("Any", backend.get_client())
+        count = counts.get(key)
+        before, owed = (0, 0) if count is None else count.in_window(window, limit)
+        paid = min(owed, max(-hits, 0))
+        after, owed = max(before + hits + paid, 0), owed - paid
         forgotten = False
-        if known is not None:
-            backend.get_client()[key] = after
-        elif after:
-            oldest = next(iter(backend.get_client()), "")
-            is_full = len(backend.get_client()) >= backend.max_size
-            forgotten = is_full and oldest.partition(":")[0] == key.partition(":")[0]
-            backend.set(key, after, seconds + _STAY_SECONDS)
+        if after or owed or (count is not None and count.window >= window):
+            if count is None and len(counts) >= backend.max_size:
+                forgotten = next(iter(counts.values())).window >= window
+            now = window if count is None else max(window, count.window)
+            backend.set(key, cast("Any", _Count(now, after, owed)), stay_seconds)
         return before, after, int(forgotten)

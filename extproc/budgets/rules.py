@@ -19,6 +19,9 @@ from extproc.wire.ratelimit import UNLIMITED, Descriptor, Limit, Unit
 # What a limit is called that Envoy brings itself.
 OVERRIDE: Final = "(override)"
 
+# Of Envoy's own: its value stands in Envoy's configuration, and is what tells budgets apart.
+_GENERIC_KEY: Final = "generic_key"
+
 # What tells counts apart: domain, and key and value of each entry, or the pattern they share.
 Holder: TypeAlias = tuple[str, ...]
 
@@ -126,6 +129,7 @@ def _holder(domain: str, entries: Iterable[tuple[str, str]]) -> Holder:
 
 def _name(descriptor: BudgetDescriptor) -> str:
     """Return what a descriptor is called in metrics; the value of what may be a credential is left out."""
-    if is_secret_name(descriptor.key.lower()) or holds_secret(descriptor.value):
+    is_secret = descriptor.key != _GENERIC_KEY and is_secret_name(descriptor.key.lower())
+    if is_secret or holds_secret(descriptor.value):
         return f"{descriptor.key}_{REDACTED}" if descriptor.value else descriptor.key
     return descriptor.composite_key

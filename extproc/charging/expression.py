@@ -64,6 +64,11 @@ class Expression:
         for trial in _TRIALS:
             self._try(trial)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it is about."""
+        return tuple(self._names)
+
     def __call__(self, record: UsageRecord) -> int | None:
         """Return the amount, a part of one counted as a whole; None where there is none. It may be negative."""
         try:

@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from extproc.config.address import parse_host_port
 from extproc.config.lines import Loc
+from extproc.config.parsing import WrittenNumber
 from extproc.config.section import Section
 from extproc.errors import SettingsError
 
@@ -42,7 +43,15 @@ def _checked_text(value: Any) -> Any:
     """Take a whole number for its digits, as the reference service does; of others YAML keeps less than was written."""
     if isinstance(value, (bool, float)):
         raise SettingsError(f"write it in quotes: without them YAML takes it for {'a number' if value else 'no text'}")
+    if isinstance(value, WrittenNumber):
+        return value.text
     return str(value) if isinstance(value, int) else value
+
+
+def _checked_number(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise SettingsError(f"a whole number is expected, not {str(value).lower()}")
+    return value
 
 
 _Text: TypeAlias = Annotated[str, BeforeValidator(_checked_text)]
@@ -63,7 +72,7 @@ class BudgetLimit(Section):
         default=None,
         description="How long a window is. They begin on the clock, in UTC; a month has 30 days and a year 365.",
     )
-    requests_per_unit: int | None = Field(
+    requests_per_unit: Annotated[int | None, BeforeValidator(_checked_number)] = Field(
         default=None,
         ge=0,
         le=_MAX_REQUESTS,

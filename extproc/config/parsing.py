@@ -16,6 +16,12 @@ from extproc.config.lines import Duplicate, Lines, mark_json
 MAX_DEPTH = 64
 
 
+class WrittenNumber(int):
+    """A whole number that is written in another way than its digits: `text` says how, for who takes it for a text."""
+
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Parsed:
     """A document: its values, with text for every key, and the lines they stand on, if those are known."""

@@ -22,7 +22,7 @@ from yaml.resolver import Resolver
 from yaml.scanner import Scanner
 
 from extproc.config.lines import Duplicate, Lines, Loc, Mark
-from extproc.config.parsing import MAX_DEPTH, NotReadableError, Parsed
+from extproc.config.parsing import MAX_DEPTH, NotReadableError, Parsed, WrittenNumber
 
 # What aliases may add to what is written: more than anybody needs, and less than what fills the memory.
 MAX_ALIASED_NODES = 100_000
@@ -30,6 +30,7 @@ MAX_ALIASED_NODES = 100_000
 # It takes seconds from here on; a ConfigMap holds no more. JSON is read a hundred times as fast.
 MAX_YAML_CHARACTERS = 2**20
 
+_INT = "tag:yaml.org,2002:int"
 _MERGE = "tag:yaml.org,2002:merge"
 # They end lines for YAML, and for hardly an editor.
 _ODD_LINE_BREAK = re.compile("[\x85\u2028\u2029]")
@@ -64,6 +65,17 @@ class _MarkedConstructor(SafeConstructor):
             return super().construct_object(node, deep)
         except _CONSTRUCTION_ERRORS:
             raise ConstructorError(None, None, "no valid date or number", node.start_mark) from None
+
+    def construct_yaml_int(self, node: ScalarNode) -> int:
+        value: int = super().construct_yaml_int(node)
+        if str(value) == node.value:
+            return value
+        number = WrittenNumber(value)
+        number.text = node.value
+        return number
+
+
+_MarkedConstructor.yaml_constructors = SafeConstructor.yaml_constructors | {_INT: _MarkedConstructor.construct_yaml_int}
 
 
 class PureLoader(_BoundedComposer, Reader, Scanner, Parser, _MarkedConstructor, Resolver):

@@ -15,6 +15,7 @@ from typing import Any, Final
 from extproc import semconv
 from extproc.config.address import HostPort
 from extproc.config.budgets import BudgetDescriptor, BudgetDomain, BudgetLimit, BudgetSettings
+from extproc.config.rate_limit import ChargeSettings, RateLimitSettings
 from extproc.errors import SettingsError
 
 _DOMAIN: Final = "extproc-run"
@@ -28,7 +29,7 @@ _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]+")
 
 # What an exchange is charged, as Envoy's format strings have it.
 _TOKENS: Final = f"%DYNAMIC_METADATA({semconv.RATELIMIT_NAMESPACE}:{semconv.KEY_HITS_ADDEND})%"
-_COST: Final = f"%DYNAMIC_METADATA({semconv.NAMESPACE}:{semconv.KEY_COST_USD_MICROS})%"
+_COST: Final = f"%DYNAMIC_METADATA({semconv.RATELIMIT_NAMESPACE}:{semconv.KEY_COST_USD_MICROS})%"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,19 @@ class Budgets:
             descriptors.append(BudgetDescriptor(key=_KEY, value=budget.kind, rate_limit=limit, descriptors=by_value))
         domain = BudgetDomain(domain=_DOMAIN, descriptors=tuple(descriptors))
         return BudgetSettings(listen=str(listen), domains=(domain,))
+
+    def to_charges(self) -> RateLimitSettings:
+        """Return what the sidecar charges: a cost of 0, too, where there is no price, as Envoy needs a number."""
+        tokens = ChargeSettings(key=semconv.KEY_HITS_ADDEND, type="total_tokens")
+        cost = ChargeSettings(key=semconv.KEY_COST_USD_MICROS, type="cost_usd_micros")
+        return RateLimitSettings(charges=(tokens, cost))
+
+    def to_environ(self, listen: HostPort) -> dict[str, str]:
+        """Return the environment of the sidecar that holds clients to them."""
+        return {
+            "EXTPROC_BUDGETS": self.to_settings(listen).model_dump_json(),
+            "EXTPROC_RATE_LIMIT": self.to_charges().model_dump_json(exclude_unset=True),
+        }
 
     def to_filter(self, cluster: str) -> dict[str, Any]:
         """Return Envoy's filter, without its type."""

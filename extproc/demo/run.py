@@ -49,7 +49,7 @@ def _hold_to(budgets: Budgets, bootstrap: Bootstrap) -> SidecarCommand:
     """Have Envoy ask the sidecar of each request; return how the sidecar is started."""
     service = claim_port(HostPort(LOOPBACK, 0), "--budget")
     bootstrap.use_rate_limits(service, budgets.to_filter(RATE_LIMIT_CLUSTER), budgets.to_rate_limits())
-    return SidecarCommand(environ={"EXTPROC_BUDGETS": budgets.to_settings(service).model_dump_json()})
+    return SidecarCommand(environ=budgets.to_environ(service))
 
 
 def _print_addresses(console: Console, stack: Stack, upstreams: Sequence[Upstream], budgets: Budgets | None) -> None:

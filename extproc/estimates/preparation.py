@@ -23,15 +23,34 @@ def prepare_estimates(settings: Settings) -> None:
     """Have at hand what settings need to estimate; say so where it can't be had."""
     if settings.usage.estimate != "off" or settings.rate_limit.when == "request":
         _prepare()
+    if settings.rate_limit.when == "request":
+        _prepare_reserves()
 
 
 @cache
 def _prepare() -> None:
     if is_installed():
-        load_in_background(_USUAL)
+        _load()
     else:
         log.info(
             "estimates are not installed",
             effect="usage that no provider reports is not counted, and no prompt is before it is charged",
             fix="pip install 'ai-gateway-extproc[estimate]', or set usage.estimate to off",
         )
+
+
+@cache
+def _prepare_reserves() -> None:
+    if is_installed():
+        _load()
+    else:
+        log.warning(
+            "estimates are not installed",
+            effect="rate_limit.when: request reserves nothing for prompts",
+            fix="pip install 'ai-gateway-extproc[estimate]', or set rate_limit.when to end",
+        )
+
+
+@cache
+def _load() -> None:
+    load_in_background(_USUAL)

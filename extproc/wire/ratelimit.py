@@ -114,7 +114,8 @@ def _read_descriptor(descriptor: pb.RateLimitDescriptor, hits_of_all: int) -> De
     limit = None
     if descriptor.HasField("limit"):
         limit = Limit(descriptor.limit.requests_per_unit, Unit(descriptor.limit.unit))
-    entries = tuple((entry.key, entry.value) for entry in descriptor.entries)
+    # Other bytes than UTF-8 are a value like any other: who sends them is not to be free of limits.
+    entries = tuple((entry.key, entry.value.decode("utf-8", "surrogateescape")) for entry in descriptor.entries)
     return Descriptor(entries, -hits if descriptor.is_negative_hits else hits, limit)
 
 

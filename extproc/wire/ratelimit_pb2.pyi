@@ -37,8 +37,8 @@ class RateLimitDescriptor(_message.Message):
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
         key: str
-        value: str
-        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+        value: bytes
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
     class RateLimitOverride(_message.Message):
         __slots__ = ("requests_per_unit", "unit")
         REQUESTS_PER_UNIT_FIELD_NUMBER: _ClassVar[int]

@@ -48,6 +48,41 @@ def test_windows_begin_on_the_clock(unit: Unit) -> None:
     assert ledger.charge(("a",), unit, 1, begin + seconds) == (0, 1)
 
 
+def test_what_is_refused_in_a_window_gives_nothing_back_in_another() -> None:
+    """A client may keep the end of a refused request from arriving: it can't wipe out with it what it uses by then."""
+    ledger = Ledger(10)
+
+    def charge(hits: int, minute: int) -> tuple[int, int]:
+        return ledger.charge(("a",), Unit.MINUTE, hits, NOW + 60 * minute, 1000)
+
+    assert charge(1200, 0) == (0, 1200)
+    for _ in range(3):
+        charge(500, 0)  # refused
+    assert charge(-500, 0) == (2700, 2200)
+    assert charge(0, 1) == (0, 0)
+    assert charge(800, 3) == (0, 800)
+    assert [charge(-500, 3) for _ in range(2)] == [(800, 800), (800, 800)]
+    # What the window was over by itself is paid, too: 200.
+    assert charge(-500, 3) == (800, 500)
+
+
+def test_what_was_let_in_is_given_back_in_the_next_window() -> None:
+    """Where a window was not over what comes back later lowers the one that there is then, and never below 0."""
+    ledger = Ledger(10)
+    assert ledger.charge(("a",), Unit.MINUTE, 900, NOW, 1000) == (0, 900)
+    assert ledger.charge(("a",), Unit.MINUTE, 100, NOW + 60, 1000) == (0, 100)
+    assert ledger.charge(("a",), Unit.MINUTE, -60, NOW + 60, 1000) == (100, 40)
+    assert ledger.charge(("a",), Unit.MINUTE, -60, NOW + 60, 1000) == (40, 0)
+
+
+def test_a_clock_that_goes_back_gives_nobody_a_new_window() -> None:
+    """As where it is set right."""
+    ledger = Ledger(10)
+    ledger.charge(("a",), Unit.MINUTE, 5, NOW + 60)
+    assert ledger.charge(("a",), Unit.MINUTE, 2, NOW) == (5, 7)
+    assert ledger.charge(("a",), Unit.MINUTE, 0, NOW + 60) == (7, 7)
+
+
 def test_asking_takes_no_room() -> None:
     """Whoever sends names that nobody has makes nothing grow, and nobody forgotten, before something is charged."""
     forgotten: list[None] = []

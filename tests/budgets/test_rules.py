@@ -175,3 +175,13 @@ descriptors: [{{key: {key}, value: {value}, rate_limit: {{unit: day, requests_pe
 """)
     ).all
     assert rule.path == f"{key}_[redacted]"
+
+
+def test_what_envoy_calls_by_itself_is_no_secret() -> None:
+    """`extproc envoy-config` tells budgets apart by it: hidden, tokens and money would be one number in metrics."""
+    limits = "".join(
+        f"  - {{key: generic_key, value: {key}, rate_limit: {{unit: day, requests_per_unit: 1}}}}\n"
+        for key in ("hits_addend", "cost")
+    )
+    rules = Rules(domains(f"domain: d\ndescriptors:\n{limits}")).all
+    assert [rule.path for rule in rules] == ["generic_key_hits_addend", "generic_key_cost"]

@@ -38,6 +38,17 @@ def test_the_format_is_that_of_the_reference_service() -> None:
     assert budgets.listen == "127.0.0.1:8081"
 
 
+@pytest.mark.parametrize("value", ["0123", "1_000", "0x1F", "12:30", "+5", "7"])
+def test_a_value_is_what_is_written(value: str, tmp_path: Path) -> None:
+    """As with the reference service: a tenant with a leading zero is not another one, by the number it is for YAML."""
+    text = f"domain: d\ndescriptors:\n  - key: k\n    value: {value}\n    rate_limit: {json.dumps(LIMIT)}\n"
+    file = tmp_path / "extproc.yaml"
+    file.write_text("budgets:\n  domains:\n  - " + text.replace("\n", "\n    "))
+    budgets = load_settings({}, {}, [file], mounted=None).settings.budgets
+    assert budgets is not None
+    assert budgets.domains[0].descriptors[0].value == value
+
+
 @pytest.mark.parametrize(
     ("budgets", "problem"),
     [
@@ -45,6 +56,7 @@ def test_the_format_is_that_of_the_reference_service() -> None:
         (limited(requests_per_unit=None), "a limit has requests_per_unit"),
         (limited(unit="fortnight"), "rate_limit.unit: input should be 'second', 'minute'"),
         (limited(requests_per_unit=2**32), "less than or equal to 4294967295, not 4294967296"),
+        (limited(requests_per_unit=True), "requests_per_unit: a whole number is expected, not true"),
         (limited(requests_per_unit=-1), "greater than or equal to 0, not -1"),
         (limited(unlimited=True), "what is unlimited has no unit"),
         (limited(name="n", replaces=[{"name": "n"}]), "'n' cannot replace itself"),

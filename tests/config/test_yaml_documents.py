@@ -132,3 +132,12 @@ def test_aliases_cannot_fill_the_memory(loader: Any, link: str) -> None:
     """Neither as values nor merged."""
     with pytest.raises(NotReadableError, match=f"aliases stand for more than {MAX_ALIASED_NODES} values"):
         parse_yaml(doubling(link), loader)
+
+
+@both
+@pytest.mark.parametrize(("text", "number"), [("7", 7), ("007", 7), ("0123", 83), ("1_000", 1000), ("-0x1F", -31)])
+def test_a_number_is_still_the_text_that_it_was_written_as(loader: Any, text: str, number: int) -> None:
+    """For who wants a text: an account with a leading zero is no octal number."""
+    (document,) = parse_yaml(text, loader)
+    assert document.content == number
+    assert getattr(document.content, "text", str(number)) == text

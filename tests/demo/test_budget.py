@@ -31,7 +31,7 @@ def test_budgets_are_those_of_the_flags() -> None:
     assert [limit["hits_addend"] for limit in budgets.to_rate_limits()] == [
         *[{"number": 0}] * 3,
         *[{"format": "%DYNAMIC_METADATA(envoy.ratelimit:hits_addend)%"}] * 2,
-        {"format": "%DYNAMIC_METADATA(ai.gateway:cost_usd_micros)%"},
+        {"format": "%DYNAMIC_METADATA(envoy.ratelimit:cost_usd_micros)%"},
     ]
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import http.client
 import json
 import re
+from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +48,11 @@ def answer(reply: Reply) -> None:
 class Budgeted:
     """A gateway whose clients are held to budgets by the value of x-tenant."""
 
-    def __init__(self, upstream: Upstream, *tokens: str, workers: int = 1) -> None:
-        budgets = parse_budgets(tokens, (), "x-tenant")
+    def __init__(self, upstream: Upstream, *tokens: str, dollars: Sequence[str] = (), workers: int = 1) -> None:
+        budgets = parse_budgets(tokens, dollars, "x-tenant")
         assert budgets is not None
         service = claim_port(HostPort("127.0.0.1", 0), "")
-        environ = {"EXTPROC_BUDGETS": budgets.to_settings(service).model_dump_json(), **ENGINE_ENVIRON}
+        environ = {**budgets.to_environ(service), **ENGINE_ENVIRON}
 
         def configure(bootstrap: Bootstrap) -> None:
             bootstrap.use_rate_limits(service, budgets.to_filter(RATE_LIMIT_CLUSTER), budgets.to_rate_limits())
@@ -60,13 +62,17 @@ class Budgeted:
         sidecar = SidecarCommand(workers=workers, environ=environ)
         self.gateway = Gateway({"openai": upstream.address}, configure=configure, sidecar=sidecar)
 
-    def post(self, tenant: str, body: bytes = QUESTION) -> http.client.HTTPResponse:
+    def post(self, tenant: str | bytes, body: bytes = QUESTION) -> http.client.HTTPResponse:
         """Return the answer to a tenant, when all that it costs has been charged."""
         sent = self.charged()
         answered, _, entry = self.gateway.post(PATH, body, {"x-tenant": tenant})
         if answered.status == 200:
             wait_for(lambda: self.charged() == sent + self._budgets * entry["ai"]["total_tokens"])
         return answered
+
+    def has_charged(self, hits: int) -> bool:
+        """Whether so much has been charged to all."""
+        return self.charged() == hits
 
     def charged(self) -> float:
         """Return what has been charged to all, once for each budget."""
@@ -84,6 +90,16 @@ def test_a_tenant_is_cut_off_at_the_right_request_and_another_is_not(upstream: U
         assert budgeted.charged() == 3 * 334 + 2 * 32
 
 
+@pytest.mark.parametrize("tenant", [b"\xff", b"caf\xe9", b"", b"x" * 8000])
+def test_no_value_of_a_header_is_free_of_limits(upstream: Upstream, tenant: bytes) -> None:
+    """A service that could not read what Envoy sends of it would let everything pass."""
+    budgeted = Budgeted(upstream, "300/year")
+    with budgeted.gateway:
+        assert budgeted.post(tenant).status == 200
+        assert budgeted.post(tenant).status == 429
+        assert budgeted.charged() == 334
+
+
 def test_who_is_refused_is_told_which_budget_and_until_when(upstream: Upstream) -> None:
     """In a body that clients can read, and in headers."""
     budgeted = Budgeted(upstream, "100000/day", "300/year")
@@ -99,6 +115,24 @@ def test_who_is_refused_is_told_which_budget_and_until_when(upstream: Upstream) 
     assert (answered.getheader("ratelimit-limit"), answered.getheader("ratelimit-remaining")) == ("300", "0")
     assert answered.getheader("retry-after") == answered.getheader("ratelimit-reset")
     assert f"{answered.getheader('retry-after')} s." in error["message"]
+
+
+def test_money_is_cut_off_by_real_prices(upstream: Upstream) -> None:
+    """300 tokens read and 34 written cost 1,090 millionths with gpt-4o; what nobody has a price for is charged 0."""
+    budgeted = Budgeted(upstream, dollars=["0.002/year"])
+    with budgeted.gateway as gateway:
+
+        def post(model: str) -> int:
+            body = QUESTION.replace(b"gpt-4o", model.encode())
+            return gateway.post(PATH, body, {"x-tenant": "a"})[0].status
+
+        assert [post("nobody-knows-it") for _ in range(2)] == [200, 200]
+        for charged in (1090, 2180):
+            assert post("gpt-4o") == 200
+            wait_for(partial(budgeted.has_charged, charged))
+        assert [post(model) for model in ("gpt-4o", "nobody-knows-it")] == [429, 429]
+        assert budgeted.charged() == 2180
+        assert "hits_addend" not in (gateway.stack._path / "envoy.log").read_text()
 
 
 def test_a_window_ends(upstream: Upstream) -> None:

@@ -10,12 +10,14 @@ from extproc.estimates import preparation
 from extproc.reading import build_policy
 
 OFF = Settings(usage=UsageSettings(estimate="off"))
+RESERVING = Settings(usage=UsageSettings(estimate="off"), rate_limit=RateLimitSettings(when="request"))
 
 
 @pytest.fixture(autouse=True)
 def _fresh() -> None:
     """Nothing is prepared yet."""
-    preparation._prepare.cache_clear()
+    for each in (preparation._prepare, preparation._prepare_reserves, preparation._load):
+        each.cache_clear()
 
 
 @pytest.mark.parametrize(
@@ -30,6 +32,24 @@ def test_vocabularies_are_loaded_where_they_may_be_needed(settings: Settings, mo
     preparation.prepare_estimates(settings)
     preparation.prepare_estimates(settings)
     assert loaded == ["o200k_base"]
+
+
+def test_vocabularies_are_loaded_where_requests_are_charged_before_they_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether answers are estimated or not."""
+    loaded: list[str] = []
+    monkeypatch.setattr(preparation, "load_in_background", loaded.append)
+    preparation.prepare_estimates(RESERVING)
+    preparation.prepare_estimates(RESERVING.model_copy(update={"usage": UsageSettings()}))
+    assert loaded == ["o200k_base"]
+
+
+def test_without_the_extra_it_is_said_that_nothing_is_reserved(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    """A limit would let pass more than is meant, and nobody would know why."""
+    monkeypatch.setattr(preparation, "is_installed", lambda: False)
+    preparation.prepare_estimates(RESERVING)
+    preparation.prepare_estimates(RESERVING)
+    (line,) = [line for line in logged if "estimate" in str(line)]
+    assert "reserves nothing" in str(line)
 
 
 def test_without_the_extra_it_is_said_once_what_to_do(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:

@@ -88,7 +88,7 @@ class Gateway:
         return http.client.HTTPConnection(self.stack.gateway.host, self.stack.gateway.port, timeout=_TIMEOUT_SECONDS)
 
     def post(
-        self, path: str, body: bytes, headers: Mapping[str, str] | None = None
+        self, path: str, body: bytes, headers: Mapping[str, str | bytes] | None = None
     ) -> tuple[http.client.HTTPResponse, bytes, dict[str, Any]]:
         """Return answer, its body and the access log line of a request."""
         request_id = str(uuid.uuid4())

@@ -13,7 +13,9 @@ METHOD = "/envoy.service.ratelimit.v3.RateLimitService/ShouldRateLimit"
 
 def charge(domain: str, hits: int, *entries: tuple[str, str]) -> bytes:
     """Return the message that charges one descriptor."""
-    written = [pb.RateLimitDescriptor.Entry(key=key, value=value) for key, value in entries]
+    written = [
+        pb.RateLimitDescriptor.Entry(key=key, value=value.encode("utf-8", "surrogateescape")) for key, value in entries
+    ]
     descriptor = pb.RateLimitDescriptor(entries=written)
     descriptor.hits_addend.value = abs(hits)
     descriptor.is_negative_hits = hits < 0

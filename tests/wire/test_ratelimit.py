@@ -12,7 +12,7 @@ def ask(*descriptors: pb.RateLimitDescriptor, hits: int = 0) -> bytes:
     return pb.RateLimitRequest(domain="d", descriptors=descriptors, hits_addend=hits).SerializeToString()
 
 
-def entry(key: str, value: str = "") -> pb.RateLimitDescriptor.Entry:
+def entry(key: str, value: bytes = b"") -> pb.RateLimitDescriptor.Entry:
     return pb.RateLimitDescriptor.Entry(key=key, value=value)
 
 
@@ -31,17 +31,26 @@ def entry(key: str, value: str = "") -> pb.RateLimitDescriptor.Entry:
 )
 def test_what_a_descriptor_is_charged(own: int | None, of_all: int, negative: bool, hits: int) -> None:
     """Its own addend stands before that of the request, where 0 means one; only its own can ask and charge nothing."""
-    descriptor = pb.RateLimitDescriptor(entries=[entry("k", "v")], is_negative_hits=negative)
+    descriptor = pb.RateLimitDescriptor(entries=[entry("k", b"v")], is_negative_hits=negative)
     if own is not None:
         descriptor.hits_addend.value = own
     (read,) = read_question(ask(descriptor, hits=of_all)).descriptors
     assert read == Descriptor((("k", "v"),), hits)
 
 
+def test_a_value_may_be_any_bytes() -> None:
+    """Envoy sends headers as they come; two of them that differ are two values, and one in UTF-8 is its text."""
+    values = [b"", b"caf\xc3\xa9", b"caf\xe9", b"\xff", b"\xfe", b"\xed\xb3\xbf", b"\xef\xbf\xbd"]
+    question = read_question(ask(*(pb.RateLimitDescriptor(entries=[entry("k", value)]) for value in values)))
+    read = [value for descriptor in question.descriptors for _, value in descriptor.entries]
+    assert read[1] == "café"
+    assert len(set(read)) == len(values)
+
+
 def test_a_descriptor_may_bring_a_limit_of_its_own() -> None:
     """From Envoy's configuration, or from metadata."""
     override = pb.RateLimitDescriptor.RateLimitOverride(requests_per_unit=3, unit="HOUR")
-    question = read_question(ask(pb.RateLimitDescriptor(entries=[entry("k"), entry("l", "w")], limit=override)))
+    question = read_question(ask(pb.RateLimitDescriptor(entries=[entry("k"), entry("l", b"w")], limit=override)))
     assert question == Question("d", (Descriptor((("k", ""), ("l", "w")), 1, Limit(3, Unit.HOUR)),))
 
 
