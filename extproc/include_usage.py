@@ -152,7 +152,9 @@ class UsageFilter:
         usage = document["usage"]
         if usage is None:
             return self._without_null(event)
-        return b"" if isinstance(usage, dict) and document.get("choices") == [] else event
+        if not isinstance(usage, dict) or document.get("choices") != []:
+            return event
+        return event[: len(event) - len(event.lstrip(b"\r\n"))]  # empty lines are of the event before
 
     def _without_null(self, event: bytes) -> bytes:
         # Where there are several members of that name, which of them is whose is not known.

@@ -159,6 +159,7 @@ def test_what_only_looks_like_it_stays(event: bytes) -> None:
         (b'data: {"a": 1, "usage" : null}\r\n\r\n', b'data: {"a": 1}\r\n\r\n'),
         (b'\xef\xbb\xbfdata: {"a":1,"usage":null}\r\r', b'\xef\xbb\xbfdata: {"a":1}\r\r'),
         (b'data:{"choices":[], "usage":{}}\n\n', b""),
+        (b'data: 1\n\n\ndata: {"choices":[], "usage":{}}\n\n', b"data: 1\n\n\n"),
         (b'data: {"choices":[],"usage":{}}', b""),
     ],
 )
