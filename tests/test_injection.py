@@ -355,6 +355,14 @@ def test_who_has_taken_the_option_does_not_refuse_it_later() -> None:
     assert edited(ask(by)) is not None
 
 
+def test_an_error_that_is_sent_as_a_stream_is_no_sign_that_the_option_was_taken() -> None:
+    """It may be the refusal, which would then be passed over for good."""
+    by = injector()
+    ask(by).response_headers(EVENTS | {":status": "400"}, end_of_stream=False, now=2.0)
+    assert refuse(by, REFUSAL) == Outcome.REFUSED
+    assert edited(ask(by)) is None
+
+
 def test_an_answer_whose_headers_are_skipped_is_the_last_of_its_kind() -> None:
     """Nothing is known of its body, and nothing is taken out of it."""
     by = injector()
