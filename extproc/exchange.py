@@ -58,7 +58,8 @@ class Exchange:
         self._transcript = None if policy.count_text is None else Transcript(policy, policy.count_text)
         self._response = Response(limits, self._errors, self._transcript if policy.estimates_answers else None)
         self._documents = self._response.documents
-        self._known = Known(self._question, self._response, self._stopwatch, self._errors, self._transcript)
+        parts = (self._question, self._response, self._stopwatch, self._errors, self._transcript)
+        self._known = Known(*parts, policy.nothing)
         self._native: NativeUsage | None = None
         self.is_detachable = False
         self.is_held = True  # whether the request waits for what is said of its body; set by who knows
@@ -280,8 +281,9 @@ class Exchange:
             transcript.begin_answer(now)
         if usage is not None and usage.prompt_tokens is not None:
             transcript.drop_request()
-        if now >= transcript.due_at and response.is_stream and not response.has_error_status:
-            self.revision += transcript.tick(self._documents, *self._asked, now)
+        if now >= transcript.due_at and not response.has_error_status:
+            estimate = transcript.tick if response.is_stream else transcript.relieve
+            self.revision += estimate(self._documents, *self._asked, now)
 
     def _estimate(self, transcript: Transcript, completion: Completion) -> None:
         """Count what the provider has left open, if that is wanted."""

@@ -26,6 +26,7 @@ class Known:
     stopwatch: Stopwatch
     errors: ExtractionErrors
     transcript: Transcript | None
+    nothing: tuple[tuple[str, int], ...] = ()  # as it is charged
     native_check: NativeCheck | None = None
     prompt_estimate_tokens: int | None = None
     reserved: tuple[tuple[str, int], ...] = ()
@@ -60,6 +61,7 @@ class Known:
             self.errors.as_tuple() if is_llm or question.said_provider else (),
             self.native_check,
             prompt_estimate_tokens=self.prompt_estimate_tokens,
+            charges=self.nothing,
             reserved=self.reserved,
             include_usage=self.injection.outcome if self.injection is not None else None,
         )

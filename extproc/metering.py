@@ -101,6 +101,7 @@ class Metering:
 
         def switch() -> None:
             before, self._now = self._now, prepared
+            prepare_estimates(settings)
             self.load()
             for each in prepared.background:
                 if each not in before.background:

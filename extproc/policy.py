@@ -65,7 +65,8 @@ class Policy:
     """What a deployment wants of each exchange.
 
     `value` puts into a record what follows from its usage: what it costs and what it is charged for. It is asked for
-    each record that is shown, the final one and those before it, so the same record has the same value. `count_text`
+    each record that is shown, the final one and those before it, so the same record has the same value. `nothing` is
+    what an exchange is charged before it has used anything. `count_text`
     counts what no provider reported, where that is wanted, and `wrapping_of` tells what is around it for a model and
     its provider. With `estimates_requests` the prompt of each request is counted, too, before it goes on.
     `estimates_streams` says that streams are estimated, `estimates_whole` that other answers are as well;
@@ -75,6 +76,7 @@ class Policy:
     """
 
     value: Callable[[UsageRecord], UsageRecord] = as_it_is
+    nothing: tuple[tuple[str, int], ...] = ()
     count_text: TextCounter | None = None
     wrapping_of: Callable[[str | None, str | None], Wrapping] = usual_wrapping
     injector: Injector | None = None

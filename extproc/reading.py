@@ -54,6 +54,7 @@ def build_policy(settings: Settings) -> Policy:
     reserves = settings.rate_limit.when == "request"
     return Policy(
         injector=_build_injector(settings),
+        nothing=charges.nothing,
         value=charges.charge if price is None else _in_turn(price, charges.charge),
         **_estimates(settings.usage, reserves=reserves),
         reserve=charges.reserve if reserves else None,

@@ -30,17 +30,19 @@ MAX_REQUEST_BYTES = 1024 * 1024
 # Of an answer more is not held: it is counted before.
 MAX_ANSWER_BYTES = 128 * 1024
 
-# All requests that are held in a process; of one for which there is no room the prompt is not estimated.
+# All requests that are held in a process, and as much of all answers. Of a request for which there is no room the
+# prompt is not estimated; of answers what there is is counted at once.
 MAX_HELD_BYTES = 128 * 1024 * 1024
 
 
 class HeldBytes:
-    """How many bytes of requests are held in this process."""
+    """How many bytes of requests, and of answers, are held in this process."""
 
-    __slots__ = ("count",)
+    __slots__ = ("answers", "count")
 
     def __init__(self) -> None:
         self.count = 0
+        self.answers = 0
 
 
 _HELD = HeldBytes()
@@ -75,7 +77,7 @@ class Transcript:
         self.usage: TokenUsage | None = None
 
     def __del__(self) -> None:
-        self.drop_request()
+        self.drop()
 
     def take_request_headers(self, headers: Mapping[str, str]) -> None:
         """Take note of requests that can't be read as they come."""
@@ -109,9 +111,15 @@ class Transcript:
         """Keep events of the answer: their names and data."""
         self._answer.append(events)
         self._answer_bytes += size_bytes
+        self._held.answers += size_bytes
         self.has_more = True
-        if self._answer_bytes > MAX_ANSWER_BYTES:
+        if self._is_full:
             self.due_at = -inf
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether no more of the answer is to be held."""
+        return self._answer_bytes > MAX_ANSWER_BYTES or self._held.answers > MAX_HELD_BYTES
 
     def hold_document(self, document: JSONObject) -> None:
         """Keep the document that is the whole of an answer."""
@@ -129,6 +137,8 @@ class Transcript:
             self.drop_request()
             if prompt is None:
                 self._skip = Reason.NOT_JSON
+            elif not prompt.is_whole:
+                self._skip = Reason.TOO_LARGE
             else:
                 if flavour is not None and flavour.operation == EMBEDDINGS:
                     prompt.message_count = 0
@@ -139,11 +149,27 @@ class Transcript:
         """Estimate a running answer; say whether that is news. Where the provider counts as it goes, its counts do."""
         self.due_at = now + self._policy.estimate_interval_seconds
         before = self.usage
-        if self._is_counted(documents) and self._answer_bytes <= MAX_ANSWER_BYTES:
+        if self._is_counted(documents) and not self._is_full:
             return False
         self.estimate(documents, model, provider)
         self.is_published = self.is_published or self.usage != before
         return self.usage != before
+
+    def relieve(self, documents: DocumentReader, model: str | None, provider: str | None, now: float) -> bool:
+        """Make room where what is held is no stream, but many documents; say whether that is news."""
+        if not self._is_full:
+            return False
+        if self._policy.estimates_whole:
+            return self.tick(documents, model, provider, now)
+        self._take_answer()  # it is not estimated, however it ends
+        return False
+
+    def _take_answer(self) -> list[Piece]:
+        """Return what is held of the answer, and hold nothing of it any more."""
+        answer, self._answer = self._answer, []
+        self._held.answers -= self._answer_bytes
+        self._answer_bytes = 0
+        return answer
 
     def _is_counted(self, documents: DocumentReader) -> bool:
         """Say whether the provider has counted all of the answer that there is so far."""
@@ -152,7 +178,7 @@ class Transcript:
     def estimate(self, documents: DocumentReader, model: str | None, provider: str | None) -> None:
         """Count what was seen since the last time."""
         flavour = documents.flavour
-        held, self._answer, self._answer_bytes = self._answer, [], 0
+        held = self._take_answer()
         if flavour is None or flavour.read_texts is None:
             return
         runs = self._runs = self._runs or Runs()
@@ -183,7 +209,7 @@ class Transcript:
     def drop(self) -> None:
         """Keep nothing any more."""
         self.drop_request()
-        self._answer.clear()
+        self._take_answer()
 
     def joined(self, reported: TokenUsage | None, source: UsageSource) -> tuple[TokenUsage | None, UsageSource]:
         """Return the usage as reported, and where that leaves something open, as estimated."""

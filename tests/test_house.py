@@ -225,7 +225,6 @@ TESTED_ELSEWHERE = {
     "extproc.runs": "tests/test_transcript.py",
     "extproc.response": "tests/test_exchange.py",
     "extproc.response_reader": "tests/test_readers.py",
-    "extproc.config.usage": "tests/config/test_settings.py",
     "extproc.server.aio": "tests/server/test_engine.py",
     "extproc.server.observer": "tests/server/test_session.py",
     "extproc.server.processor": "tests/server/test_session.py",

@@ -188,3 +188,12 @@ def test_what_is_in_force_is_not_let_go_of_with_what_was(monkeypatch: pytest.Mon
         meter(metered.metering.processor)
         stop_all(metered.metering.background(), 10)
         assert len(collector.spans) == 5
+
+
+def test_estimates_that_are_switched_on_are_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the first stream that needs them holds up all others, and nobody is told that they are not installed."""
+    prepared: list[str] = []
+    monkeypatch.setattr("extproc.metering.prepare_estimates", lambda given: prepared.append(given.usage.estimate))
+    metered = Metered(usage={"estimate": "off"})
+    metered.switch(usage={"estimate": "always"})
+    assert prepared == ["off", "always"]

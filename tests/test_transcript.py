@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from math import inf
 from types import MappingProxyType
 from typing import Any
 
@@ -13,7 +14,9 @@ from support.exchanges import DETECTOR, LIMITS, Case
 from extproc.errors import ExtractionError, Reason, Stage
 from extproc.exchange import Exchange
 from extproc.policy import Policy, Wrapping
+from extproc.providers.answer import DocumentReader
 from extproc.providers.detect import FLAVOURS
+from extproc.providers.texts import MAX_VALUES
 from extproc.readers import ExtractionErrors
 from extproc.transcript import MAX_ANSWER_BYTES, MAX_HELD_BYTES, MAX_REQUEST_BYTES, HeldBytes, Transcript
 from extproc.usage import Completion, TokenUsage, UsageRecord, UsageSource
@@ -279,6 +282,7 @@ def test_a_lost_event_leaves_a_report_open() -> None:
         ({}, ASKED[:-1], Reason.NOT_JSON),
         ({}, b'["' + ASKED[20:] + b'"]', Reason.NOT_JSON),
         ({}, ASKED + b" " * MAX_REQUEST_BYTES, Reason.TOO_LARGE),
+        ({}, b'{"messages": [' + b"[]," * MAX_VALUES + b"[]]}", Reason.TOO_LARGE),
     ],
 )
 def test_a_prompt_that_is_not_seen_is_not_estimated(
@@ -325,6 +329,39 @@ def test_all_requests_together_are_bounded() -> None:
     transcript.tell_skips(errors)
     assert errors.as_tuple() == (ExtractionError(Stage.ESTIMATE, Reason.TOO_LARGE),)
     assert held.count == MAX_HELD_BYTES - 1
+
+
+@pytest.mark.parametrize(("wanted", "completion"), [(STREAMS, None), (ALWAYS, 6000)])
+def test_an_array_that_is_no_stream_is_bounded_too(wanted: Policy, completion: int | None) -> None:
+    """It may be of any length, and there is nobody who counts it while it runs."""
+    exchange = begun(wanted, case=Case())
+    each = json.dumps({"object": "chat.completion", "choices": [{"message": {"content": "word " * 1000}}]}).encode()
+    most = 0
+    feed(exchange, [b"["])
+    for _ in range(6 * MAX_ANSWER_BYTES // len(each)):
+        feed(exchange, [each + b","])
+        assert exchange._transcript is not None
+        most = max(most, exchange._transcript._answer_bytes)
+    assert most <= MAX_ANSWER_BYTES + len(each)
+    exchange.close(Completion.CANCELLED, 3.0)
+    assert (counts(exchange.snapshot())[1] or 0) >= (completion or 0)
+    assert (counts(exchange.snapshot())[1] is None) == (completion is None)
+
+
+def test_all_answers_together_are_bounded() -> None:
+    """Those that their providers count as they go are held to their end; where there is no room they are counted."""
+    held = HeldBytes()
+    transcript = Transcript(STREAMS, words, held)
+    held.answers = MAX_HELD_BYTES
+    documents = DocumentReader(FLAVOURS["openai_chat"], lambda _: None)
+    transcript.hold([(b"", chunk("four five")[6:])], 100)
+    assert transcript.due_at == -inf
+    assert transcript.tick(documents, None, None, 2.0)
+    assert transcript.usage == TokenUsage(completion_tokens=2)
+    assert held.answers == MAX_HELD_BYTES
+    transcript.hold([(b"", chunk("six")[6:])], 100)
+    del transcript
+    assert held.answers == MAX_HELD_BYTES
 
 
 def test_a_report_of_the_prompt_lets_the_request_go() -> None:

@@ -51,8 +51,8 @@ UNCOUNTED_INTRODUCTION = """\
 
 - Endpoints of the API `uncounted`: token counting, batches, reranking, moderation, OCR and the like. Their answers look
   like usage, and no tokens were used, or none that are told. They count as requests.
-- Streams of OpenAI chat and completions whose client did not ask for `stream_options.include_usage`: there is no usage
-  in them.
+- Streams of OpenAI chat and completions for whose usage nobody asked, neither the client nor the sidecar: there is none
+  in them, and what they used is [estimated](usage.md).
 - Images and audio that are paid by the piece or the minute: DALL-E, Whisper, speech as an audio file.
 - What is fetched with GET: background responses, batch results, Replicate predictions that were not waited for.
 - WebSockets: realtime sessions.

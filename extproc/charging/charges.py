@@ -79,12 +79,13 @@ class Charges:
         self._reserves = reserves
         self._reserve_output_tokens = reserve_output_tokens
         self._price = price
-        self._nothing = tuple((name, 0) for key in by_key for name in names_of(key, reserves=reserves))
+        self.nothing = tuple((name, 0) for key in by_key for name in names_of(key, reserves=reserves))
 
     def charge(self, record: UsageRecord) -> UsageRecord:
         """Return the record with what it is charged."""
         if not record.is_llm or _is_open(record):
-            return replace(record, charges=self._with_reserved(record.reserved) if record.reserved else self._nothing)
+            charges = self._with_reserved(record.reserved) if record.reserved else self.nothing
+            return record if record.charges is charges else replace(record, charges=charges)
         amounts, failed = self._amounts(record)
         charges = self._settle(amounts, record) if self._reserves else tuple(amounts.items())
         # Envoy's limiter has this key of old, and a metric goes by it.

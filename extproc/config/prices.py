@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import Annotated, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
+from extproc.config.forms import checked_number
 from extproc.config.section import Section
 from extproc.errors import SettingsError
 
-Price: TypeAlias = Annotated[float, Field(ge=0, le=1e6)]
+Price: TypeAlias = Annotated[float, Field(ge=0, le=1e6), BeforeValidator(checked_number)]
 
 _PROVIDER = "A glob of providers, by the names in docs/providers.md."
 _MODEL = "A glob of models, as asked for or as answered."
@@ -44,7 +45,7 @@ class Rates(Section):
 class Tier(Rates):
     """Prices of all tokens of a call with a longer prompt. Those that are not named stay as they are."""
 
-    above_input_tokens: int = Field(
+    above_input_tokens: Annotated[int, BeforeValidator(checked_number)] = Field(
         ge=0, description="Of calls with more input tokens than this, cached ones included."
     )
 

@@ -5,11 +5,17 @@ Owns: the shape, defaults and meaning of `usage` in the settings. Must not know 
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from extproc.config.forms import checked_number
 from extproc.config.section import Section
+
+
+def _said_in_yaml(value: object) -> object:
+    """Return what was meant: `off` without quotes is a truth value in YAML."""
+    return "off" if value is False else value
 
 
 class UsageSettings(Section):
@@ -24,12 +30,12 @@ class UsageSettings(Section):
     override_explicit_false: bool = Field(
         default=False, description="Ask for usage also where a client says include_usage: false."
     )
-    estimate: Literal["off", "partial", "always"] = Field(
+    estimate: Annotated[Literal["off", "partial", "always"], BeforeValidator(_said_in_yaml)] = Field(
         default="partial",
         description="Count the texts of exchanges whose usage nobody reports: of streams that ended without (partial), "
         "of every answer (always), or of none (off). What is estimated says so.",
     )
-    estimate_interval_seconds: float = Field(
+    estimate_interval_seconds: Annotated[float, BeforeValidator(checked_number)] = Field(
         default=1.0,
         ge=0,
         le=3600,

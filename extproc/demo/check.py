@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from extproc.demo.mock.reply import Reply
 
 REQUEST_COUNTER = "ai_requests_total"
+COST_COUNTER = "ai_cost_usd_total"
 TOKEN_COUNTERS = {
     "ai_prompt_tokens_total": "prompt_tokens",
     "ai_completion_tokens_total": "completion_tokens",
@@ -57,7 +58,7 @@ def check_counters(metrics: str, exchanges: Iterable[tuple[str, str, Reply]]) ->
         for name, field in TOKEN_COUNTERS.items():
             if reply.reported is not None:
                 expected[name, llm, model] += getattr(reply.reported, field)
-    seen = read_counters(metrics)
+    seen = {key: value for key, value in read_counters(metrics).items() if key[0] != COST_COUNTER}
     return [
         Difference(
             f'{name}{{llm="{llm}",model="{model}"}}', expected.get((name, llm, model)), seen.get((name, llm, model))
@@ -68,10 +69,11 @@ def check_counters(metrics: str, exchanges: Iterable[tuple[str, str, Reply]]) ->
 
 
 def read_counters(metrics: str) -> dict[tuple[str, str, str], float]:
-    """Return the counters of requests and tokens in a scrape, by name, llm and model."""
-    return {
-        (sample.name, sample.labels["llm"], sample.labels["model"]): sample.value
-        for family in text_string_to_metric_families(metrics)
-        for sample in family.samples
-        if sample.name in TOKEN_COUNTERS or sample.name == REQUEST_COUNTER
-    }
+    """Return the counters of requests, tokens and cost in a scrape, by name, llm and model, however they are known."""
+    counters: dict[tuple[str, str, str], float] = {}
+    for family in text_string_to_metric_families(metrics):
+        for sample in family.samples:
+            if sample.name in TOKEN_COUNTERS or sample.name in (REQUEST_COUNTER, COST_COUNTER):
+                key = (sample.name, sample.labels["llm"], sample.labels["model"])
+                counters[key] = counters.get(key, 0) + sample.value
+    return counters

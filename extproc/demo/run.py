@@ -16,7 +16,7 @@ from rich.text import Text
 from extproc.config.address import HostPort
 from extproc.demo.bootstrap import RATE_LIMIT_CLUSTER, Bootstrap
 from extproc.demo.budget import Budgets
-from extproc.demo.check import REQUEST_COUNTER, TOKEN_COUNTERS, read_counters
+from extproc.demo.check import COST_COUNTER, REQUEST_COUNTER, TOKEN_COUNTERS, read_counters
 from extproc.demo.process import claim_port
 from extproc.demo.stack import LOOPBACK, Ports, SidecarCommand, Stack
 from extproc.demo.terminal import build_console, stay, stop_on_signals, unless_stopping
@@ -82,6 +82,10 @@ def _print_exchange(console: Console, line: str) -> None:
         text.append(f"{ai.get('provider', '-')} {ai.get('model', '-')}  ", style="cyan")
         counts = "  ".join(f"{key.removesuffix('_tokens')} {ai[key]}" for key in TOKEN_COUNTERS.values() if key in ai)
         text.append(counts or f"no usage ({ai.get('error_type') or ai.get('usage_source', 'none')})", style="bold")
+        if "cost_usd_micros" in ai:
+            text.append(f"  ${ai['cost_usd_micros'] / 1e6:.6f}")
+        if counts and ai.get("usage_source") != "reported":
+            text.append(f"  {ai.get('usage_source')}", style="yellow")
     console.print(text, soft_wrap=True)
 
 
@@ -90,10 +94,12 @@ def _print_totals(console: Console, metrics: str) -> None:
     table = Table(box=None, pad_edge=False)
     for column in ("llm", "model"):
         table.add_column(column)
-    for column in ("requests", "prompt", "completion", "total"):
+    for column in ("requests", "prompt", "completion", "total", "cost"):
         table.add_column(column, justify="right")
     for llm, model in sorted({(llm, model) for _, llm, model in counters}):
         values = [counters.get((name, llm, model)) for name in (REQUEST_COUNTER, *TOKEN_COUNTERS)]
-        table.add_row(llm, model, *("-" if value is None else f"{value:,.0f}" for value in values))
+        cost = counters.get((COST_COUNTER, llm, model))
+        told = ["-" if value is None else f"{value:,.0f}" for value in values]
+        table.add_row(llm, model, *told, "-" if cost is None else f"${cost:,.6f}")
     console.print("\nIn all:\n")
     console.print(table)

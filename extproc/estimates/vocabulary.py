@@ -33,8 +33,12 @@ class Tokenizer(Protocol):
 
 
 def is_installed() -> bool:
-    """Say whether there are vocabularies."""
-    return find_spec(_PACKAGE) is not None
+    """Say whether there are vocabularies that work here; a package may be there and not be for this system."""
+    try:
+        _native_module()
+    except ImportError:
+        return False
+    return True
 
 
 # Two threads may ask at once; one of them loads.

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from extproc.config.prices import Alias, ModelPrices, PriceSettings
 from extproc.pricing.catalog import Catalog, load_catalog
-from extproc.pricing.names import models_in_order
+from extproc.pricing.names import has_price_of_its_own, models_in_order
 from extproc.pricing.price import Price
 from extproc.pricing.tariff import Rates, Tariff, build_rates
 from extproc.usage import Cost, UsageRecord
@@ -61,8 +61,8 @@ class PriceBook:
         """Return what the usage of a record costs, and whether there is usage and no price for it."""
         if record.usage is None or not record.is_llm:
             return None, False
-        price = self.find(record)
-        tariff = None if price is None else price.tariff(self._clock)
+        found = self.tariff(record)
+        tariff = None if found is None else found[1]
         cost = None if tariff is None else tariff.cost(record.usage)
         return cost, cost is None
 
@@ -71,10 +71,16 @@ class PriceBook:
         return self._remembered(record.provider, record.request_model, record.response_model)
 
     def tariff(self, record: UsageRecord) -> tuple[str, Tariff] | None:
-        """Return the words for where a record's price is from, and the tariff of now."""
+        """Return the words for where a record's price is from, and the tariff of now.
+
+        A stream needs a price of both sides from its start: a cost that was written can't be taken back when the other
+        side comes.
+        """
         price = self.find(record)
         tariff = None if price is None else price.tariff(self._clock)
-        return None if price is None or tariff is None else (price.source, tariff)
+        if price is None or tariff is None or (record.streaming and not tariff.has_both_sides):
+            return None
+        return price.source, tariff
 
     def _look_up(self, provider: str | None, asked: str | None, answered: str | None) -> Price | None:
         models = models_in_order(provider, asked, answered)
@@ -98,11 +104,13 @@ class PriceBook:
         if provider is None:
             return None  # many providers have models of a name, at prices of their own
         try:
-            found = (self._load().find(provider, model) for model in models)
-            return next((price for price in found if price is not None), None)
+            for model in models:
+                found = self._load().find(provider, model)
+                if found is not None or has_price_of_its_own(model):
+                    return found
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the package, tokens are counted all the same
             log.error("prices cannot be had", exception=type(error).__name__)  # noqa: TRY400 - as above
-            return None
+        return None
 
 
 def _fits(entry: ModelPrices | Alias, provider: str | None, models: tuple[str, ...]) -> bool:

@@ -15,7 +15,7 @@ from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from extproc.pricing.names import forms_of, provider_of
+from extproc.pricing.names import FREE, forms_of, provider_of
 from extproc.pricing.price import Price
 from extproc.pricing.tariff import Rates, Tariff, per_million
 
@@ -41,9 +41,6 @@ _KINDS: Final = {
 # A price of a thousand requests is a thousand times as much for one as that of a million tokens.
 _REQUESTS = "requests_kcount"
 _THOUSANDS = 1000
-
-# How names of models end that cost nothing; of others without a price the package does not know it.
-_FREE = ":free"
 
 _loading = threading.Lock()
 
@@ -86,7 +83,8 @@ def _tariff(model: ModelInfo, prices: ModelPrice) -> Tariff | None:
     """Return the tariff of some prices; None where there is none for tokens."""
     given: dict[str, _Given] = {_KINDS[key]: price for key, price in vars(prices).items() if key in _KINDS}
     if all(price is None for price in given.values()):
-        return Tariff(Rates(input=0, output=0)) if model.id.endswith(_FREE) else None
+        # Of others without a price the package does not know it.
+        return Tariff(Rates(input=0, output=0)) if model.id.endswith(FREE) else None
     requests: _Given = vars(prices).get(_REQUESTS)
     if isinstance(requests, Decimal):
         given["request"] = requests * _THOUSANDS

@@ -52,6 +52,9 @@ _ORNAMENTS: Final = (
 
 _FINE_TUNED = "ft:"
 
+# How names of models end that cost nothing.
+FREE: Final = ":free"
+
 
 def provider_of(provider: str, model: str) -> str:
     """Return what the package calls a provider.
@@ -67,6 +70,14 @@ def models_in_order(provider: str | None, asked: str | None, answered: str | Non
     """Return the models of an exchange: the one that answered first, because it is the one to pay for."""
     models = (asked, answered) if provider in _ASKED_FIRST else (answered, asked)
     return tuple(dict.fromkeys(model for model in models if model))
+
+
+def has_price_of_its_own(model: str) -> bool:
+    """Say whether no other name can stand in for this one: that of a fine-tuned model, or of one asked for as free.
+
+    Azure names a fine-tuned model by its base and a mark behind it: `gpt-4o-2024-08-06.ft-0e208cf33a6a`.
+    """
+    return model.startswith(_FINE_TUNED) or ".ft-" in model or model.endswith(FREE)
 
 
 def forms_of(model: str) -> Iterator[str]:

@@ -70,6 +70,11 @@ class Tariff:
         parts = (*self.rates[1:4], *self.rates[5:])
         object.__setattr__(self, "_is_simple", not self.tiers and all(rate is None for rate in parts))
 
+    @property
+    def has_both_sides(self) -> bool:
+        """Whether input and output have a price."""
+        return self.rates.input is not None and self.rates.output is not None
+
     def cost(self, usage: TokenUsage) -> Cost | None:
         """Return what an exchange costs; None where it used what has no price here."""
         if self._is_simple:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
+
+import orjson
 
 from extproc.providers.counts import JSONObject
 
@@ -53,6 +56,9 @@ _OBJECTS: Final = frozenset({"args", "arguments", "input", "json", "parameters",
 # Deeper than any request; a walk must end.
 _MAX_DEPTH = 24
 
+# More values than any request of a megabyte has that is there to be read. To look at so many takes some 10 ms.
+MAX_VALUES = 50_000
+
 
 @dataclass(slots=True)
 class Prompt:
@@ -63,6 +69,12 @@ class Prompt:
     has_tools: bool = False
     message_count: int = 0
     token_count: int = 0  # of what comes as tokens
+    value_count: int = 0  # how many were looked at
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all of the request was looked at."""
+        return self.value_count <= MAX_VALUES
 
 
 def read_prompt(document: JSONObject) -> Prompt:
@@ -82,6 +94,7 @@ def read_prompt(document: JSONObject) -> Prompt:
 
 
 def _read(value: Any, prompt: Prompt, depth: int) -> None:
+    prompt.value_count += 1
     if isinstance(value, str):
         if value and not value.startswith("data:"):
             prompt.texts.append(value)
@@ -93,6 +106,8 @@ def _read(value: Any, prompt: Prompt, depth: int) -> None:
             prompt.token_count += len(value)
             return
         for each in value:
+            if not prompt.is_whole:
+                return
             _read(each, prompt, depth + 1)
     elif isinstance(value, dict):
         _read_object(value, prompt, depth)
@@ -118,8 +133,10 @@ def json_text(value: Any) -> str:
     """Return a value as JSON, as short as it gets: a text as it is, nothing for what can't be written."""
     if isinstance(value, str):
         return value
+    with suppress(TypeError):
+        return orjson.dumps(value).decode()
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"))  # takes half of a surrogate pair as well
     except (ValueError, RecursionError):
         return ""
 

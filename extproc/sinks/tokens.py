@@ -269,9 +269,13 @@ class TokenMetrics:
     @staticmethod
     def _count_tokens(series: _TokenSeries, families: _Families, usage: TokenUsage, witness: Witness | None) -> None:
         for field, family in families.tokens.items():
-            tokens = getattr(usage, field)
-            if tokens is not None:
+            if (tokens := getattr(usage, field)) is None:
+                continue
+            counter = series.tokens.get(field)
+            if counter is None or witness is not None:
                 _count(series, field, family, tokens, witness)
+            elif tokens:
+                counter.inc(tokens)
 
 
 def _count(series: _TokenSeries, field: str, family: Counter, amount: float, witness: Witness | None) -> None:

@@ -17,6 +17,7 @@ from extproc.config.prices import PriceSettings
         ({"models": [{"model": "", "input": 1}]}, "at least 1 character"),
         ({"models": [{"model": "m", "input": -1}]}, "greater than or equal to 0"),
         ({"models": [{"model": "m", "input": float("nan")}]}, "finite number"),
+        ({"models": [{"model": "m", "input": True}]}, "a number is expected"),
         ({"models": [{"model": "m", "input": 1, "tiers": [{"above_input_tokens": 5}]}]}, "no price is given"),
         (
             {"models": [{"model": "m", "input": 1, "tiers": [{"above_input_tokens": 5, "input": 1}] * 2}]},

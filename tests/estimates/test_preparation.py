@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from support.logged import Logged
 
+from extproc.config.rate_limit import RateLimitSettings
 from extproc.config.settings import Settings
 from extproc.config.usage import UsageSettings
 from extproc.estimates import preparation
@@ -17,14 +18,17 @@ def _fresh() -> None:
     preparation._prepare.cache_clear()
 
 
-def test_vocabularies_are_loaded_where_they_may_be_needed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once, and before a stream waits for them."""
+@pytest.mark.parametrize(
+    "settings", [Settings(), OFF.model_copy(update={"rate_limit": RateLimitSettings(when="request")})]
+)
+def test_vocabularies_are_loaded_where_they_may_be_needed(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once, and before a stream waits for them; limits that are charged with requests count prompts, too."""
     loaded: list[str] = []
     monkeypatch.setattr(preparation, "load_in_background", loaded.append)
     preparation.prepare_estimates(OFF)
     assert loaded == []
-    preparation.prepare_estimates(Settings())
-    preparation.prepare_estimates(Settings())
+    preparation.prepare_estimates(settings)
+    preparation.prepare_estimates(settings)
     assert loaded == ["o200k_base"]
 
 

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from importlib.machinery import ModuleSpec
+from importlib.machinery import EXTENSION_SUFFIXES, ModuleSpec
+from pathlib import Path
 
 import pytest
 
@@ -33,9 +34,20 @@ def test_without_the_package_there_is_none(
         spec = ModuleSpec("bpe_openai", None, is_package=True)
         spec.submodule_search_locations = [str(tmp_path)]
     monkeypatch.setattr(vocabulary, "find_spec", lambda _: spec)
-    assert is_installed() == (spec is not None)
+    monkeypatch.setattr(vocabulary, "_native_module", vocabulary._native_module.__wrapped__)
+    assert not is_installed()
     with pytest.raises(ModuleNotFoundError):
-        vocabulary._native_module.__wrapped__()
+        vocabulary._native_module()
+
+
+def test_a_package_for_another_system_is_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Each stream without usage would end in an exception, and be lost with what was reported of it."""
+    (tmp_path / f"_bindings{EXTENSION_SUFFIXES[0]}").write_bytes(b"no library")
+    spec = ModuleSpec("bpe_openai", None, is_package=True)
+    spec.submodule_search_locations = [str(tmp_path)]
+    monkeypatch.setattr(vocabulary, "find_spec", lambda _: spec)
+    monkeypatch.setattr(vocabulary, "_native_module", vocabulary._native_module.__wrapped__)
+    assert not is_installed()
 
 
 def test_the_rest_of_the_package_stays_out() -> None:

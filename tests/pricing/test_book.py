@@ -20,6 +20,7 @@ NAMES = {
     ("openai", "gpt-4o"): 1,
     ("openai", "gpt-4o-mini"): 2,
     ("azure.ai.openai", "gpt-4o"): 3,
+    ("openrouter", "gpt-4o"): 6,
     ("aws.bedrock", "us.nova"): 4,
     ("aws.bedrock", "nova"): 5,
 }
@@ -66,6 +67,8 @@ def dollars(one: PriceBook, *names: str | None) -> float | None:
         (("openai", "gpt-4o", "gpt-9"), 1),
         (("azure.ai.openai", "my-deployment", "gpt-4o"), 3),
         (("aws.bedrock", "us.nova", "nova"), 4),
+        (("azure.ai.openai", "gpt-4o", "gpt-4o-mini.ft-0e208cf33a6a"), None),
+        (("openrouter", "gpt-4o:free", "gpt-4o"), None),
         (("openai", "gpt-9"), None),
         (("nobody", "gpt-4o"), None),
         ((None, "gpt-4o"), None),
@@ -223,3 +226,14 @@ def test_the_real_package_is_asked_by_default() -> None:
     cost, is_unpriced = PriceBook(PriceSettings()).price(record("deepseek", "deepseek-chat"))
     assert cost is not None
     assert not is_unpriced
+
+
+@pytest.mark.parametrize("sides", [{"input": 1}, {"output": 1}])
+def test_a_stream_needs_a_price_of_both_sides(sides: dict[str, float]) -> None:
+    """Else its first counts would be written with a cost that its last ones do not have."""
+    one = book(models=[{"model": "m", **sides}])
+    for usage in (TokenUsage(0, 0), TokenUsage(5, 0), TokenUsage(0, 5)):
+        streamed = replace(record("openai", "m", usage=usage), streaming=True)
+        assert one.price(streamed) == (None, True)
+        both = book(models=[{"model": "m", "input": 0, "output": 0, **sides}])
+        assert both.price(streamed)[1] is False

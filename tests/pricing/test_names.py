@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from extproc import semconv
-from extproc.pricing.names import forms_of, models_in_order, provider_of
+from extproc.pricing.names import forms_of, has_price_of_its_own, models_in_order, provider_of
 from extproc.providers.vendors import VENDORS
 
 
@@ -83,3 +83,18 @@ def test_the_model_that_answered_counts_first(
 def test_ornaments_are_taken_off_one_after_the_other(model: str, forms: list[str]) -> None:
     """As it is first: a region or a version can have a price of its own. A fine-tuned model is never its base."""
     assert list(forms_of(model)) == forms
+
+
+@pytest.mark.parametrize(
+    ("model", "expected"),
+    [
+        ("ft:gpt-4o-2024-08-06:org::id", True),
+        ("gpt-4o-2024-08-06.ft-0e208cf33a6a", True),
+        ("deepseek/deepseek-r1:free", True),
+        ("gpt-4o", False),
+        ("meta/llama-free", False),
+    ],
+)
+def test_some_models_have_a_price_of_their_own(model: str, *, expected: bool) -> None:
+    """That of another name would be too little, or too much."""
+    assert has_price_of_its_own(model) == expected

@@ -14,7 +14,7 @@ from extproc.providers.bedrock_invoke import INVOKE
 from extproc.providers.bedrock_llama import LLAMA
 from extproc.providers.bedrock_titan import TEXT
 from extproc.providers.detect import FLAVOURS
-from extproc.providers.texts import json_text, no_text, parts_said, read_prompt
+from extproc.providers.texts import MAX_VALUES, json_text, no_text, parts_said, read_prompt
 from extproc.providers.vertex_predict import PREDICT
 
 FLAVOUR = {**FLAVOURS, "bedrock_llama": LLAMA, "bedrock_titan_text": TEXT, "bedrock_invoke": INVOKE, "predict": PREDICT}
@@ -275,10 +275,19 @@ def test_a_prompt_in_tokens_is_as_many() -> None:
     assert read_prompt({"input": [[1, 2], [3]]}).token_count == 3
 
 
+def test_a_prompt_of_too_many_values_is_not_read_to_its_end() -> None:
+    """All streams wait for who reads it."""
+    assert read_prompt({"messages": ["a"] * 1000}).is_whole
+    prompt = read_prompt({"messages": [["a"]] * MAX_VALUES, "input": [["b"]] * MAX_VALUES})
+    assert not prompt.is_whole
+    assert len(prompt.texts) < MAX_VALUES
+
+
 def test_what_is_no_text_is_none() -> None:
     """And what can't be written neither."""
     assert json_text("a") == "a"
     assert json_text({"ä": [1]}) == '{"ä":[1]}'
+    assert json_text({"a": "\ud800"}) == '{"a":"\ud800"}'
     assert json_text(DEEP) == ""
     assert list(parts_said("run", None, "text")) == []
     assert list(no_text({"text": "a"})) == []
