@@ -227,7 +227,10 @@ class Exchange:
             transcript.drop_request()
         elif transcript is not None and self._policy.estimates_requests and self._question.is_llm:
             self._known.prompt_estimate_tokens = transcript.estimate_prompt(*self._asked, self._question.expected)
-        self._inject(chunk, document, request.lost, now)
+        if self.carriage == Carriage.WHOLE and (document is None or document.get("stream") is True):
+            self._begin_injection()
+        if self.injection is not None:
+            self._known.injection = self.injection.end_request(chunk, document, request.lost, now)
 
     def _reserve(self) -> None:
         """Take from limits what the request may use, where the limiter has not yet been asked for it."""
@@ -247,12 +250,6 @@ class Exchange:
     def _begin_injection(self) -> None:
         if self._policy.injector is not None:
             self._known.injection = self._policy.injector.begin(self._question, self._headers)
-
-    def _inject(self, chunk: bytes, document: JSONObject | None, lost: Reason | None, now: float) -> None:
-        if self.carriage == Carriage.WHOLE and (document is None or document.get("stream") is True):
-            self._begin_injection()
-        if self.injection is not None:
-            self._known.injection = self.injection.end_request(chunk, document, lost, now)
 
     @property
     def _is_known(self) -> bool:

@@ -156,6 +156,7 @@ def test_what_only_looks_like_it_stays(event: bytes) -> None:
     ("event", "expected"),
     [
         (b'data: {"usage": null, "a": 1}\n\n', b'data: {"a": 1}\n\n'),
+        (b'data: {"a":[{}],"usage":null,"b":"x"}\n\n', b'data: {"a":[{}],"b":"x"}\n\n'),
         (b'data: {"a": 1, "usage" : null}\r\n\r\n', b'data: {"a": 1}\r\n\r\n'),
         (b'\xef\xbb\xbfdata: {"a":1,"usage":null}\r\r', b'\xef\xbb\xbfdata: {"a":1}\r\r'),
         (b'data:{"choices":[], "usage":{}}\n\n', b""),
