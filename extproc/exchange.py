@@ -103,14 +103,8 @@ class Exchange:
         if end_of_stream:
             self._request = None
             self._stopwatch.end_request(now)
-            document = request.read_whole(chunk)
-            self._take_question(request, document)
-            if self.carriage == Carriage.WHOLE and (document is None or document.get("stream") is True):
-                self._begin_injection()
+            self._take_question(request, request.read_whole(chunk), chunk, now)
             self._reserve()
-            if self.injection is not None:
-                self.injection.end_request(chunk, document, request.lost, now)
-                self._known.injection = self.injection if self.injection.outcome is not None else None
             return
         request.feed(chunk)
         if self.injection is not None:
@@ -148,7 +142,7 @@ class Exchange:
         if not response.is_shown and not self.is_detachable:
             response.expect_body()
         if self.injection is not None:
-            self.injection.read_error(chunk)
+            self.injection.read_response(chunk)
         has_ended, told = response.take_chunk(chunk, end_of_stream=end_of_stream, now=now)
         if has_ended:
             self._end_response(now)
@@ -214,9 +208,9 @@ class Exchange:
         if request is not None:
             if ended_at is not None:
                 self._stopwatch.end_request(ended_at)
-            self._take_question(request, request.finish())
+            self._take_question(request, request.finish(), b"", 0.0)  # nothing is left of it to be edited
 
-    def _take_question(self, request: RequestReader, document: JSONObject | None) -> None:
+    def _take_question(self, request: RequestReader, document: JSONObject | None, chunk: bytes, now: float) -> None:
         self.revision += 1
         if document is not None:
             expected = self._question.expected
@@ -231,6 +225,10 @@ class Exchange:
             transcript.drop_request()
         elif transcript is not None and self._policy.estimates_requests and self._question.is_llm:
             self._known.prompt_estimate_tokens = transcript.estimate_prompt(*self._asked, self._question.expected)
+        if self.carriage == Carriage.WHOLE and (document is None or document.get("stream") is True):
+            self._begin_injection()
+        if self.injection is not None:
+            self._known.injection = self.injection.end_request(chunk, document, request.lost, now)
 
     def _reserve(self) -> None:
         """Take from limits what the request may use, where the limiter has not yet been asked for it."""

@@ -21,6 +21,7 @@ from extproc.errors import DecodeError
 _OPTION: Final = b'"include_usage":true'
 _ADDED: Final = b',"stream_options":{%s}' % _OPTION
 _WHITE_SPACE: Final = b" \t\r\n"
+_WIDE: Final = b"\0"  # in front of a brace it is a part of it, in UTF-16 or UTF-32
 
 # A name in quotes without a backslash in front of them is in no text, where they are escaped.
 _OPTIONS_NAME: Final = re.compile(rb'"stream_options"\s*:\s*')
@@ -28,8 +29,10 @@ _OPTION_MEMBER: Final = re.compile(rb'"include_usage"\s*:\s*(?:null|false)')
 
 # The end of a line and an empty one: an event is complete. A CR that comes last may yet be half of a CRLF.
 _EVENT_END: Final = re.compile(rb"(?:\r\n|\n|\r(?=[^\n])){2}")
+_MAX_END_BYTES: Final = 4
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 
+_DATA: Final = b"data:"
 _USAGE: Final = b'"usage"'
 _USAGE_NAME: Final = re.compile(rb'"usage"\s*:')
 _NULL_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null(?=\s*[,}])|"usage"\s*:\s*null\s*,\s*')
@@ -44,9 +47,9 @@ def append_options(end: bytes) -> bytes | None:
     It has to have members, and none that is called stream_options.
     """
     inside = end.rstrip(_WHITE_SPACE)
-    if inside[-1:] != b"}":
-        return None
     members = inside[:-1].rstrip(_WHITE_SPACE)
+    if inside[-1:] != b"}" or members[-1:] == _WIDE:
+        return None
     return members + _ADDED + end[len(members) :]
 
 
@@ -63,14 +66,21 @@ def set_option(document: bytes) -> bytes | None:
     They may be null, or an object in which the option is absent, null or false.
     """
     names = _OPTIONS_NAME.findall(document)
-    try:
-        options = bytes(_decode_request(document).stream_options)
-    except REFUSALS:
-        return None
-    if len(names) != 1:
+    options = _options_of(document)
+    if len(names) != 1 or options is None:
         return None  # which of them they are is not known
     changed = _option_set_in(options)
-    return None if changed is None else document.replace(names[0] + options, names[0] + changed, 1)
+    if changed is None:
+        return None
+    edited = document.replace(names[0] + options, names[0] + changed, 1)
+    return edited if _options_of(edited) == changed else None  # else the name was written otherwise
+
+
+def _options_of(document: bytes) -> bytes | None:
+    try:
+        return bytes(_decode_request(document).stream_options)
+    except REFUSALS:
+        return None
 
 
 def _option_set_in(options: bytes) -> bytes | None:
@@ -96,7 +106,7 @@ class UsageFilter:
     def __init__(self, *, null: bool, max_event_bytes: int) -> None:
         self._null = null
         self._max_event_bytes = max_event_bytes
-        self._held = b""
+        self._held = bytearray()
         self._is_off = False
 
     @property
@@ -108,24 +118,29 @@ class UsageFilter:
         """Return what goes on of a chunk and of what was held back before it."""
         if self._is_off or (_USAGE not in chunk and not self._held and chunk.endswith(b"\n\n")):
             return chunk
-        if self._null and not self._held and chunk.find(b"\n") == len(chunk) - 2:
+        if self._null and not self._held and chunk.find(b"\n") == len(chunk) - 2 and chunk.startswith(_DATA):
             # Most chunks are one event, and most of these end with what is to go and members that are scalars.
             plain = _PLAIN_NULL.search(chunk)
             if plain is not None and chunk.count(_USAGE) == 1:
                 return chunk[: plain.start()] + plain[1]
-        pending, self._held = self._held + chunk, b""
-        ends = [match.end() for match in _EVENT_END.finditer(pending)]
+        # Of what is held no byte is looked at again but those that may be the start of an end.
+        seen = max(0, len(self._held) - _MAX_END_BYTES + 1)
+        self._held += chunk
+        ends = [match.end() for match in _EVENT_END.finditer(self._held, seen)]
+        self._is_off = len(self._held) - (ends[-1] if ends else 0) > self._max_event_bytes
+        if not ends and not self._is_off:
+            return b""
+        pending, self._held = bytes(self._held), bytearray()
         events = [self._filter(pending[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
         rest = pending[ends[-1] :] if ends else pending
-        if len(rest) > self._max_event_bytes:
-            self._is_off = True
+        if self._is_off:
             return b"".join((*events, rest))
-        self._held = rest
+        self._held += rest
         return b"".join(events)
 
     def finish(self) -> bytes:
         """Return what is left behind the last event that was complete."""
-        rest, self._held = self._held, b""
+        rest, self._held = bytes(self._held), bytearray()
         return self._filter(rest)
 
     def _filter(self, event: bytes) -> bytes:
@@ -137,7 +152,9 @@ class UsageFilter:
         usage = document["usage"]
         if usage is None:
             return self._without_null(event)
-        return b"" if isinstance(usage, dict) and document.get("choices") == [] else event
+        if not isinstance(usage, dict) or document.get("choices") != []:
+            return event
+        return event[: len(event) - len(event.lstrip(b"\r\n"))]  # empty lines are of the event before
 
     def _without_null(self, event: bytes) -> bytes:
         # Where there are several members of that name, which of them is whose is not known.
@@ -147,11 +164,11 @@ class UsageFilter:
 
 def _document_of(event: bytes) -> dict[str, Any] | None:
     """Return the object that is the data of an event; None if there is none, or more than one line of it."""
-    lines = [line for line in _LINE_END.split(event.removeprefix(BOM)) if line.startswith(b"data:")]
+    lines = [line for line in _LINE_END.split(event.removeprefix(BOM)) if line.startswith(_DATA)]
     if len(lines) != 1:
         return None
     try:
-        document = decode_document(lines[0][len(b"data:") :])
+        document = decode_document(lines[0][len(_DATA) :])
     except DecodeError:
         return None
     return document if isinstance(document, dict) else None

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 
 from extproc import semconv
+from extproc.codec.content import ContentDecoder, content_decoder
 from extproc.codec.framing import media_type
-from extproc.errors import Reason
+from extproc.errors import DecodeError, Reason
 from extproc.headers import SIGNATURE_HEADERS
 from extproc.include_usage import UsageFilter, append_options, set_option
 from extproc.providers.counts import JSONObject
@@ -43,10 +45,14 @@ _DATE_CHARACTERS: Final = len(_AZURE_SINCE)
 
 # The status codes of an option that is not known, and what its error names then.
 _REFUSALS: Final = frozenset({400, 422})
+_OK: Final = 200
 _OPTION_WORDS: Final = (b"stream_options", b"include_usage")
 
-# So many places that refuse are remembered; clients choose the names of models.
-_MAX_REFUSING: Final = 1024
+# vLLM's wish for usage in each chunk, which it grants where usage is asked for at all.
+_CONTINUOUS: Final = "continuous_usage_stats"
+
+# So many places that refuse, or take it, are remembered; clients choose the names of models.
+_MAX_PLACES: Final = 1024
 
 
 class Carriage(enum.StrEnum):
@@ -74,8 +80,11 @@ class Outcome(enum.StrEnum):
 
 _EVENT_STREAM: Final = "text/event-stream"
 
-# An edit that Envoy's mutation rules forbid ends the exchange within the same round trip.
-_AT_ONCE_SECONDS: Final = 0.25
+# An edit that Envoy's mutation rules forbid ends the exchange within the same round trip, sooner than clients hang up.
+_AT_ONCE_SECONDS: Final = 0.05
+
+# So much of one chunk of an error is kept for the next, where a word may go on.
+_MAX_CUT_BYTES: Final = max(map(len, _OPTION_WORDS)) - 1
 
 _BY_REASON: Final[Mapping[Reason, Outcome | None]] = {
     Reason.TOO_LARGE: Outcome.TOO_LARGE,
@@ -94,9 +103,10 @@ class Injector:
         self._providers = providers
         self._max_event_bytes = max_event_bytes
         self._refusing: dict[object, None] = {}
+        self._taking: dict[object, None] = {}
+        self._proven: set[bool] = set()
         self.overrides_false = overrides_false
         self.is_allowed = True  # by Envoy
-        self.is_proven = False  # Envoy has taken an edit
 
     def begin(self, question: Question, headers: Mapping[str, str]) -> Injection | None:
         """Return what asks in an exchange whose request headers were read; None where nothing is to be asked."""
@@ -119,9 +129,27 @@ class Injector:
 
     def refuse(self, place: object) -> None:
         """Take note that the option was refused there."""
-        if len(self._refusing) >= _MAX_REFUSING:
-            del self._refusing[next(iter(self._refusing))]
-        self._refusing[place] = None
+        _remember(self._refusing, place)
+
+    def is_taking(self, place: object) -> bool:
+        """Say whether the option was taken there."""
+        return place in self._taking
+
+    def take(self, place: object) -> None:
+        """Take note that the option was taken there: an error that names it later on repeats what was asked."""
+        if place not in self._taking:
+            _remember(self._taking, place)
+
+    def prove(self, *, has_length: bool) -> None:
+        """Take note that Envoy has taken an edit of a request that says its length, or does not.
+
+        What its rules forbid may be only to put a length right.
+        """
+        self._proven.update((has_length, False))
+
+    def is_proven(self, *, has_length: bool) -> bool:
+        """Say whether Envoy has taken such an edit."""
+        return has_length in self._proven
 
 
 class Injection:
@@ -131,8 +159,8 @@ class Injection:
     out of the answer's body what was added, once its headers were read; None where there is nothing to take out.
     """
 
-    __slots__ = ("_coding", "_injector", "_is_error", "_is_signed", "_place", "_question", "_started", "edited",
-                 "edited_at", "filter", "outcome")  # fmt: skip
+    __slots__ = ("_coding", "_cut", "_error_decoder", "_has_length", "_injector", "_is_answered", "_is_signed",
+                 "_place", "_question", "_started", "edited", "edited_at", "filter", "outcome")  # fmt: skip
 
     def __init__(self, injector: Injector, question: Question, headers: Mapping[str, str]) -> None:
         self._injector = injector
@@ -140,7 +168,10 @@ class Injection:
         self._place: tuple[str | None, ...] = (headers.get(":authority"), headers.get(":path", "").partition("?")[0])
         self._coding = headers.get("content-encoding", "")
         self._is_signed = not SIGNATURE_HEADERS.isdisjoint(headers)
-        self._is_error = self._started = False
+        self._has_length = "content-length" in headers
+        self._started = self._is_answered = False
+        self._error_decoder: ContentDecoder | None = None
+        self._cut = b""
         self.outcome: Outcome | None = None
         self.edited: bytes | None = None
         self.edited_at: float | None = None
@@ -150,53 +181,81 @@ class Injection:
         """Take note that a chunk of the request goes on as it is, and others follow."""
         self._started = True
 
-    def end_request(self, chunk: bytes, document: JSONObject | None, lost: Reason | None, now: float) -> None:
-        """Take the last chunk of the request, and what was read of all of it: nothing, for the reason `lost`, if so."""
-        if document is None:
-            if self._coding:
-                self.outcome = Outcome.COMPRESSED
-            elif lost is not None:
-                self.outcome = _BY_REASON.get(lost, Outcome.NOT_JSON)
-            return
-        options: Any = document.get("stream_options", ...)
-        asked = options.get("include_usage") if isinstance(options, dict) else None
-        if document.get("stream") is not True or asked is True:
-            return
-        self._place = (self._question.provider, *self._place, self._question.model)
-        self.outcome = self._hindrance(has_options=options is not ..., is_false=asked is False)
-        if self.outcome is not None:
-            return
-        self.edited = append_options(chunk) if options is ... else set_option(chunk)
-        if self.edited is None:
-            self.outcome = Outcome.NOT_WHOLE if self._started else Outcome.NOT_JSON
-        else:
-            self.outcome, self.edited_at = Outcome.ADDED, now
+    def end_request(
+        self, chunk: bytes, document: JSONObject | None, lost: Reason | None, now: float
+    ) -> Injection | None:
+        """Take the last chunk of the request, and what was read of all of it: nothing, for the reason `lost`, if so.
+
+        The chunk is empty where it was not shown, or has gone on. Return itself if there is something to tell.
+        """
+        if document is not None:
+            self._ask(chunk, document, now)
+        elif self._coding:
+            self.outcome = Outcome.COMPRESSED
+        elif lost is not None:
+            self.outcome = _BY_REASON.get(lost, Outcome.NOT_JSON)
+        return self if self.outcome is not None else None
 
     def begin_response(self, headers: Mapping[str, str], status_code: int | None) -> None:
         """Take the response headers."""
         if self.edited_at is None:
             return
-        self._injector.is_proven = True
-        self._is_error = status_code in _REFUSALS
+        self._is_answered = True
+        self._injector.prove(has_length=self._has_length)
+        if status_code in _REFUSALS and not self._injector.is_taking(self._place):
+            with suppress(DecodeError):
+                self._error_decoder = content_decoder(headers.get("content-encoding", ""))
         if media_type(headers.get("content-type", "")) != _EVENT_STREAM:
             return
         if headers.get("content-encoding", "identity") != "identity":
             self._refuse(Outcome.NOT_STRIPPED)
         else:
             self.filter = self._injector.filter_of(self._question.provider)
+            if status_code == _OK:
+                self._injector.take(self._place)
 
-    def read_error(self, chunk: bytes) -> None:
+    def read_response(self, chunk: bytes) -> None:
         """Look in a chunk of an answer whether it refuses what was added."""
-        if self._is_error and any(word in chunk for word in _OPTION_WORDS):
-            self._refuse(Outcome.REFUSED)
+        if self.edited_at is not None and not self._is_answered:
+            self._is_answered = True  # and Envoy is told to skip the headers, without which nothing is taken out
+            self._injector.prove(has_length=self._has_length)
+            self._refuse(Outcome.NOT_STRIPPED)
+        if self._error_decoder is None:
+            return
+        try:
+            for piece in self._error_decoder.feed(chunk):
+                text = self._cut + piece
+                if any(word in text for word in _OPTION_WORDS):
+                    self._refuse(Outcome.REFUSED)
+                self._cut = text[-_MAX_CUT_BYTES:]
+        except DecodeError:
+            self._error_decoder = None
 
     def give_up(self, now: float) -> None:
         """Take note that an exchange was given up before it was answered: where Envoy refuses an edit, at once."""
-        injector = self._injector
-        if self.edited_at is None or injector.is_proven or now - self.edited_at > _AT_ONCE_SECONDS:
+        if self.edited_at is None or now - self.edited_at > _AT_ONCE_SECONDS:
             return
-        injector.is_allowed = False
+        if self._injector.is_proven(has_length=self._has_length):
+            return
+        self._injector.is_allowed = False
         self.outcome = Outcome.NOT_ALLOWED
+
+    def _ask(self, chunk: bytes, document: JSONObject, now: float) -> None:
+        options: Any = document.get("stream_options", ...)
+        asked = options.get("include_usage") if isinstance(options, dict) else None
+        if document.get("stream") is not True or asked is True:
+            return
+        if isinstance(options, dict) and options.get(_CONTINUOUS):
+            asked = False  # it has no effect without the option, and with it each chunk has usage
+        self._place = (self._question.provider, *self._place, self._question.model)
+        self.outcome = self._hindrance(has_options=options is not ..., is_false=asked is False)
+        if self.outcome is not None:
+            return
+        self.edited = append_options(chunk) if options is ... else set_option(chunk)
+        if self.edited is None:
+            self.outcome = Outcome.NOT_WHOLE if self._started or not chunk else Outcome.NOT_JSON
+        else:
+            self.outcome, self.edited_at = Outcome.ADDED, now
 
     def _hindrance(self, *, has_options: bool, is_false: bool) -> Outcome | None:
         """Return why the request is left as it is; None if nothing is in the way."""
@@ -214,6 +273,12 @@ class Injection:
     def _refuse(self, outcome: Outcome) -> None:
         self.outcome = outcome
         self._injector.refuse(self._place)
+
+
+def _remember(places: dict[object, None], place: object) -> None:
+    if len(places) >= _MAX_PLACES:
+        del places[next(iter(places))]
+    places[place] = None
 
 
 def _is_old(path: str) -> bool:

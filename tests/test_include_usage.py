@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -66,6 +67,7 @@ def test_the_option_becomes_the_last_member(end: bytes, expected: bytes | None) 
         (b'{"stream_options":{},"stream_options":{}}', None),
         (b'{"a":{"stream_options":{}},"stream_options":{}}', None),
         (b'{"stream_\\u006fptions":{}}', None),
+        (b'{"a\\"stream_options":null,"stream_\\u006fptions":null}', None),
         (b"{}", None),
         (b"no JSON", None),
     ],
@@ -142,6 +144,7 @@ def test_only_a_part_of_an_event_is_held_back() -> None:
         b'data: {"usage":null,\ndata: "choices":[]}\n\n',
         b'event: "usage"\n\n',
         b': "usage"\n\n',
+        b': {"a":1,"usage":null}\n\n',
     ],
 )
 def test_what_only_looks_like_it_stays(event: bytes) -> None:
@@ -153,9 +156,11 @@ def test_what_only_looks_like_it_stays(event: bytes) -> None:
     ("event", "expected"),
     [
         (b'data: {"usage": null, "a": 1}\n\n', b'data: {"a": 1}\n\n'),
+        (b'data: {"a":[{}],"usage":null,"b":"x"}\n\n', b'data: {"a":[{}],"b":"x"}\n\n'),
         (b'data: {"a": 1, "usage" : null}\r\n\r\n', b'data: {"a": 1}\r\n\r\n'),
         (b'\xef\xbb\xbfdata: {"a":1,"usage":null}\r\r', b'\xef\xbb\xbfdata: {"a":1}\r\r'),
         (b'data:{"choices":[], "usage":{}}\n\n', b""),
+        (b'data: 1\n\n\ndata: {"choices":[], "usage":{}}\n\n', b"data: 1\n\n\n"),
         (b'data: {"choices":[],"usage":{}}', b""),
     ],
 )
@@ -176,3 +181,14 @@ def test_an_event_beyond_all_bounds_is_passed_on() -> None:
     assert run(added, b"data: " + b"x" * 100, b'"usage"', added, max_event_bytes=50) == (
         b"data: " + b"x" * 100 + b'"usage"' + added
     )
+
+
+def test_an_event_in_many_pieces_is_looked_through_once() -> None:
+    """An image is megabytes in one event; to begin anew with each piece takes minutes, in which nobody is served."""
+    usage_filter = UsageFilter(null=True, max_event_bytes=1 << 26)
+    started_at = time.process_time()
+    event = b'data: {"image":"%s"' % (b"x" * (1 << 24))
+    for start in range(0, len(event), 4096):
+        assert usage_filter.feed(event[start : start + 4096]) == b""
+    assert usage_filter.feed(b',"usage":null}\n\n') == event + b"}\n\n"
+    assert time.process_time() - started_at < 20

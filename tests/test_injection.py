@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 from collections.abc import Mapping
 from typing import Any
 
@@ -115,10 +116,12 @@ def test_an_explicit_false_is_respected_unless_it_is_not_to_be(overrides: bool) 
         (b'{"stream":true,"stream_options":[]}', {}, Outcome.NOT_JSON),
         (QUESTION, {"content_digest": "sha-256=:x:"}, Outcome.SIGNED),
         (QUESTION, {"x_amz_content_sha256": "x"}, Outcome.SIGNED),
+        (QUESTION.decode().encode("utf-16-be"), {}, Outcome.NOT_JSON),
+        (QUESTION.decode().encode("utf-32-be"), {}, Outcome.NOT_JSON),
         (b"[]", {}, None),
         (b"", {}, None),
     ],
-    ids=range(11),
+    ids=range(13),
 )
 def test_what_can_not_be_edited_safely_passes_and_is_counted(
     question: bytes, headers: dict[str, str], expected: Outcome | None
@@ -133,8 +136,6 @@ def test_what_can_not_be_edited_safely_passes_and_is_counted(
 
 def test_a_compressed_request_that_could_be_read_passes_too() -> None:
     """It would have to be compressed anew."""
-    import gzip  # noqa: PLC0415 - nobody else needs it
-
     exchange = ask(injector(), gzip.compress(QUESTION), content_encoding="gzip")
     assert (edited(exchange), outcome(exchange)) == (None, Outcome.COMPRESSED)
 
@@ -168,12 +169,22 @@ def test_a_request_whose_length_nobody_tells_may_be_on_its_way() -> None:
     assert (edited(exchange), outcome(exchange)) == (None, Outcome.NOT_WHOLE)
 
 
-def test_a_request_of_which_only_a_part_is_shown_is_left_alone() -> None:
+@pytest.mark.parametrize("carriage", [Carriage.WHOLE, Carriage.PIECES])
+def test_a_request_of_which_only_a_part_is_shown_is_left_alone(carriage: Carriage) -> None:
     """It has no end."""
-    exchange = begin(injector())
+    exchange = begin(injector(), carriage=carriage)
     exchange.request_body(QUESTION[:20], end_of_stream=False, now=1.0)
     exchange.response_headers(EVENTS, end_of_stream=False, now=1.0)
-    assert (edited(exchange), outcome(exchange)) == (None, None)
+    assert (edited(exchange), outcome(exchange)) == (None, Outcome.NOT_WHOLE)
+
+
+@pytest.mark.parametrize("carriage", [Carriage.WHOLE, Carriage.PIECES])
+def test_a_request_that_ends_with_trailers_is_left_alone(carriage: Carriage) -> None:
+    """Its last bytes have gone on, or were not said to be the last."""
+    exchange = begin(injector(), carriage=carriage)
+    exchange.request_body(QUESTION, end_of_stream=False, now=1.0)
+    exchange.request_trailers(1.0)
+    assert (edited(exchange), outcome(exchange)) == (None, Outcome.NOT_WHOLE)
 
 
 @pytest.mark.parametrize(
@@ -284,7 +295,89 @@ def test_an_exchange_that_was_not_edited_tells_nothing_of_envoy() -> None:
     assert by.is_allowed
     answered = ask(by, b'{"model":"m"}')
     answered.response_headers(EVENTS, end_of_stream=False, now=2.0)
-    assert not by.is_proven
+    assert not by.is_proven(has_length=False)
+
+
+def test_what_envoy_takes_of_requests_without_length_tells_nothing_of_others() -> None:
+    """Its rules may forbid nothing but to put a length right."""
+    by = injector()
+    ask(by).response_headers(EVENTS, end_of_stream=False, now=2.0)
+    ask(by).close(Completion.CANCELLED, 1.01)
+    assert by.is_allowed
+    ask(by, content_length=str(len(QUESTION))).close(Completion.CANCELLED, 1.01)
+    assert not by.is_allowed
+
+
+def test_what_envoy_takes_of_requests_with_a_length_tells_of_all() -> None:
+    """They change more."""
+    by = injector()
+    length = str(len(QUESTION))
+    ask(by, content_length=length).response_headers(EVENTS, end_of_stream=False, now=2.0)
+    ask(by, content_length=length).close(Completion.CANCELLED, 1.01)
+    ask(by).close(Completion.CANCELLED, 1.01)
+    assert by.is_allowed
+
+
+def refuse(by: Injector, body: bytes, **headers: str) -> str | None:
+    """Return what becomes of an exchange that is answered with an error, cut into pieces."""
+    exchange = ask(by)
+    more = {name.replace("_", "-"): value for name, value in headers.items()}
+    exchange.response_headers(
+        {":status": "400", "content-type": "application/json"} | more, end_of_stream=False, now=2.0
+    )
+    for start in range(0, len(body), 7):
+        exchange.response_body(body[start : start + 7], end_of_stream=start + 7 >= len(body), now=2.0)
+    return outcome(exchange)
+
+
+@pytest.mark.parametrize(("body", "headers"), [(REFUSAL, {}), (gzip.compress(REFUSAL), {"content_encoding": "gzip"})])
+def test_a_refusal_is_read_however_it_is_sent(body: bytes, headers: dict[str, str]) -> None:
+    """Or each request would be refused for what was added to it."""
+    by = injector()
+    assert refuse(by, body, **headers) == Outcome.REFUSED
+    assert edited(ask(by)) is None
+
+
+@pytest.mark.parametrize("coding", ["gzip", "unheard-of"])
+def test_an_error_that_can_not_be_read_is_no_refusal(coding: str) -> None:
+    """A client may have made a mistake of its own."""
+    by = injector()
+    assert refuse(by, REFUSAL, content_encoding=coding) == Outcome.ADDED
+    assert edited(ask(by)) is not None
+
+
+def test_who_has_taken_the_option_does_not_refuse_it_later() -> None:
+    """Servers repeat the request in what they say of a mistake in it: of any other."""
+    by = injector()
+    for _ in range(2):
+        ask(by).response_headers(EVENTS, end_of_stream=False, now=2.0)
+        assert refuse(by, REFUSAL) == Outcome.ADDED
+    assert edited(ask(by)) is not None
+
+
+def test_an_error_that_is_sent_as_a_stream_is_no_sign_that_the_option_was_taken() -> None:
+    """It may be the refusal, which would then be passed over for good."""
+    by = injector()
+    ask(by).response_headers(EVENTS | {":status": "400"}, end_of_stream=False, now=2.0)
+    assert refuse(by, REFUSAL) == Outcome.REFUSED
+    assert edited(ask(by)) is None
+
+
+def test_an_answer_whose_headers_are_skipped_is_the_last_of_its_kind() -> None:
+    """Nothing is known of its body, and nothing is taken out of it."""
+    by = injector()
+    exchange = ask(by)
+    for _ in range(2):
+        exchange.response_body(b'data: {"choices":[]}\n\n', end_of_stream=False, now=2.0)
+    assert outcome(exchange) == Outcome.NOT_STRIPPED
+    assert (edited(ask(by)), by.is_allowed) == (None, True)
+
+
+def test_usage_in_each_chunk_is_no_ones_wish_who_does_not_ask_for_it() -> None:
+    """To ask would grant what a client has asked for in vain, and each of its chunks would be another."""
+    question = b'{"messages":[],"stream":true,"stream_options":{"continuous_usage_stats":true}}'
+    exchange = ask(injector(), question)
+    assert (edited(exchange), outcome(exchange)) == (None, Outcome.EXPLICIT_FALSE)
 
 
 def test_places_that_refuse_are_bounded() -> None:

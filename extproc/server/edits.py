@@ -40,7 +40,7 @@ def _edit_response(body: HttpBody, injection: Injection, modes: Modes) -> bytes 
     if injection.filter is None:
         return None
     edited = injection.filter.feed(body.body)
-    if body.end_of_stream:
+    if body.end_of_stream or modes.response_carriage is Carriage.WHOLE:
         edited += injection.filter.finish()
     if modes.response_carriage is Carriage.ECHO:
         return encode_echo_of(Phase.RESPONSE_BODY, edited, end_of_stream=body.end_of_stream)

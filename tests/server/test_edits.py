@@ -178,3 +178,10 @@ def test_a_bug_in_an_edit_fails_no_exchange(heard: Everything, monkeypatch: pyte
     session.closed(Completion.CANCELLED, 2.0)
     assert heard.failed == [(Stage.EXCHANGE, Reason.INTERNAL)]
     assert [record.completion for record in heard.records] == [Completion.TRUNCATED]
+
+
+def test_an_answer_in_one_message_is_edited_to_its_end_also_where_trailers_follow(heard: Everything) -> None:
+    """There is no other message in which what is behind the last event could go on."""
+    session = asked(heard, "BUFFERED", "BUFFERED")
+    reply = session.receive(response_body(FIRST % NULL + b"data: [DONE]"), 0.0)
+    assert mutation(reply).body == FIRST % b"" + b"data: [DONE]"
