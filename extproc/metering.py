@@ -103,7 +103,6 @@ class Metering:
             before, self._now = self._now, prepared
             prepare_estimates(settings)
             self.load()
-            prepare_estimates(settings)
             for each in prepared.background:
                 if each not in before.background:
                     each.start()

@@ -21,7 +21,7 @@ _USUAL: Final = "o200k_base"
 
 def prepare_estimates(settings: Settings) -> None:
     """Have at hand what settings need to estimate; say so where it can't be had."""
-    if settings.usage.estimate != "off" or settings.rate_limit.when == "request":
+    if settings.usage.estimate != "off":
         _prepare()
     if settings.rate_limit.when == "request":
         _prepare_reserves()
@@ -34,7 +34,7 @@ def _prepare() -> None:
     else:
         log.info(
             "estimates are not installed",
-            effect="usage that no provider reports is not counted, and no prompt is before it is charged",
+            effect="usage that no provider reports is not counted",
             fix="pip install 'ai-gateway-extproc[estimate]', or set usage.estimate to off",
         )
 
