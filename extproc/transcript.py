@@ -149,7 +149,7 @@ class Transcript:
         """Estimate a running answer; say whether that is news. Where the provider counts as it goes, its counts do."""
         self.due_at = now + self._policy.estimate_interval_seconds
         before = self.usage
-        if self._is_counted(documents) and not self._is_full:
+        if not self._is_full and (not documents.has_read or self._is_counted(documents)):
             return False
         self.estimate(documents, model, provider)
         self.is_published = self.is_published or self.usage != before
@@ -198,7 +198,8 @@ class Transcript:
         """Estimate an answer that is over, where that is wanted; `is_whole` says that all of it was seen."""
         usage = documents.usage
         is_wanted = self._policy.estimates_streams if is_stream else self._policy.estimates_whole and bool(self._answer)
-        is_refused = documents.error_type is not None and not documents.heard
+        is_garbage = not documents.has_read and (bool(self._answer) or documents.may_lack_usage)
+        is_refused = is_garbage or (documents.error_type is not None and not documents.heard)
         is_open = documents.usage_source(is_whole=is_whole) is not UsageSource.REPORTED
         lacks_side = usage is not None and None in (usage.prompt_tokens, usage.completion_tokens)
         # What was published can't be taken back, so it is made good in any case.

@@ -457,3 +457,12 @@ def test_nothing_in_a_document_raises(name: str, asked: dict[str, Any], said: li
     exchange._response.documents.expect(flavour)
     ended(exchange, [b"data: " + json.dumps(each).encode() + b"\n\n" for each in said])
     assert all(count is None or count >= 0 for count in counts(exchange.snapshot())[:2])
+
+
+def test_an_answer_that_could_not_be_read_is_not_estimated() -> None:
+    """Whoever sent it was no model."""
+    for interval_seconds in (0.0, 9.0):
+        exchange = begun(policy(estimate_interval_seconds=interval_seconds))
+        feed(exchange, [b"data: {oops\n\n", b"<html>please log in</html>\n\n"])
+        exchange.close(Completion.CANCELLED, 4.0)
+        assert counts(exchange.snapshot()) == (None, None, UsageSource.NONE)

@@ -55,9 +55,9 @@ class DocumentReader:
     """Reads the documents of one response in turn and keeps what is known so far.
 
     Without a flavour, or with one that goes by shape, the first document that has the shape of one decides.
-    `may_lack_usage` says that usage may have been reported in a part that could not be read, and was not stated again
-    since. `heard` is what the documents so far carried of what the model makes, `fresh` what those did that came since
-    somebody took it from there: bits of CONTENT and REASONING.
+    `has_read` says that there was any. `may_lack_usage` says that usage may have been reported in a part that could not
+    be read, and was not stated again since. `heard` is what the documents so far carried of what the model makes,
+    `fresh` what those did that came since somebody took it from there: bits of CONTENT and REASONING.
     """
 
     __slots__ = (
@@ -71,6 +71,7 @@ class DocumentReader:
         "finish_reason",
         "flavour",
         "fresh",
+        "has_read",
         "heard",
         "is_complete",
         "may_lack_usage",
@@ -88,6 +89,7 @@ class DocumentReader:
         self.response_id: str | None = None
         self.conversation_id: str | None = None
         self.heard = self.fresh = NO_TOKENS
+        self.has_read = False
         self.is_complete = False
         self.may_lack_usage = False
         self._detect_shape = detect_shape
@@ -160,6 +162,7 @@ class DocumentReader:
         """
         if not isinstance(document, dict):
             return False
+        self.has_read = True
         usage, told = self.usage, False
         if self.flavour is None or self.flavour is self._envelope:
             self.flavour = self._detect_shape(document) or self._envelope
