@@ -61,7 +61,8 @@ class AioServer:
     def drain(self, grace_seconds: float) -> None:
         """Refuse new streams, let running ones finish for so long, then end those that have not."""
         is_draining = self._drain_deadline is not None
-        self._drain_deadline = time.monotonic() + grace_seconds
+        # Of two orders the less patient stands, whichever is heard first.
+        self._drain_deadline = min(self._drain_deadline or float("inf"), time.monotonic() + grace_seconds)
         self._health.set_serving(False)
         if self._thread is None:
             return

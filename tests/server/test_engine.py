@@ -367,3 +367,19 @@ def test_what_a_stream_ended_by(engine: EngineChoice) -> None:
     assert how_streams_end(None, 5.0) is Completion.CANCELLED
     assert how_streams_end(6.0, 5.0) is Completion.CANCELLED
     assert how_streams_end(5.0, 5.0) is Completion.TRUNCATED
+
+
+def test_the_less_patient_of_two_drains_stands(start: Callable[..., Running]) -> None:
+    """Whichever is heard first: a second signal may overtake what the first has begun."""
+    server, feed = start(), Feed()
+    with ExtProcClient(server.address) as client:
+        call = client.process(feed)
+        feed.send(request_headers(config=protocol()), request_body(), response_headers())
+        for _ in range(3):
+            next(call)
+        drains = [server.drain(0), server.drain(3600)]
+        for drain in drains:
+            drain.join(10)
+            assert not drain.is_alive()
+        feed.end()
+    assert server.value("extproc_exchanges_total", completion="truncated") == 1
