@@ -97,7 +97,28 @@ def _completion(model: str, ask: dict[str, Any]) -> Reply:
         "total_tokens": reported.total_tokens,
     }
     base = {"id": "cmpl-mock", "object": "text_completion", "created": _CREATED, "model": _served(model)}
+    if ask.get("stream"):
+        wants_usage = bool((ask.get("stream_options") or {}).get("include_usage"))
+        chunks = _completion_chunks(base, speech, usage if wants_usage else None)
+        events = (*(sse(chunk) for chunk in chunks), b"data: [DONE]\n\n")
+        told = reported if wants_usage else None
+        return Reply(
+            events=events, content_type="text/event-stream; charset=utf-8", reported=told, model=_served(model)
+        )
     return Reply(base | {"choices": [choice], "usage": usage}, reported=reported, model=_served(model))
+
+
+def _completion_chunks(base: dict[str, Any], speech: Speech, usage: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
+    without: dict[str, Any] = {} if usage is None else {"usage": None}
+
+    def chunk(text: str, finish: str | None = None) -> dict[str, Any]:
+        return base | {"choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": finish}]} | without
+
+    for token in speech.tokens:
+        yield chunk(token)
+    yield chunk("", _finish(speech))
+    if usage is not None:
+        yield base | {"usage": usage, "choices": []}
 
 
 def _embeddings(model: str, ask: dict[str, Any]) -> Reply:
