@@ -6,13 +6,10 @@ Owns: putting them into its record, once it is settled, for whoever asked for th
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from extproc.providers.answer import DocumentReader
-from extproc.question import Question
-from extproc.stopwatch import Stopwatch, TokenClock
+from extproc.known import Known
 from extproc.usage import UsageRecord
 
 
@@ -23,19 +20,11 @@ class Details(enum.Enum):
     ALL = "all"  # and what was asked and answered: what a span has
 
 
-class Beside(NamedTuple):
-    """Where they come from; `clock` is that of the tokens, where the answer is a stream."""
-
-    question: Question
-    documents: DocumentReader
-    stopwatch: Stopwatch
-    clock: TokenClock | None
-    request_id: str | None
-
-
-def add_details(record: UsageRecord, known: Beside, details: Details) -> UsageRecord:
-    """Return the record with its details, as many as are wanted."""
-    question, documents, stopwatch, clock, request_id = known
+def add_details(record: UsageRecord, known: Known, request_id: str | None, details: Details) -> UsageRecord:
+    """Return the record of what is known, which is all there will be, with its details, as many as are wanted."""
+    question, response, stopwatch = known.question, known.response, known.stopwatch
+    documents = response.documents
+    clock = response.reader.clock if response.reader is not None and response.reader.is_stream else None
     record = replace(
         record,
         started_at_seconds=stopwatch.started_at,

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from extproc.codec.framing import is_readable
-from extproc.details import Beside, Details, add_details
+from extproc.details import Details, add_details
 from extproc.errors import Reason, Stage
 from extproc.headers import is_grpc, number_at
-from extproc.injection import Carriage, Injection
+from extproc.injection import Injection
 from extproc.known import Known
 from extproc.native import NativeRequest, NativeUsage
 from extproc.policy import NO_POLICY, Policy
@@ -38,8 +38,8 @@ class Exchange:
     """
 
     __slots__ = ("_detector", "_documents", "_errors", "_headers", "_known", "_limits", "_native", "_policy",
-                 "_question", "_request", "_request_bytes_left", "_response", "_stopwatch", "_transcript", "carriage",
-                 "is_detachable", "is_held", "record", "request_id", "revision")  # fmt: skip
+                 "_question", "_request", "_request_bytes_left", "_response", "_stopwatch", "_transcript",
+                 "is_detachable", "is_held", "may_edit", "record", "request_id", "revision")  # fmt: skip
 
     def __init__(
         self, limits: Limits, detector: Detector, *, provider: str | None, now: float, policy: Policy = NO_POLICY
@@ -62,7 +62,7 @@ class Exchange:
         self._native: NativeUsage | None = None
         self.is_detachable = False
         self.is_held = True  # whether the request waits for what is said of its body; set by who knows
-        self.carriage: str = Carriage.NONE  # set by who can carry edits of bodies
+        self.may_edit = False  # set by who can carry edits of bodies
         self.request_id: str | None = None  # set by who wants it in the record
         self.record: UsageRecord | None = None
         self.revision = 0
@@ -83,7 +83,7 @@ class Exchange:
             self._transcript.take_request_headers(headers)
         self._request_bytes_left = number_at(headers, "content-length")
         self._headers = headers
-        if self.carriage == Carriage.PIECES:
+        if self.may_edit and not self.is_held:
             self._begin_injection()  # it begins with headers that do not wait for the body
         if end_of_stream:
             self._end_request(now)
@@ -199,9 +199,7 @@ class Exchange:
     def detailed(self, details: Details) -> UsageRecord:
         """Return the record of an exchange that is settled, with as many details."""
         assert self.record is not None  # noqa: S101 - for the type checker
-        clock = self._response.reader.clock if self._response.reader and self._response.is_stream else None
-        known = Beside(self._question, self._documents, self._stopwatch, clock, self.request_id)
-        return add_details(self.record, known, details)
+        return add_details(self.record, self._known, self.request_id, details)
 
     def _end_request(self, ended_at: float | None) -> None:
         request, self._request = self._request, None
@@ -225,7 +223,7 @@ class Exchange:
             transcript.drop_request()
         elif transcript is not None and self._policy.estimates_requests and self._question.is_llm:
             self._known.prompt_estimate_tokens = transcript.estimate_prompt(*self._asked, self._question.expected)
-        if self.carriage == Carriage.WHOLE and (document is None or document.get("stream") is True):
+        if self.may_edit and self.is_held and (document is None or document.get("stream") is True):
             self._begin_injection()
         if self.injection is not None:
             self._known.injection = self.injection.end_request(chunk, document, request.lost, now)

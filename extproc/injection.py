@@ -55,14 +55,6 @@ _CONTINUOUS: Final = "continuous_usage_stats"
 _MAX_PLACES: Final = 1024
 
 
-class Carriage(enum.StrEnum):
-    """How an edit of a request gets on its way."""
-
-    NONE = "none"  # not at all
-    WHOLE = "whole"  # with all of the body, for which the headers wait
-    PIECES = "pieces"  # with the last chunk, when the headers have gone on
-
-
 class Outcome(enum.StrEnum):
     """What became of asking for usage, where a client did not: a closed set."""
 

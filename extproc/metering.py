@@ -86,12 +86,12 @@ class Metering:
 
     def start(self) -> None:
         """Let what works in the background begin."""
-        prepare_estimates(self._now.settings)
         for each in self._now.background:
             each.start()
 
     def load(self) -> None:
-        """Begin to load what exchanges need first when they settle: to be ready need not wait for it."""
+        """Begin to load what exchanges need when they settle, or run long: to be ready need not wait for it."""
+        prepare_estimates(self._now.settings)
         if self._now.settings.prices.enabled:
             load_soon()
 
@@ -101,7 +101,6 @@ class Metering:
 
         def switch() -> None:
             before, self._now = self._now, prepared
-            prepare_estimates(settings)
             self.load()
             for each in prepared.background:
                 if each not in before.background:

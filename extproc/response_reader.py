@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
-import msgspec
 import orjson
 
 from extproc.codec.content import content_decoder
@@ -22,7 +21,7 @@ from extproc.codec.payload import Payload
 from extproc.codec.sse import split_plain
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.providers.answer import DocumentReader
-from extproc.providers.base import CONTENT, NO_TOKENS, REASONING, UNNAMED_ERROR, QuietEvent, is_word
+from extproc.providers.base import CONTENT, NO_TOKENS, REASONING, UNNAMED_ERROR, QuietEvent, is_word, quiet_decoder_of
 from extproc.readers import Body, ExtractionErrors, Limits
 from extproc.stopwatch import TokenClock
 from extproc.transcript import Transcript
@@ -36,11 +35,6 @@ _MAX_LOST_EVENTS = 1000
 # Servers that have no error object of their own put what went wrong under this event name.
 _ERROR_EVENT = UNNAMED_ERROR
 _ERROR_EVENT_BYTES = _ERROR_EVENT.encode()
-
-
-@cache
-def _decoder_of(shape: type[QuietEvent]) -> msgspec.json.Decoder[QuietEvent]:
-    return msgspec.json.Decoder(shape)
 
 
 class ResponseReader:
@@ -122,7 +116,7 @@ class ResponseReader:
         self._has_ticked = self._take_tokens(now, ticks=True)
         self._is_between_events = self._is_plain and self._framing is not None and self._framing.is_between_events
         shape = self._documents.quiet if self._is_between_events else None
-        self._decode_quiet = None if shape is None else _decoder_of(shape).decode
+        self._decode_quiet = None if shape is None else quiet_decoder_of(shape).decode
         return told or was_stream != self.is_stream
 
     def _payloads_of(self, chunk: bytes) -> Iterable[Payload]:
@@ -256,7 +250,7 @@ class ResponseReader:
         if shape is None or not self._is_sequence or payload.event == _ERROR_EVENT:
             return False
         with suppress(*REFUSALS):
-            tokens = _decoder_of(shape).decode(payload.data).tokens()
+            tokens = quiet_decoder_of(shape).decode(payload.data).tokens()
             if not tokens & ~self._documents.heard:
                 self._documents.fresh |= tokens
                 return True

@@ -7,15 +7,12 @@ or what an estimate is for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import cache
 from typing import TypeAlias
-
-import msgspec
 
 from extproc.codec.document import REFUSALS, decode_document
 from extproc.errors import DecodeError
 from extproc.policy import TextCounter
-from extproc.providers.base import QuietEvent
+from extproc.providers.base import QuietEvent, quiet_decoder_of
 from extproc.providers.counts import JSONObject
 from extproc.providers.texts import CALL, Run, Said
 
@@ -87,14 +84,9 @@ class Runs:
         return run
 
 
-@cache
-def _decoder_of(shape: type[QuietEvent]) -> msgspec.json.Decoder[QuietEvent]:
-    return msgspec.json.Decoder(shape)
-
-
 def _all_said(pieces: Iterable[Piece], read: Callable[[JSONObject], Said], shape: type[QuietEvent] | None) -> Said:
     """Yield what was said in all that was held. An event that says one thing takes a fifth of the time of others."""
-    decode = None if shape is None else _decoder_of(shape).decode
+    decode = None if shape is None else quiet_decoder_of(shape).decode
     for piece in pieces:
         if isinstance(piece, Mapping):
             yield from read(piece)

@@ -53,7 +53,7 @@ ROOMS = {
     "extproc.providers": PROVIDERS,
     "extproc.headers": HEADERS,
     "extproc.question": PROVIDERS,
-    "extproc.details": PROVIDERS | {"extproc.question", "extproc.stopwatch"},
+    "extproc.details": VOCABULARY | {"extproc.known"},
     "extproc.readers": READERS,
     "extproc.request_reader": READERS,
     "extproc.response_reader": READERS,

@@ -8,7 +8,7 @@ import pytest
 from support.exchanges import DETECTOR, LIMITS
 
 from extproc.exchange import Exchange
-from extproc.injection import KNOWN_PROVIDERS, Carriage, Injector, Outcome
+from extproc.injection import KNOWN_PROVIDERS, Injector, Outcome
 from extproc.policy import Policy
 from extproc.usage import Completion
 
@@ -30,10 +30,12 @@ def injector(providers: frozenset[str] | None = KNOWN_PROVIDERS, *, overrides_fa
     return Injector(providers, overrides_false=overrides_false, max_event_bytes=10_000)
 
 
-def begin(by: Injector, headers: Mapping[str, str] = HEADERS, *, carriage: Carriage = Carriage.PIECES) -> Exchange:
+def begin(
+    by: Injector, headers: Mapping[str, str] = HEADERS, *, may_edit: bool = True, is_held: bool = False
+) -> Exchange:
     """Return an exchange whose request headers were read."""
     exchange = Exchange(LIMITS, DETECTOR, provider=None, now=0.0, policy=Policy(injector=by))
-    exchange.carriage = carriage
+    exchange.may_edit, exchange.is_held = may_edit, is_held
     exchange.request_headers(headers, end_of_stream=False, now=0.0)
     return exchange
 
@@ -169,19 +171,19 @@ def test_a_request_whose_length_nobody_tells_may_be_on_its_way() -> None:
     assert (edited(exchange), outcome(exchange)) == (None, Outcome.NOT_WHOLE)
 
 
-@pytest.mark.parametrize("carriage", [Carriage.WHOLE, Carriage.PIECES])
-def test_a_request_of_which_only_a_part_is_shown_is_left_alone(carriage: Carriage) -> None:
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_request_of_which_only_a_part_is_shown_is_left_alone(is_held: bool) -> None:
     """It has no end."""
-    exchange = begin(injector(), carriage=carriage)
+    exchange = begin(injector(), is_held=is_held)
     exchange.request_body(QUESTION[:20], end_of_stream=False, now=1.0)
     exchange.response_headers(EVENTS, end_of_stream=False, now=1.0)
     assert (edited(exchange), outcome(exchange)) == (None, Outcome.NOT_WHOLE)
 
 
-@pytest.mark.parametrize("carriage", [Carriage.WHOLE, Carriage.PIECES])
-def test_a_request_that_ends_with_trailers_is_left_alone(carriage: Carriage) -> None:
+@pytest.mark.parametrize("is_held", [True, False])
+def test_a_request_that_ends_with_trailers_is_left_alone(is_held: bool) -> None:
     """Its last bytes have gone on, or were not said to be the last."""
-    exchange = begin(injector(), carriage=carriage)
+    exchange = begin(injector(), is_held=is_held)
     exchange.request_body(QUESTION, end_of_stream=False, now=1.0)
     exchange.request_trailers(1.0)
     assert (edited(exchange), outcome(exchange)) == (None, Outcome.NOT_WHOLE)
@@ -225,7 +227,7 @@ def test_old_versions_of_azures_api_do_not_know_the_option(version: str, is_aske
 
 def test_where_bodies_can_not_be_changed_nobody_is_asked() -> None:
     """Envoy's mode says so."""
-    assert begin(injector(), carriage=Carriage.NONE).injection is None
+    assert begin(injector(), may_edit=False).injection is None
 
 
 @pytest.mark.parametrize("status", [400, 422])

@@ -194,6 +194,7 @@ def test_estimates_that_are_switched_on_are_prepared(monkeypatch: pytest.MonkeyP
     """Else the first stream that needs them holds up all others, and nobody is told that they are not installed."""
     prepared: list[str] = []
     monkeypatch.setattr("extproc.metering.prepare_estimates", lambda given: prepared.append(given.usage.estimate))
-    metered = Metered(usage={"estimate": "off"})
-    metered.switch(usage={"estimate": "always"})
+    metered = Metered(usage={"estimate": "off"}, prices={"enabled": False})
+    metered.metering.load()
+    metered.switch(usage={"estimate": "always"}, prices={"enabled": False})
     assert prepared == ["off", "always"]

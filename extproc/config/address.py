@@ -101,6 +101,11 @@ class UnixSocket:
         return (self,) if count == 1 else tuple(self.numbered(number) for number in range(count))
 
 
+def checked_host_port(text: str) -> str:
+    """Return a TCP address as it is written; raise SettingsError for what is none."""
+    return str(parse_host_port(text))
+
+
 def parse_host_port(text: str) -> HostPort:
     """Return the TCP address in `text`, such as 0.0.0.0:9092, [::1]:9092 or localhost:9092.
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from extproc.config.address import parse_host_port
+from extproc.config.address import checked_host_port
 from extproc.config.lines import Loc
 from extproc.config.parsing import WrittenNumber
 from extproc.config.section import Section
@@ -29,10 +29,6 @@ _UNITS = ("second", "minute", "hour", "day", "week", "month", "year")
 
 # What the reference service makes of the values that clients send: names of statistics.
 _WITHOUT_EFFECT = ("detailed_metric", "value_to_metric")
-
-
-def _checked_host_port(text: str) -> str:
-    return str(parse_host_port(text))
 
 
 def _checked_unit(unit: Any) -> Any:
@@ -156,7 +152,7 @@ def check_distinct(descriptors: tuple[BudgetDescriptor, ...]) -> None:
 class BudgetSettings(Section):
     """Where Envoy asks whether a client has anything left, and how much each has."""
 
-    listen: Annotated[str, AfterValidator(_checked_host_port)] = Field(
+    listen: Annotated[str, AfterValidator(checked_host_port)] = Field(
         default="127.0.0.1:8081",
         description="Where Envoy's rate-limit service is served: host:port.",
         examples=["127.0.0.1:8081"],

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from extproc.config.address import parse_address, parse_host_port
+from extproc.config.address import checked_host_port, parse_address
 from extproc.config.budgets import BudgetSettings
 from extproc.config.prices import PriceSettings
 from extproc.config.problems import nearest
@@ -88,10 +88,6 @@ def _checked_address(text: str) -> str:
     return str(parse_address(text))
 
 
-def _checked_host_port(text: str) -> str:
-    return str(parse_host_port(text))
-
-
 class DetectionRule(BaseModel):
     """What a deployment says of the exchanges whose authority and path fit two globs."""
 
@@ -137,7 +133,7 @@ class Settings(BaseModel):
         examples=["unix:/run/extproc/extproc.sock", "unix-abstract:extproc", "127.0.0.1:18080"],
         json_schema_extra={"pattern": f"^({_ADDRESS_PATTERN})$"},
     )
-    admin_listen: Annotated[str, AfterValidator(_checked_host_port)] = Field(
+    admin_listen: Annotated[str, AfterValidator(checked_host_port)] = Field(
         default="0.0.0.0:9092",
         description="Where /metrics, /livez, /readyz and /status are served: host:port.",
         examples=["127.0.0.1:9092", "[::]:9092"],

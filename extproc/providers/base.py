@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 
 import msgspec
 
@@ -75,6 +75,12 @@ class QuietEvent(msgspec.Struct, gc=False):
     def said(self) -> tuple[Run, str] | None:
         """Return the run and the text, as `Flavour.read_texts` would tell them; None where that takes a closer look."""
         raise NotImplementedError
+
+
+@cache
+def quiet_decoder_of(shape: type[QuietEvent]) -> msgspec.json.Decoder[QuietEvent]:
+    """Return what decodes events of a shape; it raises what msgspec does for those of another one."""
+    return msgspec.json.Decoder(shape)
 
 
 @dataclass(frozen=True, slots=True)

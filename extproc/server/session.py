@@ -93,8 +93,7 @@ class Session:
         if not self._messages:
             self._modes = read_modes(request)
             self._exchange.is_held = self._modes.holds_request
-            if not request.observability_mode:
-                self._exchange.carriage = self._modes.edits
+            self._exchange.may_edit = self._modes.carries_edits and not request.observability_mode
             hindrances = self._processor.hindrances
             if hindrances is not None and id(self._modes) not in hindrances.decided:
                 self._sighting = hindrances.begin(self._modes, phase, request)

@@ -159,7 +159,7 @@ class Modes:
     sends_response_body: bool = True
     request_carriage: Carriage = Carriage.NONE
     response_carriage: Carriage = Carriage.NONE
-    edits: str = "none"
+    carries_edits: bool = False  # in both directions
 
     @property
     def holds_request(self) -> bool:
@@ -193,14 +193,13 @@ def _modes_of(request_body_mode: ProcessingMode.BodySendMode, response_body_mode
         _REQUEST_CARRIAGE.get(request_body_mode, Carriage.NONE),
         _RESPONSE_CARRIAGE.get(response_body_mode, Carriage.NONE),
     )
-    edits = "whole" if carriages[0] is Carriage.WHOLE else "pieces"
     return Modes(
         echoed,
         whole,
         request_body_mode != ProcessingMode.NONE,
         response_body_mode != ProcessingMode.NONE,
         *carriages,
-        "none" if Carriage.NONE in carriages else edits,
+        Carriage.NONE not in carriages,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from extproc.demo.mock.language import Speech, count_prompt, count_tokens, speak
@@ -59,27 +59,39 @@ def _chat(model: str, ask: dict[str, Any]) -> Reply:
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": _finish(speech)}
         document = base | {"object": "chat.completion", "choices": [choice], "usage": _usage(reported)}
         return Reply(document, reported=reported, model=_served(model))
-    wants_usage = bool((ask.get("stream_options") or {}).get("include_usage"))
-    chunks = _chat_chunks(base | {"object": "chat.completion.chunk"}, speech, reported, wants_usage=wants_usage)
-    events = (*(sse(chunk) for chunk in chunks), b"data: [DONE]\n\n")
-    told = reported if wants_usage else None
-    return Reply(events=events, content_type="text/event-stream; charset=utf-8", reported=told, model=_served(model))
+    served = base | {"object": "chat.completion.chunk"}
+    return _stream(served, _chat_choices(speech), ask, reported, _usage(reported))
 
 
-def _chat_chunks(
-    base: dict[str, Any], speech: Speech, reported: Reported, *, wants_usage: bool
-) -> Iterator[dict[str, Any]]:
-    usage: dict[str, Any] = {"usage": None} if wants_usage else {}
+def _chat_choices(speech: Speech) -> Iterator[dict[str, Any]]:
+    def choice(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
+        return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
 
-    def chunk(delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-        return base | {"choices": [{"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}]} | usage
-
-    yield chunk({"role": "assistant", "content": "", "refusal": None})
+    yield choice({"role": "assistant", "content": "", "refusal": None})
     for token in speech.tokens:
-        yield chunk({"content": token})
-    yield chunk({}, _finish(speech))
+        yield choice({"content": token})
+    yield choice({}, _finish(speech))
+
+
+def _stream(
+    base: dict[str, Any],
+    choices: Iterable[dict[str, Any]],
+    ask: dict[str, Any],
+    reported: Reported,
+    usage: dict[str, Any],
+) -> Reply:
+    """Answer with a chunk for each choice. Who asks for usage has it in one more, and null in all the others."""
+    wants_usage = bool((ask.get("stream_options") or {}).get("include_usage"))
+    null: dict[str, Any] = {"usage": None} if wants_usage else {}
+    chunks = [base | {"choices": [choice]} | null for choice in choices]
     if wants_usage:
-        yield base | {"choices": [], "usage": _usage(reported)}
+        chunks.append(base | {"choices": [], "usage": usage})
+    return Reply(
+        events=(*map(sse, chunks), b"data: [DONE]\n\n"),
+        content_type="text/event-stream; charset=utf-8",
+        reported=reported if wants_usage else None,
+        model=base["model"],
+    )
 
 
 def _finish(speech: Speech) -> str:
@@ -98,27 +110,13 @@ def _completion(model: str, ask: dict[str, Any]) -> Reply:
     }
     base = {"id": "cmpl-mock", "object": "text_completion", "created": _CREATED, "model": _served(model)}
     if ask.get("stream"):
-        wants_usage = bool((ask.get("stream_options") or {}).get("include_usage"))
-        chunks = _completion_chunks(base, speech, usage if wants_usage else None)
-        events = (*(sse(chunk) for chunk in chunks), b"data: [DONE]\n\n")
-        told = reported if wants_usage else None
-        return Reply(
-            events=events, content_type="text/event-stream; charset=utf-8", reported=told, model=_served(model)
-        )
+        return _stream(base, _completion_choices(speech), ask, reported, usage)
     return Reply(base | {"choices": [choice], "usage": usage}, reported=reported, model=_served(model))
 
 
-def _completion_chunks(base: dict[str, Any], speech: Speech, usage: dict[str, Any] | None) -> Iterator[dict[str, Any]]:
-    without: dict[str, Any] = {} if usage is None else {"usage": None}
-
-    def chunk(text: str, finish: str | None = None) -> dict[str, Any]:
-        return base | {"choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": finish}]} | without
-
-    for token in speech.tokens:
-        yield chunk(token)
-    yield chunk("", _finish(speech))
-    if usage is not None:
-        yield base | {"usage": usage, "choices": []}
+def _completion_choices(speech: Speech) -> Iterator[dict[str, Any]]:
+    for text, finish in (*((token, None) for token in speech.tokens), ("", _finish(speech))):
+        yield {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
 
 
 def _embeddings(model: str, ask: dict[str, Any]) -> Reply:
