@@ -7,6 +7,7 @@ Must not know who asks, or what for.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -19,19 +20,8 @@ _NO_USAGE = TokenUsage()
 
 # The total of a charge is what is known of it: a side that no provider told is no reason to charge nothing.
 TOKENS: Mapping[str, Callable[[TokenUsage], int | None]] = MappingProxyType(
-    {
-        semconv.KEY_TOTAL_TOKENS: lambda usage: usage.charged_tokens,
-        semconv.KEY_PROMPT_TOKENS: lambda usage: usage.prompt_tokens,
-        semconv.KEY_COMPLETION_TOKENS: lambda usage: usage.completion_tokens,
-        semconv.KEY_CACHED_TOKENS: lambda usage: usage.cached_tokens,
-        semconv.KEY_CACHE_CREATION_TOKENS: lambda usage: usage.cache_creation_tokens,
-        semconv.KEY_REASONING_TOKENS: lambda usage: usage.reasoning_tokens,
-        semconv.KEY_AUDIO_PROMPT_TOKENS: lambda usage: usage.audio_prompt_tokens,
-        semconv.KEY_AUDIO_COMPLETION_TOKENS: lambda usage: usage.audio_completion_tokens,
-        semconv.KEY_TOOL_USE_PROMPT_TOKENS: lambda usage: usage.tool_use_prompt_tokens,
-        semconv.KEY_BILLED_INPUT_TOKENS: lambda usage: usage.billed_input_tokens,
-        semconv.KEY_BILLED_OUTPUT_TOKENS: lambda usage: usage.billed_output_tokens,
-    }
+    {semconv.KEY_TOTAL_TOKENS: attrgetter("charged_tokens")}
+    | {name: attrgetter(name) for name in TokenUsage.__struct_fields__ if name != semconv.KEY_PROVIDER_TOTAL_TOKENS}
 )
 
 _COUNTS: Mapping[str, Callable[[UsageRecord], int]] = MappingProxyType(
