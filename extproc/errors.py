@@ -42,11 +42,29 @@ class Reason(enum.StrEnum):
     NOT_JSON = "not_json"
     TRUNCATED = "truncated"  # the document or the compressed stream stops in the middle
     TOO_LARGE = "too_large"  # a bound was passed; the rest of this body was not read
+    TOO_DEEP = "too_deep"  # arrays and objects in one another beyond a bound
     MALFORMED_COUNT = "malformed_count"  # a token count that is no whole number >= 0
     NATIVE_FAILED = "native_failed"  # Envoy saw usage, and could not read it
     UNDECODABLE = "undecodable"  # bytes that are no ProcessingRequest, or in one no message of Envoy's AI API
     UNKNOWN_PHASE = "unknown_phase"  # a ProcessingRequest without a phase known here
     INTERNAL = "internal"  # an exception nobody foresaw: a bug to report
+
+
+class Bound(enum.StrEnum):
+    """What traffic can be too much for, by the name of its setting."""
+
+    BODY = "max_body_bytes"
+    EVENT = "max_event_bytes"
+    EVENTS = "max_events_per_message"
+    DECODED = "max_decoded_bytes"
+    RATIO = "max_decoding_ratio"
+    DEPTH = "max_json_depth"
+    VALUES = "max_json_values"
+    MESSAGE = "max_message_bytes"
+    METADATA_VALUE = "max_metadata_value_bytes"
+    STREAMS = "max_streams"
+    STREAM_AGE = "max_stream_seconds"
+    MEMORY = "max_memory_bytes"
 
 
 class Hindrance(enum.StrEnum):
@@ -76,11 +94,12 @@ class ExtprocError(Exception):
 
 
 class DecodeError(ExtprocError):
-    """Bytes that could not be decoded. Carries a reason and nothing of the bytes."""
+    """Bytes that could not be decoded. Carries why, and which bound was passed if one was; nothing of the bytes."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: Reason, bound: Bound | None = None) -> None:
         super().__init__(reason.value)
         self.reason = reason
+        self.bound = bound
 
 
 class StackError(ExtprocError):

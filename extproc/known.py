@@ -69,6 +69,7 @@ class Known:
             self.stopwatch.since_start(clock.first_token_at) if clock is not None and is_stream else None,
             self.errors.as_tuple() if is_llm or question.said_provider else (),
             self.native_check,
+            self.errors.bounds,
             prompt_estimate_tokens=self.prompt_estimate_tokens,
             charges=self.nothing,
             reserved=self.reserved,

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 
 from extproc.codec.content import ContentDecoder
 from extproc.codec.payload import Framing, Payload
-from extproc.errors import ExtractionError, Reason, Stage
+from extproc.errors import Bound, ExtractionError, Reason, Stage
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of what one exchange may hold in memory, in bytes after decompression.
+    """Bounds of what one exchange may hold in memory, and of the work it may make: docs/limits.md.
 
     `max_whole_response_bytes` bounds, as it is on the wire, what is asked for in one message. Its default is the
     smallest buffer that Envoy's own advice for edge proxies gives a connection: of a larger body than the buffer Envoy
@@ -25,20 +25,31 @@ class Limits:
 
     max_body_bytes: int = 16 * 1024 * 1024
     max_event_bytes: int = 16 * 1024 * 1024
+    max_events_per_message: int = 20_000
+    max_decoded_bytes: int = 1024 * 1024 * 1024
+    max_decoding_ratio: int = 100
+    max_json_depth: int = 200
+    max_json_values: int = 100_000
     max_whole_response_bytes: int = 32 * 1024
 
 
 class ExtractionErrors:
-    """What could not be read of one exchange: each (stage, reason) once, however often it happened."""
+    """What could not be read of one exchange: each (stage, reason) once, however often it happened.
 
-    __slots__ = ("_seen",)
+    `bounds` are those that it met, each once.
+    """
+
+    __slots__ = ("_seen", "bounds")
 
     def __init__(self) -> None:
         self._seen: dict[ExtractionError, None] = {}
+        self.bounds: tuple[Bound, ...] = ()
 
-    def add(self, stage: Stage, reason: Reason) -> None:
-        """Take note of one error."""
+    def add(self, stage: Stage, reason: Reason, bound: Bound | None = None) -> None:
+        """Take note of one error, and of the bound that was met if one was."""
         self._seen[ExtractionError(stage, reason)] = None
+        if bound is not None and bound not in self.bounds:
+            self.bounds += (bound,)
 
     def as_tuple(self) -> tuple[ExtractionError, ...]:
         """Return the errors in the order they were met."""

@@ -10,7 +10,7 @@ import enum
 
 import msgspec
 
-from extproc.errors import ExtractionError
+from extproc.errors import Bound, ExtractionError
 from extproc.surroundings import Surroundings
 
 
@@ -159,6 +159,7 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     time_to_first_token_seconds: float | None = None
     extraction_errors: tuple[ExtractionError, ...] = ()
     native_check: NativeCheck | None = None
+    bounds_hit: tuple[Bound, ...] = ()  # each once
     started_at_seconds: float = 0.0  # monotonic, as whoever carries the messages passes it in
     timing: Timing = NO_TIMING
     parameters: RequestParameters | None = None

@@ -111,6 +111,7 @@ ROOMS = {
     "extproc.config.exporters": TELEMETRY_SCHEMA,
     "extproc.config.layers": TELEMETRY_SCHEMA,
     "extproc.config.section": {"extproc.config.forms"},
+    "extproc.config.bounds": set(),
     # Which expressions are taken is told with the settings.
     "extproc.config.rate_limit": {"extproc.errors", "extproc.semconv", "extproc.charging", "extproc.config.section"},
     "extproc.config.lines": set(),
@@ -181,6 +182,7 @@ TESTED_ELSEWHERE = {
     "extproc.commands.serve": "tests/test_cli.py",
     "extproc.assignment": "tests/test_worker.py",
     "extproc.codec.payload": "tests/codec/test_framing.py",
+    "extproc.config.bounds": "tests/config/test_settings.py",
     "extproc.config.exporters": "tests/config/test_telemetry.py",
     "extproc.config.layers": "tests/config/test_telemetry.py",
     "extproc.config.section": "tests/config/test_telemetry.py",

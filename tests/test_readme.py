@@ -30,7 +30,7 @@ from extproc.usage import Completion, NativeCheck, UsageSource
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
-UNITS = {"KiB": 1024, "MiB": 1024 * 1024}
+UNITS = {"KiB": 1024, "MiB": 1024 * 1024, "GiB": 1024 * 1024 * 1024}
 
 
 def section(title: str) -> str:
@@ -51,8 +51,8 @@ def quoted(text: str) -> list[str]:
 def default(text: str) -> object:
     """Return the value that a cell of the table of settings stands for."""
     number, _, unit = text.partition(" ")
-    if number.isdigit():
-        return int(number) * UNITS.get(unit, 1)
+    if number.replace(".", "").isdigit():
+        return float(number) * UNITS.get(unit, 1)
     if text == "none":
         return ()
     if text == "off":

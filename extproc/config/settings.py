@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from extproc.config.address import checked_host_port, parse_address
+from extproc.config.bounds import BoundSettings
 from extproc.config.budgets import BudgetSettings
 from extproc.config.prices import PriceSettings
 from extproc.config.problems import nearest
@@ -30,10 +31,6 @@ KGATEWAY_ENV = {"LISTEN_ADDR": "listen", "LOG_LEVEL": "log_level"}
 
 # What variables of OpenTelemetry's start with, and TrueFoundry's.
 TELEMETRY_ENV_PREFIXES = ("OTEL_", "ENABLE_OTEL_", "LLM_GATEWAY_")
-
-_KIB = 1024
-_MIB = 1024 * _KIB
-
 
 # As chmod has it, without the bits that say nothing of a socket. In YAML it needs quotes: 0660 is a number there.
 _SOCKET_MODE = re.compile(r"0?[0-7]{3}", re.ASCII)
@@ -122,8 +119,8 @@ class ListenTls(BaseModel):
     )
 
 
-class Settings(BaseModel):
-    """The settings of `extproc serve`."""
+class ProcessSettings(BaseModel):
+    """How a process serves, and whose exchanges are whose."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -205,35 +202,11 @@ class Settings(BaseModel):
         default=(),
         description="Which exchanges are whose, above what is known by itself; the first rule that fits stands.",
     )
-    max_body_bytes: int = Field(
-        default=16 * _MIB,
-        ge=_KIB,
-        description="The most that is kept of a JSON body, decompressed, without the numbers and long texts of large "
-        "ones. One of which more is left passes unread and is counted.",
-    )
-    max_event_bytes: int = Field(
-        default=16 * _MIB,
-        ge=_KIB,
-        description="The largest event, line or frame of a stream that is read. A larger one is lost and counted.",
-    )
-    max_whole_response_bytes: int = Field(
-        default=32 * _KIB,
-        ge=0,
-        description="Responses of known length up to this are asked for in one message; 0 asks for none. "
-        "It must not be more than Envoy's per_connection_buffer_limit_bytes.",
-    )
-    max_message_bytes: int = Field(
-        default=64 * _MIB,
-        ge=64 * _KIB,
-        le=2**31 - 1,  # gRPC's own bound
-        description="The largest ext_proc message that is accepted; with a BUFFERED body mode it holds a whole body.",
-    )
-    max_concurrent_streams: int = Field(
-        default=2**31 - 1,
-        ge=1,
-        le=2**31 - 1,  # what HTTP/2 can number
-        description="The most exchanges at a time on one connection of Envoy's; it opens another for more.",
-    )
+
+
+class Settings(BoundSettings, ProcessSettings):
+    """The settings of `extproc serve`."""
+
     max_label_values: int = Field(
         default=200,
         ge=1,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from extproc.errors import Reason, Stage
+from extproc.errors import Bound, Reason, Stage
 
 
 class SinkObserver(Protocol):
@@ -25,6 +25,10 @@ class SinkObserver(Protocol):
 
 class ServerObserver(SinkObserver, Protocol):
     """Hears how the server fares. Must not raise."""
+
+    def bound_hit(self, bound: Bound) -> None:
+        """A bound was met that no exchange tells of by itself."""
+        ...
 
     def stream_opened(self) -> None:
         """A gRPC stream was opened."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Info
 
-from extproc.errors import Reason, Stage
+from extproc.errors import Bound, Reason, Stage
 from extproc.sinks.labels import UNKNOWN, BoundedLabels
 from extproc.usage import NativeCheck, UsageRecord
 
@@ -73,6 +73,14 @@ class ServerMetrics:
             ["stage", "reason"],
             registry=registry,
         )
+        self._bounds = Counter(
+            "extproc_bounds_hit",
+            "Exchanges, or messages of them, that met a bound and went on unread, by the name of its setting",
+            ["bound"],
+            registry=registry,
+        )
+        for bound in Bound:
+            self._bounds.labels(bound.value)
         self._charge_errors = Counter(
             "extproc_charge_errors",
             "Exchanges whose charge is not what its rule says: that failed, was negative, or more than Envoy takes",
@@ -110,6 +118,8 @@ class ServerMetrics:
             self._include_usage.labels(record.include_usage).inc()
         for error in record.extraction_errors:
             self._errors.labels(error.stage.value, error.reason.value).inc()
+        for bound in record.bounds_hit:
+            self.bound_hit(bound)
         for key in record.charge_errors:
             self._charge_errors.labels(key).inc()
 
@@ -133,6 +143,10 @@ class ServerMetrics:
     def message_failed(self, stage: Stage, reason: Reason) -> None:
         """Count a message that could not be processed."""
         self._errors.labels(stage.value, reason.value).inc()
+
+    def bound_hit(self, bound: Bound) -> None:
+        """Count a bound that was met."""
+        self._bounds.labels(bound.value).inc()
 
     def sink_failed(self, sink: str) -> None:
         """Count a record that a sink failed to take."""

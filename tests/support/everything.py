@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from extproc.errors import Reason, Stage
+from extproc.errors import Bound, Reason, Stage
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
 from extproc.server.processor import Processor
@@ -23,6 +23,7 @@ class Everything:
     name: str = "everything"
     records: list[UsageRecord] = field(default_factory=list)
     failed: list[tuple[Stage, Reason]] = field(default_factory=list)
+    bounds_hit: list[Bound] = field(default_factory=list)
     sinks_failed: list[str] = field(default_factory=list)
     bugs: list[BaseException] = field(default_factory=list)
     opened: int = 0
@@ -39,6 +40,9 @@ class Everything:
 
     def message_failed(self, stage: Stage, reason: Reason) -> None:
         self.failed.append((stage, reason))
+
+    def bound_hit(self, bound: Bound) -> None:
+        self.bounds_hit.append(bound)
 
     def sink_failed(self, sink: str) -> None:
         self.sinks_failed.append(sink)
