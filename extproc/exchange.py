@@ -54,7 +54,9 @@ class Exchange:
         self._request: RequestReader | None = None
         self._request_bytes_left: int | None = None
         self._headers: Mapping[str, str] = EMPTY_OBJECT
-        self._transcript = None if policy.count_text is None else Transcript(policy, policy.count_text)
+        self._transcript = (
+            None if policy.count_text is None else Transcript(policy, policy.count_text, shape=limits.shape)
+        )
         self._response = Response(limits, self._errors, self._transcript if policy.estimates_answers else None)
         self._documents = self._response.documents
         parts = (self._question, self._response, self._stopwatch, self._errors, self._transcript)

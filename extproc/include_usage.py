@@ -99,15 +99,15 @@ def _option_set_in(options: bytes) -> bytes | None:
 class UsageFilter:
     """Takes out of a stream of events what the option has added to it.
 
-    Of an event of which only a part has come that part is held back, up to `max_event_bytes`. With `null` members
-    `usage` that are null go, too: with some providers these are there in any case.
+    Of an event of which only a part has come that part is held back, up to `max_event_bytes`; a longer one goes on as
+    it is. With `null` members `usage` that are null go, too: with some providers these are there in any case.
     """
 
     def __init__(self, *, null: bool, max_event_bytes: int) -> None:
         self._null = null
         self._max_event_bytes = max_event_bytes
         self._held = bytearray()
-        self._is_off = False
+        self._passed = b""  # the end of what went on of an event that is too long to be held; empty where there is none
 
     @property
     def is_holding(self) -> bool:
@@ -116,7 +116,9 @@ class UsageFilter:
 
     def feed(self, chunk: bytes) -> bytes:
         """Return what goes on of a chunk and of what was held back before it."""
-        if self._is_off or (_USAGE not in chunk and not self._held and chunk.endswith(b"\n\n")):
+        if self._passed:
+            return self._pass(chunk)
+        if _USAGE not in chunk and not self._held and chunk.endswith(b"\n\n"):
             return chunk
         if self._null and not self._held and chunk.find(b"\n") == len(chunk) - 2 and chunk.startswith(_DATA):
             # Most chunks are one event, and most of these end with what is to go and members that are scalars.
@@ -127,16 +129,28 @@ class UsageFilter:
         seen = max(0, len(self._held) - _MAX_END_BYTES + 1)
         self._held += chunk
         ends = [match.end() for match in _EVENT_END.finditer(self._held, seen)]
-        self._is_off = len(self._held) - (ends[-1] if ends else 0) > self._max_event_bytes
-        if not ends and not self._is_off:
+        is_long = len(self._held) - (ends[-1] if ends else 0) > self._max_event_bytes
+        if not ends and not is_long:
             return b""
         pending, self._held = bytes(self._held), bytearray()
         events = [self._filter(pending[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
         rest = pending[ends[-1] :] if ends else pending
-        if self._is_off:
+        if is_long:
+            self._passed = rest[1 - _MAX_END_BYTES :]
             return b"".join((*events, rest))
         self._held += rest
         return b"".join(events)
+
+    def _pass(self, chunk: bytes) -> bytes:
+        """Return what goes on of a chunk behind the start of an event that is too long."""
+        data = self._passed + chunk
+        end = _EVENT_END.search(data)
+        if end is None:
+            self._passed = data[1 - _MAX_END_BYTES :]
+            return chunk
+        position = max(end.end() - len(self._passed), 0)
+        self._passed = b""
+        return chunk[:position] + (self.feed(chunk[position:]) if position < len(chunk) else b"")
 
     def finish(self) -> bytes:
         """Return what is left behind the last event that was complete."""

@@ -21,6 +21,7 @@ from extproc import __version__
 from extproc.config.needs import find_needs
 from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
+from extproc.errors import Bound
 from extproc.estimates.preparation import prepare_estimates
 from extproc.logs import place_of
 from extproc.observability import Counts, Tracing, flush_seconds_of
@@ -160,7 +161,7 @@ class Metering:
             limits=build_limits(settings),
             detector=build_detector(settings),
             policy=build_policy(settings),
-            build_metadata=DynamicMetadata(settings.metadata_namespaces).build,
+            build_metadata=self._build_metadata(settings).build,
             # Who does not want them does without the question, too.
             sinks=(*sinks, DebugLines()) if settings.log_level == "debug" else sinks,
             observer=self._server,
@@ -173,6 +174,12 @@ class Metering:
             batch_size=1 if is_shared() or has_log else _BATCH_SIZE,
             lock=self._lock,
         )
+
+    def _build_metadata(self, settings: Settings) -> DynamicMetadata:
+        def count() -> None:
+            self._server.bound_hit(Bound.METADATA_VALUE)
+
+        return DynamicMetadata(settings.metadata_namespaces, settings.max_metadata_value_bytes, count)
 
     def _build_usage_log(self, settings: Settings) -> tuple[UsageLog, ...]:
         """Return the usage log, if there is one. Raises SettingsError if it can't be had."""

@@ -7,10 +7,11 @@ its framing. Must not know what is in a body.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from extproc.codec.content import ContentDecoder
+from extproc.codec.content import ContentDecoder, Inflation
 from extproc.codec.payload import Framing, Payload
+from extproc.codec.shape import Shape
 from extproc.errors import Bound, ExtractionError, Reason, Stage
 
 
@@ -23,14 +24,21 @@ class Limits:
     shows only the start.
     """
 
-    max_body_bytes: int = 16 * 1024 * 1024
-    max_event_bytes: int = 16 * 1024 * 1024
+    max_body_bytes: int = 4 * 1024 * 1024
+    max_event_bytes: int = 4 * 1024 * 1024
     max_events_per_message: int = 20_000
     max_decoded_bytes: int = 1024 * 1024 * 1024
     max_decoding_ratio: int = 100
     max_json_depth: int = 200
     max_json_values: int = 100_000
     max_whole_response_bytes: int = 32 * 1024
+    inflation: Inflation = field(init=False)
+    shape: Shape = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Put together what belongs together."""
+        object.__setattr__(self, "inflation", Inflation(self.max_decoded_bytes, self.max_decoding_ratio))
+        object.__setattr__(self, "shape", Shape(self.max_json_depth, self.max_json_values))
 
 
 class ExtractionErrors:

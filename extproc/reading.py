@@ -31,7 +31,7 @@ from extproc.usage import UsageRecord
 
 def build_limits(settings: Settings) -> Limits:
     """Return the bounds of an exchange, which are settings by the same names."""
-    return Limits(**{each.name: getattr(settings, each.name) for each in fields(Limits)})
+    return Limits(**{each.name: getattr(settings, each.name) for each in fields(Limits) if each.init})
 
 
 def build_detector(settings: Settings) -> Detector:

@@ -16,7 +16,7 @@ from extproc.codec.framing import is_readable
 from extproc.codec.members import Members
 from extproc.codec.multipart import FormFields, boundary_of
 from extproc.codec.payload import BOM, Payload
-from extproc.errors import DecodeError, Reason, Stage
+from extproc.errors import Bound, DecodeError, Reason, Stage
 from extproc.providers import parameters
 from extproc.providers.base import REQUEST_INPUTS, REQUEST_MEMBERS, REQUEST_OPTIONS
 from extproc.providers.counts import JSONObject
@@ -98,7 +98,7 @@ class RequestReader:
             try:
                 self._open(coding)
             except DecodeError as error:
-                self._give_up(error.reason)
+                self._give_up(error.reason, error.bound)
 
     @property
     def is_lost(self) -> bool:
@@ -119,7 +119,7 @@ class RequestReader:
         try:
             return _REQUEST_MEMBERS.decode(chunk)
         except DecodeError as error:
-            self._give_up(error.reason)
+            self._give_up(error.reason, error.bound)
             return None
 
     def feed(self, chunk: bytes) -> None:
@@ -136,7 +136,7 @@ class RequestReader:
         try:
             list(body.feed(chunk))  # run to its end; a whole document has no payload before its own
         except DecodeError as error:
-            self._give_up(error.reason)
+            self._give_up(error.reason, error.bound)
 
     def finish(self) -> JSONObject | None:
         """Return what is of interest in the document, if the body was one and is an object."""
@@ -149,7 +149,7 @@ class RequestReader:
             for payload in body.finish():
                 document = _REQUEST_MEMBERS.decode(payload.data)
         except DecodeError as error:
-            self._give_up(error.reason)
+            self._give_up(error.reason, error.bound)
         return document
 
     @property
@@ -161,15 +161,15 @@ class RequestReader:
         boundary = boundary_of(self._content_type) if self._is_form else None
         self._is_form = boundary is not None
         framing = WholeDocument(self._limits.max_body_bytes) if boundary is None else _Form(boundary)
-        self._body = Body(content_decoder(coding), framing)
+        self._body = Body(content_decoder(coding, self._limits.inflation), framing)
         return self._body
 
     def _may_be_readable(self, first_byte: bytes) -> bool:
         """Say whether the body is worth reading. curl -d says "form" of JSON, so the first byte is asked too."""
         return self._is_form or is_readable(self._content_type) or first_byte in _FIRST_BYTES
 
-    def _give_up(self, reason: Reason) -> None:
+    def _give_up(self, reason: Reason, bound: Bound | None = None) -> None:
         self._is_over = True
         self._body = None
-        self._errors.add(Stage.REQUEST_BODY, reason)
+        self._errors.add(Stage.REQUEST_BODY, reason, bound)
         self.lost = reason

@@ -17,9 +17,9 @@ import orjson
 from extproc.codec.content import content_decoder
 from extproc.codec.document import MAX_HELD_BYTES, REFUSALS, decode_document
 from extproc.codec.framing import SniffedBody, is_stream
-from extproc.codec.payload import Payload
+from extproc.codec.payload import NOTHING, Payload
 from extproc.codec.sse import split_plain
-from extproc.errors import DecodeError, Reason, Stage
+from extproc.errors import Bound, DecodeError, Reason, Stage
 from extproc.providers.answer import DocumentReader
 from extproc.providers.base import CONTENT, NO_TOKENS, REASONING, UNNAMED_ERROR, QuietEvent, is_word, quiet_decoder_of
 from extproc.readers import Body, ExtractionErrors, Limits
@@ -72,7 +72,7 @@ class ResponseReader:
             try:
                 self._open(coding)
             except DecodeError as error:
-                self._give_up(error.reason)
+                self._give_up(error.reason, error.bound)
 
     @property
     def is_labelled_stream(self) -> bool:
@@ -125,7 +125,7 @@ class ResponseReader:
         return (self._body or self._open("")).feed(chunk)
 
     def _split(self, chunk: bytes) -> Sequence[tuple[bytes, bytes]]:
-        return split_plain(chunk) if len(chunk) <= self._limits.max_event_bytes else ()
+        return split_plain(chunk) if len(chunk) <= min(MAX_HELD_BYTES, self._limits.max_event_bytes) else ()
 
     @property
     def passes_over(self) -> Callable[[bytes, float], bool] | None:
@@ -199,7 +199,7 @@ class ResponseReader:
             max_document_bytes=self._limits.max_body_bytes,
             max_event_bytes=self._limits.max_event_bytes,
         )
-        self._body = Body(content_decoder(coding), self._framing)
+        self._body = Body(content_decoder(coding, self._limits.inflation), self._framing)
         return self._body
 
     def _decode_whole(self, chunk: bytes) -> Any:
@@ -207,23 +207,27 @@ class ResponseReader:
         is_large = len(chunk) > min(MAX_HELD_BYTES, self._limits.max_body_bytes)
         if not self._is_plain or is_large or chunk[:1] != b"{" or self.is_labelled_stream:
             return None
-        with suppress(orjson.JSONDecodeError):
+        with suppress(orjson.JSONDecodeError, DecodeError):
+            self._limits.shape.check(chunk)
             return orjson.loads(chunk)
         return None
 
     def _read(self, payloads: Iterable[Payload]) -> bool:
-        told = False
+        told, left = False, self._limits.max_events_per_message
         try:
             for payload in payloads:
-                told = self._read_payload(payload) or told
+                left -= 1
+                if left < 0:
+                    raise DecodeError(Reason.TOO_LARGE, Bound.EVENTS)  # noqa: TRY301 - as the payloads themselves do
+                told = (payload is not NOTHING and self._read_payload(payload)) or told
         except DecodeError as error:
-            self._give_up(error.reason)
+            self._give_up(error.reason, error.bound)
         return told
 
     def _read_payload(self, payload: Payload) -> bool:
         documents = self._documents
         if payload.lost is not None:
-            return self._lose(payload, payload.lost)
+            return self._lose(payload, payload.lost, Bound.EVENT if payload.lost is Reason.TOO_LARGE else None)
         if payload.error:
             return self._name_error(payload)
         if payload.data.strip() == _DONE:
@@ -233,11 +237,12 @@ class ResponseReader:
         if self._says_nothing(payload):
             return False
         try:
+            self._limits.shape.check(payload.data)
             document = decode_document(payload.data)
         except DecodeError as error:
             if not self._is_sequence:
                 raise
-            return self._lose(payload, error.reason)
+            return self._lose(payload, error.reason, error.bound)
         return self._read_document(document) | self._name_error(payload)
 
     @property
@@ -269,11 +274,11 @@ class ResponseReader:
             self._errors.add(Stage.RESPONSE_BODY, Reason.MALFORMED_COUNT)
         return told
 
-    def _lose(self, payload: Payload, reason: Reason) -> bool:
+    def _lose(self, payload: Payload, reason: Reason, bound: Bound | None) -> bool:
         """Take note of an event that is no JSON, or too large. The framing is intact, so only this one is lost."""
         if payload.event == _ERROR_EVENT:
             return self._name_error(payload)  # a message for people, and nothing that was to be read
-        self._errors.add(Stage.RESPONSE_BODY, reason)
+        self._errors.add(Stage.RESPONSE_BODY, reason, bound)
         self._documents.lose(payload.event)
         self._events_lost += 1
         if self._events_lost > _MAX_LOST_EVENTS:
@@ -286,8 +291,8 @@ class ResponseReader:
         self._documents.error_type = payload.error if is_word(payload.error) else _ERROR_EVENT
         return True
 
-    def _give_up(self, reason: Reason) -> None:
+    def _give_up(self, reason: Reason, bound: Bound | None = None) -> None:
         self._is_over, self._body = True, None
-        self._errors.add(Stage.RESPONSE_BODY, reason)
+        self._errors.add(Stage.RESPONSE_BODY, reason, bound)
         self.is_cut_off = reason is Reason.TRUNCATED
         self._documents.lose()

@@ -13,6 +13,7 @@ from math import inf
 from msgspec.structs import replace
 
 from extproc.codec.document import decode_document
+from extproc.codec.shape import Shape
 from extproc.errors import DecodeError, Reason, Stage
 from extproc.policy import Policy, TextCounter
 from extproc.providers.answer import DocumentReader
@@ -46,6 +47,7 @@ class HeldBytes:
 
 
 _HELD = HeldBytes()
+_SHAPE = Shape()
 
 
 class Transcript:
@@ -56,13 +58,14 @@ class Transcript:
     """
 
     __slots__ = ("_answer", "_answer_bytes", "_count", "_held", "_is_lacking", "_policy", "_request",
-                 "_request_bytes", "_runs", "_skip", "due_at", "has_more", "is_published", "prompt_tokens",
+                 "_request_bytes", "_runs", "_shape", "_skip", "due_at", "has_more", "is_published", "prompt_tokens",
                  "usage")  # fmt: skip
 
-    def __init__(self, policy: Policy, count: TextCounter, held: HeldBytes = _HELD) -> None:
+    def __init__(self, policy: Policy, count: TextCounter, held: HeldBytes = _HELD, *, shape: Shape = _SHAPE) -> None:
         self._policy = policy
         self._count = count
         self._held = held
+        self._shape = shape
         self._request: list[bytes] | None = []
         self._request_bytes = 0
         self._answer: list[Piece] = []
@@ -133,8 +136,13 @@ class Transcript:
         """Return the tokens of the request, if all of it was seen, and keep nothing else of it."""
         self._is_lacking = True
         if self._request:
-            prompt = _prompt_in(b"".join(self._request))
+            body = b"".join(self._request)
             self.drop_request()
+            try:
+                prompt = self._prompt_in(body)
+            except DecodeError as error:
+                self._skip = error.reason if error.bound else Reason.NOT_JSON
+                return None
             if prompt is None:
                 self._skip = Reason.NOT_JSON
             elif not prompt.is_whole:
@@ -144,6 +152,11 @@ class Transcript:
                     prompt.message_count = 0
                 self.prompt_tokens = _prompt_tokens(prompt, self._policy, self._count, model, provider)
         return self.prompt_tokens
+
+    def _prompt_in(self, body: bytes) -> Prompt | None:
+        self._shape.check(body)
+        document = decode_document(body)
+        return read_prompt(document) if isinstance(document, dict) else None
 
     def tick(self, documents: DocumentReader, model: str | None, provider: str | None, now: float) -> bool:
         """Estimate a running answer; say whether that is news. Where the provider counts as it goes, its counts do."""
@@ -232,14 +245,6 @@ class Transcript:
         """Tell why the request could not be estimated, if it was to be."""
         if self._is_lacking and self._skip is not None:
             errors.add(Stage.ESTIMATE, self._skip)
-
-
-def _prompt_in(body: bytes) -> Prompt | None:
-    try:
-        document = decode_document(body)
-    except DecodeError:
-        return None
-    return read_prompt(document) if isinstance(document, dict) else None
 
 
 def _prompt_tokens(prompt: Prompt, policy: Policy, count: TextCounter, model: str | None, provider: str | None) -> int:

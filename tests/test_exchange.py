@@ -643,7 +643,7 @@ def test_bodies_and_events_beyond_their_bounds_pass_unread() -> None:
     large = b'{"model": "m", "messages": [' + b"{}," * 50 + b"{}]}"
     record = play(Case(request=large, response=large), limits=limits)
     assert errors_of(record) == [(Stage.REQUEST_BODY, Reason.TOO_LARGE), (Stage.RESPONSE_BODY, Reason.TOO_LARGE)]
-    events = b'data: {"usage": {"prompt_tokens": 3}}\n\ndata: ' + b"x" * 100 + b"\n\ndata: {}\n\n"
+    events = b'data: {"usage": {"prompt_tokens": 3}}\n\ndata: ' + b"[" * 101 + b"\n\ndata: {}\n\n"
     record = play(Case(response=events, content_type="text/event-stream"), limits=limits)
     assert errors_of(record) == [(Stage.RESPONSE_BODY, Reason.TOO_LARGE)]
     assert record.usage == TokenUsage(3)

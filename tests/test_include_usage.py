@@ -175,12 +175,15 @@ def test_null_stays_with_whom_it_is_there_in_any_case() -> None:
     assert run(chunk + b'data: {"choices":[],"usage":{}}\n\n', null=False) == chunk
 
 
-def test_an_event_beyond_all_bounds_is_passed_on() -> None:
-    """And so is all that comes behind it: the client's bytes matter more."""
-    added = b'data: {"choices":[],"usage":{}}\n\n'
-    assert run(added, b"data: " + b"x" * 100, b'"usage"', added, max_event_bytes=50) == (
-        b"data: " + b"x" * 100 + b'"usage"' + added
-    )
+@pytest.mark.parametrize("end", [b"\n\n", b"\r\n\r\n", b"\r\r"])
+@pytest.mark.parametrize("step", [1, 2, 3, 60])
+def test_an_event_beyond_all_bounds_is_passed_on(end: bytes, step: int) -> None:
+    """As it is, and at once; what was added is found behind it."""
+    added, other = b'data: {"choices":[],"usage":{}}' + end, b"data: 1" + end
+    long = b'data: {"usage":null,"x":"' + b"x" * 100 + b'"}' + end
+    body = added + long + added + other + long + added + other
+    pieces = [body[start : start + step] for start in range(0, len(body), step)]
+    assert run(*pieces, max_event_bytes=50) == (long + other) * 2
 
 
 def test_an_event_in_many_pieces_is_looked_through_once() -> None:

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
+import gzip
 import tracemalloc
 
 import pytest
 
-from extproc.errors import Reason, Stage
+from extproc.errors import Bound, Reason, Stage
 from extproc.providers import openai_chat
 from extproc.providers.answer import DocumentReader
 from extproc.providers.shapes import detect_response
@@ -132,6 +133,56 @@ def test_an_event_called_error_is_one(body: bytes, error_type: str) -> None:
     assert reader.feed(body, 1.0)
     assert documents.error_type == error_type
     assert errors.as_tuple() == ()
+
+
+@pytest.mark.parametrize(
+    ("filler", "weight"),
+    [(b"data: {}\n\n", 1), (b": ping\n", 8), (b"\n", 8), (b"event: ping\n\n", 4)],
+)
+def test_a_message_may_bring_so_many_events(filler: bytes, weight: int) -> None:
+    """Each takes time in which nobody else is served, also where there is nothing in it."""
+    limits = Limits(max_events_per_message=100)
+    for count, is_read in ((97 * weight, True), (101 * weight, False)):
+        documents, errors = DocumentReader(None, detect_response), ExtractionErrors()
+        reader = ResponseReader({"content-encoding": "gzip"}, documents, limits, errors)
+        reader.feed(gzip.compress(b"data: {}\n\n" + filler * count + USAGE), 1.0)
+        assert (documents.usage is not None, errors.bounds) == (is_read, () if is_read else (Bound.EVENTS,))
+
+
+@pytest.mark.parametrize("pieces", [1, 3])
+def test_a_stream_of_many_messages_may_bring_more(pieces: int) -> None:
+    """It is no bound of an exchange."""
+    documents, errors = DocumentReader(None, detect_response), ExtractionErrors()
+    reader = ResponseReader({}, documents, Limits(max_events_per_message=100), errors)
+    for _ in range(10):
+        reader.feed(b"data: {}\n\n" * (90 // pieces), 1.0)
+    reader.feed(USAGE, 2.0)
+    assert documents.usage is not None
+    assert errors.bounds == ()
+
+
+DEEP = b"[" * 201 + b"]" * 201
+WIDE = b"[" + b"0," * 200_000 + b"0]"
+TOLD = b'"choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}'
+
+
+@pytest.mark.parametrize(
+    ("member", "reason", "bound"),
+    [(DEEP, Reason.TOO_DEEP, Bound.DEPTH), (WIDE.replace(b"0", b"{}"), Reason.TOO_LARGE, Bound.VALUES)],
+)
+def test_a_document_that_would_take_too_much_is_not_read(member: bytes, reason: Reason, bound: Bound) -> None:
+    """As a whole body it is lost, as an event alone; what is only long is left out and read."""
+    whole = b'{"x": ' + member + b", " + TOLD + b"}"
+    documents, errors = DocumentReader(None, detect_response), ExtractionErrors()
+    ResponseReader({}, documents, Limits(), errors).read_whole(whole, 1.0)
+    assert (documents.usage, errors.bounds) == (None, (bound,))
+    assert [error.reason for error in errors.as_tuple()] == [reason]
+    documents, errors = DocumentReader(None, detect_response), ExtractionErrors()
+    ResponseReader({}, documents, Limits(), errors).feed(b"data: " + whole + b"\n\n" + USAGE, 1.0)
+    assert (documents.usage is not None, errors.bounds) == (True, (bound,))
+    documents, errors = DocumentReader(None, detect_response), ExtractionErrors()
+    ResponseReader({}, documents, Limits(), errors).feed(b"data: " + whole.replace(member, WIDE) + b"\n\n", 1.0)
+    assert (documents.usage is not None, errors.bounds) == (True, ())
 
 
 def test_a_large_answer_is_counted_without_being_held() -> None:

@@ -11,13 +11,14 @@ through either. Must not know what the bytes mean.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Protocol
 
 from extproc.codec.br import Brotli
 from extproc.codec.deflate import Deflate, Gzip
 from extproc.codec.zstd import Zstd
-from extproc.errors import DecodeError, Reason
+from extproc.errors import Bound, DecodeError, Reason
 
 # More than any server stacks; each costs a pass over what the one around it yields.
 _MAX_CODINGS = 3
@@ -25,13 +26,26 @@ _MAX_CODINGS = 3
 # The last is what some servers say that mean the first.
 _NO_CODING = frozenset({"", "identity", "none"})
 
-# No JSON, event or form inflates so much, and each byte that comes out costs time, in which nobody else is served: a
-# hundred bytes of Brotli can be a terabyte. Small bodies of one letter are let pass.
-_MAX_RATIO = 100
-_MAX_BYTES_AT_FIRST = 8 * 1024 * 1024
+# Small bodies of one letter are let pass, however much they inflate.
+BYTES_AT_FIRST: Final = 1024 * 1024
 
 # What came in is counted in blocks of this size, wherever the chunks were cut.
 _BLOCK_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Inflation:
+    """How much may come out of one body, in bytes, and how many times what went in.
+
+    No JSON, event or form inflates a hundred times, and each byte that comes out costs time, in which nobody else is
+    served: a hundred bytes of Brotli can be a terabyte.
+    """
+
+    max_bytes: int = 1024 * 1024 * 1024
+    max_ratio: int = 100
+
+
+_INFLATION: Final = Inflation()
 
 
 class ContentDecoder(Protocol):
@@ -64,8 +78,9 @@ class Bounded:
     however the body was cut.
     """
 
-    def __init__(self, decoder: ContentDecoder) -> None:
+    def __init__(self, decoder: ContentDecoder, inflation: Inflation) -> None:
         self._decoder = decoder
+        self._inflation = inflation
         self._bytes_in = 0
         self._bytes_out = 0
 
@@ -77,19 +92,21 @@ class Bounded:
             part = chunk[start : start + _BLOCK_BYTES - filled]
             start += len(part)
             self._bytes_in += len(part)
-            yield from self._feed(part, _MAX_BYTES_AT_FIRST + _MAX_RATIO * blocks * _BLOCK_BYTES)
+            yield from self._feed(part, BYTES_AT_FIRST + self._inflation.max_ratio * blocks * _BLOCK_BYTES)
 
     def finish(self) -> None:
         """Raise DecodeError(TRUNCATED) if the body stopped inside the coding."""
         self._decoder.finish()
 
-    def _feed(self, part: bytes, max_bytes_out: int) -> Iterator[bytes]:
+    def _feed(self, part: bytes, max_bytes_by_ratio: int) -> Iterator[bytes]:
+        is_by_ratio = max_bytes_by_ratio < self._inflation.max_bytes
+        max_bytes_out = min(max_bytes_by_ratio, self._inflation.max_bytes)
         for piece in self._decoder.feed(part):
             room = max_bytes_out - self._bytes_out
             self._bytes_out += len(piece)
             if len(piece) > room:
                 yield piece[:room]
-                raise DecodeError(Reason.TOO_LARGE)
+                raise DecodeError(Reason.TOO_LARGE, Bound.RATIO if is_by_ratio else Bound.DECODED)
             yield piece
 
 
@@ -122,7 +139,7 @@ _DECODERS: Final[Mapping[str, Callable[[], ContentDecoder]]] = MappingProxyType(
 CONTENT_CODINGS: Final = tuple(sorted(_DECODERS))
 
 
-def content_decoder(content_encoding: str) -> ContentDecoder:
+def content_decoder(content_encoding: str, inflation: Inflation = _INFLATION) -> ContentDecoder:
     """Return the decoder for the value of a content-encoding header (empty: no coding).
 
     The codings are named in the order in which they were applied. Raises DecodeError(CONTENT_ENCODING) where one of
@@ -132,7 +149,7 @@ def content_decoder(content_encoding: str) -> ContentDecoder:
     codings = [coding for coding in named if coding not in _NO_CODING]
     if len(codings) > _MAX_CODINGS or any(coding not in _DECODERS for coding in codings):
         raise DecodeError(Reason.CONTENT_ENCODING)
-    decoders = [Bounded(_DECODERS[coding]()) for coding in reversed(codings)]
+    decoders = [Bounded(_DECODERS[coding](), inflation) for coding in reversed(codings)]
     if not decoders:
         return Identity()
     return decoders[0] if len(decoders) == 1 else Stacked(decoders)

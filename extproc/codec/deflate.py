@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from extproc.errors import DecodeError, Reason
+from extproc.errors import Bound, DecodeError, Reason
 
 if TYPE_CHECKING:
     from zlib import _Decompress as Decompress  # only the type stubs have a name for it
@@ -118,7 +118,7 @@ class Gzip:
     def _end_member(self) -> None:
         self._members_read += 1
         if self._members_read > _MAX_MEMBERS:
-            raise DecodeError(Reason.TOO_LARGE)
+            raise DecodeError(Reason.TOO_LARGE, Bound.RATIO)
         self._member = _Stream(_GZIP_WINDOW_BITS)
 
 

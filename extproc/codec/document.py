@@ -14,7 +14,7 @@ import msgspec
 import orjson
 
 from extproc.codec.condense import Condenser
-from extproc.codec.payload import BOM, Payload, hold
+from extproc.codec.payload import BOM, NOTHING, Pause, Payload
 from extproc.codec.strings import StringScan
 from extproc.errors import DecodeError, Reason
 
@@ -72,33 +72,66 @@ _MAX_DIGITS = 20
 MAX_HELD_BYTES = 256 * 1024
 
 
+class HeldDocument:
+    """The bytes of one document, as they come: all of them at first, and once they are many what is not long in them.
+
+    `max_bytes` bounds what is kept.
+    """
+
+    __slots__ = ("_condenser", "_held", "_max_bytes")
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._held = bytearray()
+        self._condenser: Condenser | None = None
+
+    def add(self, part: bytes) -> None:
+        """Keep a part; raise DecodeError(TOO_LARGE) and keep nothing when more is left than may be kept."""
+        if self._condenser is None:
+            self._held += part
+            if len(self._held) <= min(MAX_HELD_BYTES, self._max_bytes):
+                return
+            self._condenser = Condenser(self._max_bytes)
+            part = bytes(self._held).removeprefix(BOM)
+            self._held = bytearray()
+        try:
+            self._condenser.feed(part)
+        except DecodeError:
+            self.clear()
+            raise
+
+    def take(self) -> bytes:
+        """Return what is kept, and keep nothing any more; raise DecodeError(TOO_LARGE) as `add` does."""
+        if self._condenser is None:
+            data = bytes(self._held)
+        else:
+            condenser, self._condenser = self._condenser, None
+            data = condenser.finish()
+        self._held.clear()
+        return data
+
+    def clear(self) -> None:
+        """Keep nothing any more."""
+        self._condenser = None
+        self._held.clear()
+
+
 class WholeDocument:
     """The body is one document. `max_document_bytes` bounds what is kept of it, when what is long is left out."""
 
     is_sequence = False
 
     def __init__(self, max_document_bytes: int) -> None:
-        self._max_document_bytes = max_document_bytes
-        self._held = bytearray()
-        self._condenser: Condenser | None = None
+        self._document = HeldDocument(max_document_bytes)
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Keep the chunk; a document is known when the body ends."""
-        if self._condenser is not None:
-            self._condenser.feed(chunk)
-            return iter(())
-        self._held += chunk
-        if len(self._held) > min(MAX_HELD_BYTES, self._max_document_bytes):
-            self._condenser = Condenser(self._max_document_bytes)
-            start = bytes(self._held)
-            self._held.clear()
-            self._condenser.feed(start.removeprefix(BOM))
+        self._document.add(chunk)
         return iter(())
 
     def finish(self) -> Iterator[Payload]:
         """Yield the document's bytes."""
-        yield Payload(self._condenser.finish() if self._condenser else bytes(self._held).removeprefix(BOM))
-        self._held.clear()
+        yield Payload(self._document.take().removeprefix(BOM))
 
 
 # What can't change the state of the scan: between elements, and inside one, where commas mean nothing and short strings
@@ -119,8 +152,8 @@ class DocumentArray:
     is_sequence = True
 
     def __init__(self, max_element_bytes: int) -> None:
-        self._max_element_bytes = max_element_bytes
-        self._held = bytearray()
+        self._element = HeldDocument(max_element_bytes)
+        self._pause = Pause()
         self._depth = 0  # 1: inside the array, between or in its elements; more: inside an element
         self.is_closed = False
         self._scan = StringScan()
@@ -154,7 +187,7 @@ class DocumentArray:
                     yield from self._end_element(chunk[start:position])
                     start = position
         if self._depth:
-            hold(self._held, chunk[start:], self._max_element_bytes)
+            self._element.add(chunk[start:])
 
     def finish(self) -> Iterator[Payload]:
         """Raise DecodeError(TRUNCATED) unless the array was closed."""
@@ -163,8 +196,8 @@ class DocumentArray:
         return iter(())
 
     def _end_element(self, part: bytes) -> Iterator[Payload]:
-        hold(self._held, part, self._max_element_bytes)
-        data = bytes(self._held).strip(_WHITESPACE)
-        self._held.clear()
-        if data:
+        self._element.add(part)
+        if data := self._element.take().strip(_WHITESPACE):
             yield Payload(data)
+        elif self._pause.is_due():
+            yield NOTHING

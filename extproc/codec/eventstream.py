@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from struct import Struct, error
 
 from extproc.codec.document import decode_document
-from extproc.codec.payload import Payload
+from extproc.codec.payload import NOTHING, Payload
 from extproc.errors import DecodeError, Reason
 
 _PRELUDE = Struct(">III")
@@ -81,7 +81,7 @@ class EventStreamDecoder:
 
 
 def _read_frame(frame: bytes) -> Iterator[Payload]:
-    """Yield what a whole frame says; nothing for one without a payload."""
+    """Yield what a whole frame says."""
     headers_end = _PRELUDE.size + _PRELUDE.unpack_from(frame)[1]
     content_end = len(frame) - _CRC.size
     try:
@@ -97,8 +97,8 @@ def _read_frame(frame: bytes) -> Iterator[Payload]:
         yield Payload(data, error=word or "error")
     elif headers.get(":event-type") == _WRAPPED_EVENT:
         yield _unwrap(data)
-    elif data:
-        yield Payload(data, event=headers.get(":event-type", ""))
+    else:
+        yield Payload(data, event=headers.get(":event-type", "")) if data else NOTHING
 
 
 def _read_headers(data: bytes) -> Mapping[str, str]:

@@ -15,7 +15,7 @@ from functools import lru_cache
 from extproc.codec.document import DocumentArray
 from extproc.codec.eventstream import EventStreamDecoder
 from extproc.codec.ndjson import DocumentOrLines
-from extproc.codec.payload import BOM, Framing, Payload
+from extproc.codec.payload import BOM, NOTHING, Framing, Payload
 from extproc.codec.sse import SSEDecoder
 from extproc.errors import DecodeError, Reason
 
@@ -112,7 +112,7 @@ class SniffedBody:
             self._framing = self._choose(text[:1])
             chunk = text
         for payload in self._framing.feed(chunk):
-            self._payloads_seen = True
+            self._payloads_seen = self._payloads_seen or payload is not NOTHING
             yield payload
 
     def finish(self) -> Iterator[Payload]:
@@ -121,7 +121,7 @@ class SniffedBody:
         Raises DecodeError: EMPTY if there was nothing to read, NOT_JSON if what there was is neither JSON nor events.
         """
         for payload in self._framing.finish() if self._framing else ():
-            self._payloads_seen = True
+            self._payloads_seen = self._payloads_seen or payload is not NOTHING
             yield payload
         if not self._payloads_seen and not self.is_array:
             is_text = isinstance(self._framing, SSEDecoder) and self._media_type != EVENT_STREAM

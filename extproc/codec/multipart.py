@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from extproc.errors import DecodeError, Reason
+from extproc.errors import Bound, DecodeError, Reason
 
 # A value or the headers of a part beyond this are not what is looked for, and are passed over.
 _MAX_HELD_BYTES = 4096
@@ -106,7 +106,7 @@ class FormFields:
         end = self._held.find(_HEADERS_END)
         # Where there is no end yet, it can't come earlier than in the last bytes.
         if max(end, len(self._held) - len(_HEADERS_END) + 1 if end < 0 else 0) > _MAX_HELD_BYTES:
-            raise DecodeError(Reason.TOO_LARGE)
+            raise DecodeError(Reason.TOO_LARGE, Bound.BODY)
         if end < 0:
             return False
         match = _NAME.search(bytes(self._held[:end]))

@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from extproc.codec.document import WholeDocument
-from extproc.codec.payload import Framing, Payload
-from extproc.errors import Reason
+from extproc.codec.document import HeldDocument, WholeDocument
+from extproc.codec.payload import NOTHING, Framing, Pause, Payload
+from extproc.errors import DecodeError, Reason
 
 # What is looked at to tell lines from one document, wherever the chunks are cut. A body whose first line is longer is
 # one document, if nobody says otherwise.
@@ -25,40 +25,51 @@ _NO_SPACE = re.compile(rb"\S")
 class NDJSON:
     """Bytes of lines in, one payload a line out.
 
-    `max_line_bytes` bounds what is held back of one line. Of a longer one nothing is kept but that it was lost.
+    `max_line_bytes` bounds what is kept of one line, when what is long in it is left out. Of one of which more is left
+    nothing is kept but that it was lost.
     """
 
     is_sequence = True
 
     def __init__(self, max_line_bytes: int) -> None:
-        self._max_line_bytes = max_line_bytes
-        self._line = bytearray()
+        self._line = HeldDocument(max_line_bytes)
         self._is_lost = False
+        self._pause = Pause()
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Yield the lines that `chunk` completes."""
-        *ended, rest = chunk.split(b"\n")
-        for part in ended:
-            self._hold(part)
+        start = 0
+        while (end := chunk.find(b"\n", start)) >= 0:
+            self._hold(chunk[start:end])
             yield from self.finish()
-        self._hold(rest)
+            start = end + 1
+        self._hold(chunk[start:])
 
     def finish(self) -> Iterator[Payload]:
         """Yield the line that is being received, if there is anything in it: the last one needs no line end."""
-        data, is_lost = bytes(self._line).strip(), self._is_lost
-        self._line.clear()
+        data, is_lost = self._take(), self._is_lost
         self._is_lost = False
         if is_lost:
             yield Payload(b"", lost=Reason.TOO_LARGE)
         elif data:
             yield Payload(data)
+        elif self._pause.is_due():
+            yield NOTHING
 
     def _hold(self, part: bytes) -> None:
-        self._is_lost = self._is_lost or len(self._line) + len(part) > self._max_line_bytes
         if self._is_lost:
-            self._line.clear()
-        else:
-            self._line += part
+            return
+        try:
+            self._line.add(part)
+        except DecodeError:
+            self._is_lost = True
+
+    def _take(self) -> bytes:
+        try:
+            return self._line.take().strip()
+        except DecodeError:
+            self._is_lost = True
+            return b""
 
 
 class DocumentOrLines:

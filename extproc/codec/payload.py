@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple, Protocol
 
-from extproc.errors import DecodeError, Reason
+from extproc.errors import Bound, DecodeError, Reason
 
 # The byte order mark of UTF-8. It may stand at the start of a body, and says nothing.
 BOM: Final = b"\xef\xbb\xbf"
@@ -26,6 +26,31 @@ class Payload(NamedTuple):
     event: str = ""
     lost: Reason | None = None
     error: str = ""
+
+
+# In the place of a payload, where there was much to go through that held none: whoever counts payloads counts it.
+NOTHING: Final = Payload(b"")
+
+# To go through so many empty lines takes as long as to read an event.
+_EMPTY_PER_NOTHING = 8
+
+
+class Pause:
+    """Counts what held no payload."""
+
+    __slots__ = ("_empty",)
+
+    def __init__(self) -> None:
+        self._empty = 0
+
+    def is_due(self) -> bool:
+        """Count one more; say whether it is time to hand out NOTHING."""
+        self._empty += 1
+        return self._empty % _EMPTY_PER_NOTHING == 0
+
+    def reset(self) -> None:
+        """Begin again: there was a payload."""
+        self._empty = 0
 
 
 class Framing(Protocol):
@@ -56,5 +81,5 @@ def hold(held: bytearray, part: bytes, max_bytes: int) -> None:
     """Keep one more part of what is not complete; raise DecodeError(TOO_LARGE) and keep nothing beyond the bound."""
     if len(held) + len(part) > max_bytes:
         held.clear()
-        raise DecodeError(Reason.TOO_LARGE)
+        raise DecodeError(Reason.TOO_LARGE, Bound.BODY)
     held += part

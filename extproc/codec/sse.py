@@ -12,11 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from extproc.codec.payload import BOM, Payload
-from extproc.errors import Reason
+from extproc.codec.document import HeldDocument
+from extproc.codec.payload import BOM, NOTHING, Pause, Payload
+from extproc.errors import DecodeError, Reason
 
 _EVENT_FIELD = b"event: "
 _DATA_FIELD = b"data: "
+
+# Of a longer line what is data is held as data, and of any other the rest is passed over.
+_MAX_LINE_BYTES = 64 * 1024
 
 
 def split_plain(chunk: bytes) -> Sequence[tuple[bytes, bytes]]:
@@ -43,26 +47,29 @@ def split_plain(chunk: bytes) -> Sequence[tuple[bytes, bytes]]:
 class SSEDecoder:
     """Bytes of one event stream in, events out.
 
-    `max_event_bytes` bounds what is held back of one event: its data and the line that is being received. Of an event
-    beyond it nothing is kept but that it was lost; with its blank line the next one begins.
+    `max_event_bytes` bounds what is kept of one event, when what is long in its data is left out. Of one of which more
+    is left nothing is kept but that it was lost; with its blank line the next one begins.
     """
 
     is_sequence = True
 
     def __init__(self, max_event_bytes: int) -> None:
-        self._max_event_bytes = max_event_bytes
         self._line = bytearray()
-        self._data = bytearray()  # of each line, with the line feed that joins it to the next
+        self._is_long = False  # a line whose start has been taken
+        self._is_data = False  # the line that was taken last
+        self._data = HeldDocument(max_event_bytes)
+        self._has_data = False
         self._event = ""
         self._is_lost = False
         self._cr_at_end = False
         self._at_start = True
+        self._pause = Pause()
 
     @property
     def is_between_events(self) -> bool:
         """Whether the last event is complete and nothing of the next one has come."""
         is_fresh = self._at_start or self._cr_at_end or self._is_lost
-        return not (is_fresh or self._line or self._data or self._event)
+        return not (is_fresh or self._line or self._has_data or self._event)
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Yield the events that `chunk` completes."""
@@ -87,38 +94,60 @@ class SSEDecoder:
         yield from self._dispatch()
 
     def _hold(self, part: bytes) -> None:
-        if not self._is_lost and len(self._line) + len(part) + len(self._data) > self._max_event_bytes:
-            self._is_lost = True
-            self._data.clear()
-            del self._line[1:]
-        # Of a line that is lost one byte is kept: that it is not the blank one.
-        self._line += part[: 1 - len(self._line)] if self._is_lost else part
+        if self._is_long:
+            if self._is_data:
+                self._hold_data(part)
+            return
+        self._line += part
+        if len(self._line) > _MAX_LINE_BYTES:
+            self._is_long = True
+            self._take_line()
 
     def _end_line(self) -> Iterator[Payload]:
-        line = bytes(self._line)
+        if self._pause.is_due():
+            yield NOTHING
+        if not self._is_long and not self._take_line():
+            yield from self._dispatch()
+        self._is_long = False
         self._line.clear()
+
+    def _take_line(self) -> bool:
+        """Take what there is of a line; say whether there is anything."""
+        line = bytes(self._line)
         if self._at_start:
             self._at_start = False
             line = line.removeprefix(BOM)
-        if not line:
-            yield from self._dispatch()
-        elif not self._is_lost:
-            self._field(line)
-
-    def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
-        if name == b"data":
-            self._data += value
-            self._data += b"\n"
+        self._is_data = name == b"data"
+        if self._is_data:
+            if self._has_data:
+                self._hold_data(b"\n")
+            self._has_data = True
+            self._hold_data(value)
         elif name == b"event":
             self._event = value.decode("utf-8", "replace")
+        return bool(line)
+
+    def _hold_data(self, part: bytes) -> None:
+        if self._is_lost:
+            return
+        try:
+            self._data.add(part)
+        except DecodeError:
+            self._is_lost = True
 
     def _dispatch(self) -> Iterator[Payload]:
-        data, event, is_lost = bytes(self._data), self._event, self._is_lost
-        self._data.clear()
+        data, event, is_lost = self._take_data(), self._event, self._is_lost
+        has_data, self._has_data = self._has_data, False
         self._event, self._is_lost = "", False
-        if is_lost:
-            yield Payload(b"", event, Reason.TOO_LARGE)
-        elif data:
-            yield Payload(data[:-1], event)
+        if has_data:
+            self._pause.reset()
+            yield Payload(b"", event, Reason.TOO_LARGE) if is_lost else Payload(data, event)
+
+    def _take_data(self) -> bytes:
+        try:
+            return self._data.take()
+        except DecodeError:
+            self._is_lost = True
+            return b""

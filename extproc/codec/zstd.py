@@ -11,7 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 
-from extproc.errors import DecodeError, Reason
+from extproc.errors import Bound, DecodeError, Reason
 
 if sys.version_info >= (3, 14):  # pragma: no cover - one of the two, whichever Python this is
     from compression import zstd
@@ -54,7 +54,7 @@ class Zstd:
     def _next_frame(self) -> zstd.ZstdDecompressor:
         self._frames_read += 1
         if self._frames_read > _MAX_FRAMES:
-            raise DecodeError(Reason.TOO_LARGE)
+            raise DecodeError(Reason.TOO_LARGE, Bound.RATIO)
         return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _WINDOW_LOG_MAX})
 
     @staticmethod

@@ -21,15 +21,16 @@ class BoundSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_body_bytes: int = Field(
-        default=16 * _MIB,
+        default=4 * _MIB,
         ge=_KIB,
         description="The most that is kept of a JSON body, decompressed, without the numbers and long texts of large "
         "ones. One of which more is left passes unread and is counted.",
     )
     max_event_bytes: int = Field(
-        default=16 * _MIB,
+        default=4 * _MIB,
         ge=_KIB,
-        description="The largest event, line or frame of a stream that is read. A larger one is lost and counted.",
+        description="The most that is kept of an event or a line of a stream without the long texts of large ones, and "
+        "the largest frame. One of which more is left is lost and counted.",
     )
     max_events_per_message: int = Field(
         default=20_000,
@@ -45,7 +46,7 @@ class BoundSettings(BaseModel):
     max_decoding_ratio: int = Field(
         default=100,
         ge=1,
-        description="How many times as long as it was compressed a body may become; the first 8 MiB are free.",
+        description="How many times as long as it was compressed a body may become; the first MiB is free.",
     )
     max_json_depth: int = Field(
         default=200,

@@ -12,12 +12,11 @@ from typing import Any
 
 import msgspec
 
-from extproc.codec.framing import is_readable, is_stream, media_type
+from extproc.codec.framing import is_readable, media_type
 from extproc.errors import ExtractionError, Reason, Stage
 from extproc.providers import gemini_generate, openai_chat, tgi
 from extproc.providers.base import Flavour, clean_name, is_word
 from extproc.providers.detect import Target
-from extproc.readers import Limits
 from extproc.replay.capture import Capture
 from extproc.replay.play import Observer
 from extproc.usage import Completion, UsageRecord, UsageSource
@@ -57,7 +56,8 @@ _REASONS = MappingProxyType(
         Reason.CORRUPT_FRAME: "has a frame that does not fit its checksum",
         Reason.NOT_JSON: "is not JSON, or a part of it is not",
         Reason.TRUNCATED: "stops in the middle: it was cut off, or captured in part",
-        Reason.TOO_LARGE: "is larger than {limit}: raise that setting",
+        Reason.TOO_LARGE: "is more than {bounds} lets in: raise that setting",
+        Reason.TOO_DEEP: "is deeper than {bounds} lets in: raise that setting",
         Reason.MALFORMED_COUNT: "held a count that is no whole number from 0, which was dropped",
     }
 )
@@ -84,7 +84,8 @@ def _reasons(record: UsageRecord, capture: Capture, observer: Observer) -> Itera
     if not record.is_llm:
         yield _not_llm(record, capture, target)
         return
-    yield from (_unreadable(error, capture, observer.limits) for error in record.extraction_errors)
+    bounds = " and ".join(f"{bound} ({getattr(observer.limits, bound)})" for bound in record.bounds_hit)
+    yield from (_unreadable(error, capture, bounds) for error in record.extraction_errors)
     if record.usage_source in (UsageSource.NONE, UsageSource.ESTIMATED):
         yield from _without_usage(record, capture, target.flavour)
         if record.usage_source is UsageSource.ESTIMATED:
@@ -115,18 +116,16 @@ def _not_llm(record: UsageRecord, capture: Capture, target: Target) -> str:
     return f"{why}, nor is the answer ({_type(capture.response_headers)}) of a known shape"
 
 
-def _unreadable(error: ExtractionError, capture: Capture, limits: Limits) -> str:
+def _unreadable(error: ExtractionError, capture: Capture, bounds: str) -> str:
     if error.stage is Stage.ESTIMATE:
         return f"the prompt could not be estimated ({error.reason.value})"
     is_request = error.stage is Stage.REQUEST_BODY
     headers = capture.request_headers if is_request else capture.response_headers
     if error == ExtractionError(Stage.RESPONSE_BODY, Reason.EMPTY) and capture.response is None:
         return "the capture does not hold the answer's body: save it with content"
-    is_of_events = not is_request and is_stream(headers.get("content-type", ""))
-    name = "max_event_bytes" if is_of_events else "max_body_bytes"
     coding = headers.get("content-encoding", "")
     rest = _REASONS.get(error.reason, f"could not be read ({error.reason.value})").format(
-        type=_type(headers), coding=coding if is_word(coding) else "it has", limit=f"{name} ({getattr(limits, name)})"
+        type=_type(headers), coding=coding if is_word(coding) else "it has", bounds=bounds
     )
     return f"the {_STAGES.get(error.stage, 'exchange')} {rest}"
 

@@ -6,7 +6,7 @@ charges are always there, because Envoy's rate limiter charges nothing at all wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from msgspec.structs import astuple
@@ -16,18 +16,41 @@ from extproc.usage import TokenUsage, UsageRecord, UsageSource
 
 Fields: TypeAlias = Mapping[str, str | bool | int | float]
 
+# No name of an exchange is longer: 256 characters, of four bytes at most.
+MAX_WORD_BYTES: Final = 1024
+
 
 class DynamicMetadata:
-    """Builds the metadata of a record: the same keys under each of our namespaces, and Envoy's own beside them."""
+    """Builds the metadata of a record: the same keys under each of our namespaces, and Envoy's own beside them.
 
-    def __init__(self, namespaces: Sequence[str] = semconv.DEFAULT_NAMESPACES) -> None:
+    Texts are cut behind `max_value_bytes` of UTF-8; `on_cut` hears of it.
+    """
+
+    def __init__(
+        self,
+        namespaces: Sequence[str] = semconv.DEFAULT_NAMESPACES,
+        max_value_bytes: int = 1024,
+        on_cut: Callable[[], None] = lambda: None,
+    ) -> None:
         self._namespaces = tuple(namespaces)
+        self._max_value_bytes = max_value_bytes
+        self._on_cut = on_cut
+        self._may_cut = max_value_bytes < MAX_WORD_BYTES
 
     def build(self, record: UsageRecord) -> Mapping[str, Fields]:
         """Return the fields of each namespace. Building emits nothing, so it may be done on every reply."""
         fields = build_fields(record)
+        if self._may_cut:
+            fields = {key: self._cut(value) if isinstance(value, str) else value for key, value in fields.items()}
         metadata = dict.fromkeys(self._namespaces, fields)
         return metadata | {semconv.RATELIMIT_NAMESPACE: build_ratelimit_fields(record)}
+
+    def _cut(self, text: str) -> str:
+        data = text.encode()
+        if len(data) <= self._max_value_bytes:
+            return text
+        self._on_cut()
+        return data[: self._max_value_bytes].decode("utf-8", "ignore")
 
 
 # The keys of the fields of TokenUsage, in their order; the provider's own total is not one of them.

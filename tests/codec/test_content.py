@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from support.chunks import byte_by_byte, splits
 from support.codings import ENCODERS, flushed_events
 
-from extproc.codec.content import ContentDecoder, content_decoder
-from extproc.errors import DecodeError, Reason
+from extproc.codec.content import BYTES_AT_FIRST, ContentDecoder, Inflation, content_decoder
+from extproc.errors import Bound, DecodeError, Reason
 
 SINGLE = ["gzip", "deflate", "Deflate", "br", "zstd"]
 MAX_PIECE_BYTES = 128 * 1024
@@ -65,9 +65,9 @@ def test_an_event_that_was_flushed_is_handed_out_before_the_next_arrives(coding:
 @pytest.mark.parametrize("coding", ENCODERS)
 def test_a_chunk_that_inflates_to_much_comes_in_bounded_pieces(coding: str) -> None:
     """A bomb never stands in memory as a whole: each piece has a bound."""
-    bomb = ENCODERS[coding](b"\0" * 8_000_000)
+    bomb = ENCODERS[coding](b"\0" * 1_000_000)
     sizes = [len(piece) for piece in content_decoder(coding).feed(bomb)]
-    assert sum(sizes) == 8_000_000
+    assert sum(sizes) == 1_000_000
     assert max(sizes) <= MAX_PIECE_BYTES
 
 
@@ -86,7 +86,7 @@ def test_a_bomb_is_not_worked_through(coding: str, step: int) -> None:
             size += len(piece)
     except DecodeError as error:
         reason = error.reason
-    assert (reason, size) == (Reason.TOO_LARGE, 8 * 1024 * 1024 + 100 * 16 * 1024)
+    assert (reason, size) == (Reason.TOO_LARGE, BYTES_AT_FIRST + 100 * 16 * 1024)
 
 
 @pytest.mark.parametrize("coding", ENCODERS)
@@ -99,6 +99,24 @@ def test_a_bomb_behind_the_end_of_an_inner_coding_is_too_large() -> None:
     """What is passed over is not worked through either."""
     bomb = gzip.compress(gzip.compress(b"{}") + b"\0" * 40_000_000)
     assert reason_of("gzip, gzip", [bomb]) is Reason.TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("inflation", "bound", "size"),
+    [
+        (Inflation(max_bytes=300_000), Bound.DECODED, 300_000),
+        (Inflation(max_bytes=3_000_000, max_ratio=1000), Bound.DECODED, 3_000_000),
+        (Inflation(max_ratio=1), Bound.RATIO, BYTES_AT_FIRST + 16 * 1024),
+    ],
+)
+def test_the_bound_that_is_met_is_told(inflation: Inflation, bound: Bound, size: int) -> None:
+    """It is a setting."""
+    body = random.Random(7).randbytes(20_000) + b"\0" * 10_000_000
+    pieces = content_decoder("gzip", inflation).feed(gzip.compress(body))
+    seen: list[int] = []
+    with pytest.raises(DecodeError) as raised:
+        seen.extend(map(len, pieces))
+    assert (raised.value.bound, sum(seen)) == (bound, size)
 
 
 def test_much_may_come_out_of_much() -> None:

@@ -12,7 +12,7 @@ from support.chunks import byte_by_byte, splits
 from support.frames import chunk, event, exception, frame
 
 from extproc.codec.eventstream import EventStreamDecoder
-from extproc.codec.payload import Payload
+from extproc.codec.payload import NOTHING, Payload
 from extproc.demo.mock.eventstream import encode_header
 from extproc.errors import DecodeError, Reason
 
@@ -75,8 +75,10 @@ def test_an_exception_is_told_by_its_name() -> None:
 
 
 def test_a_frame_without_a_payload_says_nothing() -> None:
-    """And is no error."""
-    assert read([frame(b"", event_type="messageStop") + METADATA])[0].event == "metadata"
+    """And is no error, but work."""
+    nothing, metadata = read([frame(b"", event_type="messageStop") + METADATA])
+    assert nothing is NOTHING
+    assert metadata.event == "metadata"
 
 
 @pytest.mark.parametrize("at", [-1, -5, 13, 40])

@@ -147,11 +147,17 @@ def test_an_answer_that_is_cut_off_has_its_last_counts() -> None:
 @pytest.mark.parametrize(
     ("one", "said"),
     [
-        (capture(response=ANSWER | {"x": ["y"] * 600}), "the answer is larger than max_body_bytes (1024): raise that"),
-        (stream(USED | {"x": ["y"] * 600}), "the answer is larger than max_event_bytes (1025): raise that setting"),
+        (
+            capture(response=ANSWER | {"x": ["y"] * 600}),
+            "the answer is more than max_body_bytes (1024) lets in: raise that",
+        ),
+        (
+            stream(USED | {"x": ["y"] * 600}),
+            "the answer is more than max_event_bytes (1025) lets in: raise that setting",
+        ),
         (
             capture(request=QUESTION | {"x": ["y"] * 600}),
-            "the request is larger than max_body_bytes (1024): raise that",
+            "the request is more than max_body_bytes (1024) lets in: raise that",
         ),
     ],
 )

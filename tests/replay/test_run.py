@@ -111,7 +111,7 @@ def test_settings_are_those_of_the_sidecar(tmp_path: Path) -> None:
     write_folder(tmp_path / "x", request={"model": "gpt-4o", "messages": ["x"] * 600})
     (tmp_path / "settings.yaml").write_text("max_body_bytes: 1024\n")
     _, (one,) = told(str(tmp_path / "x"), "--config", str(tmp_path / "settings.yaml"))
-    assert one["explanation"] == "the request is larger than max_body_bytes (1024): raise that setting"
+    assert one["explanation"] == "the request is more than max_body_bytes (1024) lets in: raise that setting"
     ended = run("replay", "--json", str(tmp_path / "x"), environ={"EXTPROC_METADATA_NAMESPACES": "mine"})
     assert set(json.loads(ended.stdout)["metadata"]) == {"mine", "envoy.ratelimit"}
 

@@ -1,11 +1,21 @@
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from extproc.sinks.metadata import DynamicMetadata, build_fields, build_ratelimit_fields
 from extproc.usage import Completion, Cost, TokenUsage, UsageRecord, UsageSource
 
 LLM = UsageRecord(is_llm=True, completion=Completion.COMPLETE, duration_seconds=1.0)
+
+
+@pytest.mark.parametrize(("max_bytes", "kept", "cuts"), [(1024, "é" * 100, 0), (200, "é" * 100, 0), (101, "é" * 50, 1)])
+def test_a_text_is_cut(max_bytes: int, kept: str, cuts: int) -> None:
+    """Between characters, and somebody hears of it."""
+    heard: list[None] = []
+    metadata = DynamicMetadata(["mine"], max_bytes, lambda: heard.append(None))
+    fields = metadata.build(replace(LLM, request_model="é" * 100))["mine"]
+    assert (fields["model"], len(heard)) == (kept, cuts)
 
 
 def test_everything_known_has_its_key() -> None:
