@@ -16,7 +16,7 @@ import orjson
 from extproc.codec.condense import Condenser
 from extproc.codec.payload import BOM, NOTHING, Pause, Payload
 from extproc.codec.strings import StringScan
-from extproc.errors import DecodeError, Reason
+from extproc.errors import Bound, DecodeError, Reason
 
 # What msgspec raises for what it does not take: bytes that are not UTF-8 among it, which is an error of Python's own.
 REFUSALS: Final = (msgspec.MsgspecError, ValueError, RecursionError)
@@ -28,7 +28,8 @@ def decode_document(data: bytes) -> Any:
     What other parsers take is taken: half of a surrogate pair, NaN, a number beyond any range, UTF-16. Documents repeat
     what clients sent, and a value nobody reads must not cost the count of those that are.
 
-    Raises DecodeError: EMPTY, TRUNCATED if the document is good as far as it goes, else NOT_JSON (RFC 8259).
+    Raises DecodeError: EMPTY, TRUNCATED if the document is good as far as it goes, TOO_DEEP if nobody can follow it, else
+    NOT_JSON (RFC 8259).
     """
     try:
         return orjson.loads(data)
@@ -44,7 +45,7 @@ def decode_document(data: bytes) -> Any:
         except json.JSONDecodeError as error:
             is_cut_off = is_cut_off or error.pos >= len(text) or error.msg.startswith("Unterminated string")
         except RecursionError:
-            is_cut_off = False
+            raise DecodeError(Reason.TOO_DEEP, Bound.DEPTH) from None
     raise DecodeError(Reason.TRUNCATED if is_cut_off else Reason.NOT_JSON)
 
 

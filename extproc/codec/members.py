@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET, Raw
 
 from extproc.codec.document import REFUSALS, decode_document
-from extproc.errors import DecodeError, Reason
+from extproc.errors import Bound, DecodeError, Reason
 
 # What can't be decoded member by member is decoded whole, if it is no larger: its values would take much memory.
 _MAX_LENIENT_MEMBERS_BYTES = 1024 * 1024
@@ -96,7 +96,7 @@ class Members:
             return None
         except (msgspec.DecodeError, RecursionError) as error:
             if len(data) > _MAX_LENIENT_MEMBERS_BYTES:
-                raise DecodeError(_reason_of(error, data)) from None
+                raise _error_of(error, data) from None
             return self.pick(decode_document(data))
         values = ((name, getattr(members, name)) for name in self._names)
         return {name: self._value_of[name](bytes(raw)) for name, raw in values if raw is not _ABSENT}
@@ -156,10 +156,12 @@ def _short(raw: bytes) -> Any:
 _CUT_NUMBER = re.compile(r"invalid (?:number|character) \(byte (\d+)\)$")
 
 
-def _reason_of(error: Exception, data: bytes) -> Reason:
+def _error_of(error: Exception, data: bytes) -> DecodeError:
+    if isinstance(error, RecursionError):
+        return DecodeError(Reason.TOO_DEEP, Bound.DEPTH)
     if not data.strip():
-        return Reason.EMPTY
+        return DecodeError(Reason.EMPTY)
     # A number that is cut off, "1." or "-", is to this decoder an invalid number or character at the end of the data.
     number = _CUT_NUMBER.search(str(error))
     is_cut = str(error) == "Input data was truncated" or (number is not None and int(number[1]) >= len(data))
-    return Reason.TRUNCATED if is_cut else Reason.NOT_JSON
+    return DecodeError(Reason.TRUNCATED if is_cut else Reason.NOT_JSON)

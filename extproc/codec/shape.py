@@ -8,6 +8,7 @@ are none it tells nothing that matters.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -16,6 +17,7 @@ from extproc.errors import Bound, DecodeError, Reason
 # Without escapes; the last one may be cut off.
 _STRING = re.compile(rb'"[^"]*"?')
 _ESCAPES = (rb"\\", rb"\"")
+_SLICE_BYTES = 32 * 1024
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _EMPTY = re.compile(rb"\{\}|\[\]")
 
@@ -48,10 +50,25 @@ class Shape:
             raise DecodeError(Reason.TOO_DEEP, Bound.DEPTH)
 
 
+def _slices(data: bytes) -> Iterator[bytes]:
+    """Yield the data in slices that no string is cut by: what is found in all of it at once takes much memory."""
+    start = 0
+    while start < len(data):
+        end = start + _SLICE_BYTES
+        if data.count(b'"', start, end) % 2:
+            end = data.find(b'"', end) + 1 or len(data)
+        yield data[start:end]
+        start = end
+
+
+def _brackets_in(part: bytes) -> bytes:
+    return _STRING.sub(b"", part).translate(None, _NO_BRACKETS)
+
+
 def _is_deeper(data: bytes, max_depth: int) -> bool:
     for escape in _ESCAPES:
         data = data.replace(escape, b"")
-    brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKETS)
+    brackets = b"".join(map(_brackets_in, _slices(data)))
     for peeled in range(_ROUNDS):
         if len(brackets) <= max_depth - peeled:
             return False

@@ -33,7 +33,7 @@ class BoundSettings(BaseModel):
         "the largest frame. One of which more is left is lost and counted.",
     )
     max_events_per_message: int = Field(
-        default=20_000,
+        default=10_000,
         ge=100,
         description="The most events, lines or frames that one message may bring, however well they were compressed: "
         "each takes time in which nobody else is served.",
