@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from extproc.budgets.metrics import BudgetMetrics
 from extproc.budgets.rules import Rule
+from extproc.config.bounds import BoundSettings
 from extproc.config.budgets import BudgetDescriptor, BudgetLimit, BudgetSettings
 from extproc.config.documents import MAX_FILE_BYTES
 from extproc.config.otel_environment import USED_VARIABLES
@@ -34,7 +35,7 @@ from extproc.config.telemetry import (
     TlsSettings,
 )
 from extproc.config.yaml_documents import MAX_YAML_CHARACTERS
-from extproc.errors import EXIT_CUT, EXIT_FAILURE, EXIT_USAGE
+from extproc.errors import EXIT_CUT, EXIT_FAILURE, EXIT_USAGE, Bound
 from extproc.injection import KNOWN_PROVIDERS, Outcome
 from extproc.providers.detect import FLAVOURS
 from extproc.providers.vendors import VENDORS
@@ -165,3 +166,17 @@ def test_the_exit_codes_of_serve_are_those_of_the_page() -> None:
     """By their numbers."""
     rows = re.findall(r"^\| (\d) \|", (ROOT / "docs" / "operations.md").read_text(), re.MULTILINE)
     assert [int(row) for row in rows] == [0, EXIT_FAILURE, EXIT_USAGE, EXIT_CUT]
+
+
+def test_the_page_of_limits_has_every_bound_with_its_default() -> None:
+    """By the name under which it is counted."""
+    text = (ROOT / "docs" / "limits.md").read_text()
+    told = dict(re.findall(r"^\| `(\w+)` \| `?([^|`]+)`? \|", text, flags=re.MULTILINE))
+    assert list(told) == [bound.value for bound in Bound]
+    units = {"KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+    for name, default in told.items():
+        number, _, unit = default.strip().partition(" ")
+        value = int(number) * units.get(unit, 1) if number.isdigit() else number
+        assert value == BoundSettings.model_fields[name].default, name
+    others = set(BoundSettings.model_fields) - set(told)
+    assert all(f"`{name}`" in text for name in others)

@@ -28,8 +28,8 @@ def decode_document(data: bytes) -> Any:
     What other parsers take is taken: half of a surrogate pair, NaN, a number beyond any range, UTF-16. Documents repeat
     what clients sent, and a value nobody reads must not cost the count of those that are.
 
-    Raises DecodeError: EMPTY, TRUNCATED if the document is good as far as it goes, TOO_DEEP if nobody can follow it, else
-    NOT_JSON (RFC 8259).
+    Raises DecodeError: EMPTY, TRUNCATED if the document is good as far as it goes, TOO_DEEP if nobody can follow it,
+    else NOT_JSON (RFC 8259).
     """
     try:
         return orjson.loads(data)
