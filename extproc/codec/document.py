@@ -79,10 +79,11 @@ class HeldDocument:
     `max_bytes` bounds what is kept.
     """
 
-    __slots__ = ("_condenser", "_held", "_max_bytes")
+    __slots__ = ("_condenser", "_held", "_max_bytes", "_max_plain_bytes")
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
+        self._max_plain_bytes = min(MAX_HELD_BYTES, max_bytes)
         self._held = bytearray()
         self._condenser: Condenser | None = None
 
@@ -90,7 +91,7 @@ class HeldDocument:
         """Keep a part; raise DecodeError(TOO_LARGE) and keep nothing when more is left than may be kept."""
         if self._condenser is None:
             self._held += part
-            if len(self._held) <= min(MAX_HELD_BYTES, self._max_bytes):
+            if len(self._held) <= self._max_plain_bytes:
                 return
             self._condenser = Condenser(self._max_bytes)
             part = bytes(self._held).removeprefix(BOM)

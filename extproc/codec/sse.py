@@ -58,6 +58,8 @@ class SSEDecoder:
         self._is_long = False  # a line whose start has been taken
         self._is_data = False  # the line that was taken last
         self._data = HeldDocument(max_event_bytes)
+        self._max_only_bytes = min(_MAX_LINE_BYTES, max_event_bytes)
+        self._only: bytes | None = None  # the data of a single line, as most events have it; more is held in _data
         self._has_data = False
         self._event = ""
         self._is_lost = False
@@ -121,13 +123,22 @@ class SSEDecoder:
         value = value.removeprefix(b" ")
         self._is_data = name == b"data"
         if self._is_data:
-            if self._has_data:
-                self._hold_data(b"\n")
+            if not self._has_data and len(value) <= self._max_only_bytes and not self._is_long:
+                self._only = value
+            else:
+                self._hold_line(value)
             self._has_data = True
-            self._hold_data(value)
         elif name == b"event":
             self._event = value.decode("utf-8", "replace")
         return bool(line)
+
+    def _hold_line(self, value: bytes) -> None:
+        if self._only is not None:
+            self._hold_data(self._only)
+            self._only = None
+        if self._has_data:
+            self._hold_data(b"\n")
+        self._hold_data(value)
 
     def _hold_data(self, part: bytes) -> None:
         if self._is_lost:
@@ -146,6 +157,9 @@ class SSEDecoder:
             yield Payload(b"", event, Reason.TOO_LARGE) if is_lost else Payload(data, event)
 
     def _take_data(self) -> bytes:
+        if self._only is not None:
+            data, self._only = self._only, None
+            return data
         try:
             return self._data.take()
         except DecodeError:
