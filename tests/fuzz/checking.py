@@ -12,7 +12,7 @@ from extproc.errors import DecodeError, Reason
 T = TypeVar("T")
 
 # Longer ones are cut into pieces of several bytes: the last byte should not cost as much as all the others together.
-_MAX_SINGLE_BYTES = 1024
+_MAX_SINGLE_BYTES = 128
 
 # Of one reader's state, with room for the names and marks it keeps beside what is bounded.
 _SLACK_BYTES = 1024

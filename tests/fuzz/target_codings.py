@@ -17,7 +17,8 @@ _REASONS = {Reason.CORRUPT_ENCODING, Reason.TRUNCATED, Reason.TOO_LARGE}
 _KEEPS_BACK = ("br", "zstd")
 
 # What is free at first, and a hundred times what goes in.
-_MAX_BYTES_OUT = 8 * 1024 * 1024 + 100 * 4096
+_FREE_BYTES = 8 * 1024 * 1024
+_MAX_BYTES_OUT = _FREE_BYTES + 100 * 64 * 1024
 
 
 def check(data: bytes) -> None:
@@ -26,7 +27,8 @@ def check(data: bytes) -> None:
     coding, is_built, times = choices.one_of(_CODINGS), choices.flag(), choices.number()
     places, damage, place = choices.cuts(4), choices.number(), choices.number()
     body = choices.rest()
-    encoded = ENCODERS[coding](body * (1 + (times * times if times > 128 else 0))) if is_built else body
+    plain = body * _repeats(times, len(body))
+    encoded = ENCODERS[coding](plain) if is_built else body
     is_whole = is_built and damage % 4 == 0
     if damage % 4 == 1:
         encoded = encoded[: len(encoded) * place // 256]
@@ -43,8 +45,15 @@ def check(data: bytes) -> None:
         assert_same(results)
     if is_whole:
         out, end = assert_same(results)
-        assert end is None or (end is Reason.TOO_LARGE and times > 128)
-        assert end is not None or out == body * (1 + (times * times if times > 128 else 0))
+        assert end is None or (end is Reason.TOO_LARGE and len(plain) > _FREE_BYTES)
+        assert end is not None or out == plain
+
+
+def _repeats(times: int, length: int) -> int:
+    """Return how often a body is repeated: once, some dozen times, or so that it meets the bound."""
+    if times == 255:
+        return 2 * _FREE_BYTES // max(length, 1)
+    return 1 + max(0, times - 128)
 
 
 def _decode(coding: str, chunks: list[bytes]) -> tuple[bytes, Reason | None]:
@@ -68,12 +77,13 @@ def seeds() -> list[bytes]:
     built = [
         bytes((coding, 1, times, 9, 80, 150, 240, damage, 100)) + body
         for coding in range(len(_CODINGS))
-        for times in (0, 140)
+        for times in (0, 200)
         for damage in range(4)
     ]
     raw = [bytes((number, 0, 0, 9, 80, 150, 240, 0, 0)) + ENCODERS[name](body) for number, name in enumerate(_CODINGS)]
+    bomb = bytes((0, 1, 255, 9, 80, 150, 240, 0, 0)) + body
     members = bytes((0, 0, 0, 9, 80, 150, 240, 0, 0)) + ENCODERS["gzip"](body) * 2 + b"\0\0\n"
-    return [*built, *raw, members]
+    return [*built, *raw, bomb, members]
 
 
 MODULES = tuple(f"extproc.codec.{name}" for name in ("content", "deflate", "br", "zstd"))
