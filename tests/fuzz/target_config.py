@@ -1,4 +1,4 @@
-"""Configuration files: any text is settings, or a sentence for a person that does not repeat a secret."""
+"""Configuration files and variables: any text is settings, or a sentence for a person that does not repeat a secret."""
 
 from __future__ import annotations
 
@@ -22,8 +22,12 @@ _FOLDER = Path(tempfile.mkdtemp(prefix="fuzz-config-", dir="/dev/shm" if Path("/
 def check(data: bytes) -> None:
     """Nothing but the documented errors is raised, and none is silent."""
     choices = Choices(data)
-    file = _FOLDER / choices.one_of(_NAMES)
+    kind = choices.number(len(_NAMES) + 1)
     text = choices.rest()
+    if kind == len(_NAMES):
+        _check_environment(text.decode("utf-8", "replace"))
+        return
+    file = _FOLDER / _NAMES[kind]
     try:
         parse(text.decode("utf-8", "replace"), expects_json=file.suffix == ".json")
     except NotReadableError as error:
@@ -35,6 +39,15 @@ def check(data: bytes) -> None:
         assert str(error).strip()  # noqa: PT017 - nothing follows
         # Where it is what it was, the value of a header, and no name.
         assert text.count(_SECRET.encode()) != 1 or _HEADER not in text or _SECRET not in str(error)  # noqa: PT017 - as above
+
+
+def _check_environment(text: str) -> None:
+    pairs = (line.partition("=") for line in text.splitlines())
+    environ = {name: value for name, _, value in pairs if name.startswith(("EXTPROC_", "OTEL_")) and "\0" not in value}
+    try:
+        load_settings({}, environ, mounted=None)
+    except SettingsError as error:
+        assert str(error).strip()  # noqa: PT017 - nothing follows
 
 
 def seeds() -> list[bytes]:
@@ -59,7 +72,15 @@ def seeds() -> list[bytes]:
         "x: " + "[" * 90,
         "date: 2020-01-01\nn: 0o17\nf: .inf\n? [a]\n: b\n",
     ]
+    variables = [
+        'EXTPROC_USAGE={"estimate": "off"}\nEXTPROC_METADATA_NAMESPACES=a, b\nEXTPROC_WORKERS=auto',
+        "OTEL_EXPORTER_OTLP_ENDPOINT=http://h:4317\nOTEL_EXPORTER_OTLP_HEADERS=a=b,c=%20d\nOTEL_SERVICE_NAME=x",
+        "OTEL_TRACES_SAMPLER=traceidratio\nOTEL_TRACES_SAMPLER_ARG=0.5\nOTEL_PROPAGATORS=b3,tracecontext",
+        "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf\nOTEL_RESOURCE_ATTRIBUTES=a=b,c=d\nOTEL_BSP_SCHEDULE_DELAY=5",
+        "OTEL_METRICS_EXPORTER=none\nOTEL_EXPORTER_OTLP_METRICS_TIMEOUT=5\nOTEL_METRIC_EXPORT_INTERVAL=x",
+    ]
     return [
+        *(b"\2" + each.encode() for each in variables),
         *(b"\0" + text.encode() for text in texts),
         *(b"\1" + json.dumps(each).encode() for each in (krakend, {"telemetry": telemetry}, {"extra_config": krakend})),
     ]
@@ -67,6 +88,6 @@ def seeds() -> list[bytes]:
 
 WORDS = (b"telemetry", b"exporters", b"layers", b"custom_labels", b"rate_limit", b"charges", b"detection_rules",
          b"extra_config", b"kind: ", b"apiVersion: ", b"\n- ", b": ", b"&a ", b"*a", b"!!", b"---\n",
-         b"<<: ")  # fmt: skip
+         b"<<: ", b"OTEL_EXPORTER_OTLP_", b"EXTPROC_", b"=", b"%20")  # fmt: skip
 MODULES = ("extproc.config.",)
 TARGET = Target("config", check, seeds, MODULES, WORDS, is_json=True, max_input_bytes=1024)
