@@ -196,7 +196,7 @@ def seeds() -> list[bytes]:
     plain = bytes((6, 5, 3, 0, 6, 60, 4, 5, 0, 6, 0, 4, 2, 0, 0, 5))
     wild = bytes(range(7, 120, 3))
     made = []
-    for number in range(2 * len(CASES)):
+    for number in range(len(CASES)):
         injects, estimates, surveys, looks = (number >> bit & 1 for bit in range(4))
         deployment = [15 * (number % 4 == 3), injects, estimates, surveys, looks]
         deployment += [number & 1] * injects + [number % 3, number & 1, 0] * estimates + [0, 0]

@@ -191,7 +191,7 @@ def _settings(given_settings: dict[str, Any]) -> Settings:
 
 
 TestSessionProtocol = SessionProtocol.TestCase
-TestSessionProtocol.settings = settings(max_examples=40, stateful_step_count=25)
+TestSessionProtocol.settings = settings(max_examples=25, stateful_step_count=20)
 
 
 @pytest.fixture(name="client", params=["completion_queue", "aio"], scope="module")
