@@ -14,12 +14,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # Newer than that when it also holds what only `make bench` needs.
 BENCH_READY := $(VENV)/.ready-bench
+# The same for `make fuzz`. Whichever is made last keeps what the other one needs.
+FUZZ_READY := $(VENV)/.ready-fuzz
 
 # The benchmark's own programs.
 NATIVE := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint format proto docs lock clean
+.PHONY: help setup demo test bench fuzz lint format proto docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -42,6 +44,10 @@ endif
 # The 100 MB of a C compiler and the plots' library are no part of the development environment.
 bench: $(NATIVE)/load $(NATIVE)/upstream ## what metering costs, measured side by side (QUICK=1: in two minutes)
 	@$(BIN)/python -m bench $(if $(QUICK),--quick,$(if $(findstring --only,$(ARGS)),,--docs)) $(ARGS)
+
+# What it finds and what it has learnt stays in .fuzz, from run to run.
+fuzz: $(FUZZ_READY) ## throw hostile bytes at all that reads bytes (SECONDS=60 in total, ARGS="sse session": only these)
+	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(ARGS)
 
 lint: $(READY) ## ruff, formatting, mypy
 	$(BIN)/ruff check .
@@ -71,7 +77,11 @@ $(READY): pyproject.toml uv.lock tools/setup_environment.py
 	@touch $@
 
 $(BENCH_READY): $(READY)
-	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION) --group bench
+	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION) --group bench $(if $(wildcard $(FUZZ_READY)),--group fuzz)
+	@touch $@
+
+$(FUZZ_READY): $(READY)
+	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION) --group fuzz $(if $(wildcard $(BENCH_READY)),--group bench)
 	@touch $@
 
 $(NATIVE)/%: bench/native/%.c bench/native/common.h bench/native/histogram.h $(BENCH_READY)

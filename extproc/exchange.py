@@ -70,7 +70,10 @@ class Exchange:
         self.revision = 0
 
     def request_headers(self, headers: Mapping[str, str], *, end_of_stream: bool, now: float) -> None:
-        """Take the request headers: lower-case names, one value each."""
+        """Take the request headers: lower-case names, one value each. Those that come again say nothing."""
+        if self._headers is not EMPTY_OBJECT:
+            return
+        self._headers = headers
         self.revision += 1
         if not self._question.read_headers(headers, self._detector):
             self.is_detachable = True
@@ -84,7 +87,6 @@ class Exchange:
         if self._transcript is not None:
             self._transcript.take_request_headers(headers)
         self._request_bytes_left = number_at(headers, "content-length")
-        self._headers = headers
         if self.may_edit and not self.is_held:
             self._begin_injection()  # it begins with headers that do not wait for the body
         if end_of_stream:
@@ -117,7 +119,9 @@ class Exchange:
         self._end_request(now)
 
     def response_headers(self, headers: Mapping[str, str], *, end_of_stream: bool, now: float) -> None:
-        """Take the response headers."""
+        """Take the response headers. Those that come again, or behind the body, say nothing."""
+        if self._response.is_shown:
+            return
         self._stopwatch.begin_response(now)
         if self._request is not None and self._request.has_started:
             self._end_request(None)  # its end was not shown: Envoy sends no more of a body than its buffer holds

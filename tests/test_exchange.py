@@ -1133,3 +1133,17 @@ def test_the_revision_grows_exactly_when_there_is_something_to_say() -> None:
         grew.append(exchange.revision > before)
     # message_start, content_block_start, ping, the delta, content_block_stop, message_delta, message_stop
     assert grew == [True, False, False, True, False, True, True]
+
+
+def test_headers_out_of_turn_say_nothing() -> None:
+    """That come again, or behind what they belong to: else what Envoy was told would be taken back."""
+    case = Case(response=STREAM, content_type="text/event-stream")
+    exchange = started(case)
+    exchange.response_body(STREAM, end_of_stream=False, now=11.0)
+    exchange.request_headers({":method": "GET", ":path": "/"}, end_of_stream=True, now=12.0)
+    exchange.response_headers({":status": "500", "content-type": "text/plain"}, end_of_stream=True, now=12.0)
+    assert not exchange.is_detachable
+    exchange.response_body(b"data: [DONE]\n\n", end_of_stream=True, now=13.0)
+    assert exchange.record is not None
+    assert (exchange.record.status_code, exchange.record.completion) == (200, Completion.COMPLETE)
+    assert (exchange.record.operation, exchange.record.time_to_first_token_seconds) == ("chat", 1.0)

@@ -143,7 +143,8 @@ def _presence(raw: bytes) -> Any:  # noqa: ARG001 - the shape that all have
 def _scalar(raw: bytes) -> Any:
     if raw[:1] in (b"{", b"["):
         return None
-    return decode_document(raw) if raw[:1] == b'"' else _short(raw)
+    # In brackets bytes that are not UTF-8 are read as in a whole document.
+    return decode_document(b"[%s]" % raw)[0] if raw[:1] == b'"' else _short(raw)
 
 
 def _short(raw: bytes) -> Any:

@@ -91,16 +91,18 @@ class DocumentReader:
         self.heard = self.fresh = NO_TOKENS
         self.has_read = False
         self.is_complete = False
+        self._envelope: Flavour | None = None
         self.may_lack_usage = False
         self._detect_shape = detect_shape
         self._finish_reasons: dict[int, str] | None = None
         self._reported = _ReportedUsage()
-        self._envelope: Flavour | None = None
         self._envelope_usage = _ReportedUsage()
         self.expect(flavour)
 
     def expect(self, flavour: Flavour | None) -> None:
-        """Take the documents to come for those of a flavour."""
+        """Take the documents to come for those of a flavour, unless those that came have shown theirs."""
+        if self.has_read and self.flavour is not self._envelope:
+            return
         self.flavour = flavour
         self._envelope = flavour if flavour is not None and flavour.by_shape else None
 

@@ -59,6 +59,13 @@ def test_what_should_be_short_and_is_not_is_told_as_none(value: bytes) -> None:
     assert MEMBERS.decode(data + b', "n": []}') == expected | {"n": None}
 
 
+@pytest.mark.parametrize("other", [b"1", b"[]"])
+def test_a_name_that_is_no_utf8_is_read_as_in_a_whole_document(other: bytes) -> None:
+    """Whether the members are read at once or one by one, it costs none of the others."""
+    decoded = MEMBERS.decode(b'{"model": "a\xed\xa0\x80b", "n": %s, "stop": ["c"]}' % other)
+    assert decoded == {"model": "a\ufffd\ufffd\ufffdb", "n": 1 if other == b"1" else None, "stop": ["c"]}
+
+
 @pytest.mark.parametrize("number", [b"1e999", b"-1e999", b"9" * 5000])
 def test_a_number_beyond_any_range_costs_nothing_else(number: bytes) -> None:
     """It stands for no value that anybody could have meant."""

@@ -41,6 +41,15 @@ def test_reading_says_whether_it_told_anything_new() -> None:
     assert (reader.model, reader.is_complete) == ("a", True)
 
 
+def test_a_flavour_that_was_shown_stands() -> None:
+    """Envoy keeps the names it was told: what comes out of turn must not take them back."""
+    reader = DocumentReader(None, lambda _: FLAVOUR)
+    reader.expect(None)
+    reader.read({"model": "a"})
+    reader.expect(None)
+    assert reader.flavour is FLAVOUR
+
+
 @pytest.mark.parametrize("document", [None, [], "text", 7, True])
 def test_what_is_no_object_says_nothing(document: object) -> None:
     """Not even a flavour is asked."""
