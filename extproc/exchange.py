@@ -25,7 +25,7 @@ from extproc.readers import ExtractionErrors, Limits
 from extproc.request_reader import RequestReader
 from extproc.response import Response
 from extproc.stopwatch import Stopwatch
-from extproc.transcript import Transcript
+from extproc.transcript import Transcript, begin_transcript
 from extproc.usage import Completion, UsageRecord
 
 
@@ -54,9 +54,7 @@ class Exchange:
         self._request: RequestReader | None = None
         self._request_bytes_left: int | None = None
         self._headers: Mapping[str, str] = EMPTY_OBJECT
-        self._transcript = (
-            None if policy.count_text is None else Transcript(policy, policy.count_text, shape=limits.shape)
-        )
+        self._transcript = begin_transcript(policy, limits.shape)
         self._response = Response(limits, self._errors, self._transcript if policy.estimates_answers else None)
         self._documents = self._response.documents
         parts = (self._question, self._response, self._stopwatch, self._errors, self._transcript)

@@ -247,6 +247,11 @@ class Transcript:
             errors.add(Stage.ESTIMATE, self._skip)
 
 
+def begin_transcript(policy: Policy, shape: Shape) -> Transcript | None:
+    """Return the transcript of an exchange; None where nothing is estimated."""
+    return None if policy.count_text is None else Transcript(policy, policy.count_text, shape=shape)
+
+
 def _prompt_tokens(prompt: Prompt, policy: Policy, count: TextCounter, model: str | None, provider: str | None) -> int:
     around = policy.wrapping_of(model, provider)
     tokens = prompt.token_count + count("\n".join(prompt.texts), model, provider)
