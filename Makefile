@@ -19,7 +19,7 @@ BENCH_READY := $(VENV)/.ready-bench
 NATIVE := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint format proto docs lock clean
+.PHONY: help setup demo test bench soak lint format proto docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -42,6 +42,10 @@ endif
 # The 100 MB of a C compiler and the plots' library are no part of the development environment.
 bench: $(NATIVE)/load $(NATIVE)/upstream ## what metering costs, measured side by side (QUICK=1: in two minutes)
 	@$(BIN)/python -m bench $(if $(QUICK),--quick,$(if $(findstring --only,$(ARGS)),,--docs)) $(ARGS)
+
+# The scenarios: soak, kills, hostile; `make soak ARGS=--help` tells of their flags.
+soak: $(READY) ## mixed traffic and all faults for MINUTES=30, and the ledger has to balance (SCENARIO=kills, hostile)
+	@PYTHONPATH=tests $(BIN)/python -m soak $(or $(SCENARIO),soak) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 lint: $(READY) ## ruff, formatting, mypy
 	$(BIN)/ruff check .

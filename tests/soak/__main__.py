@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import signal
 import sys
@@ -28,6 +29,7 @@ def main() -> None:
     os.chdir(_ROOT)  # the collector is a module of the benchmark
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_FAILURE))
     console = build_console()
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # who writes to one that is gone hears of it otherwise
     outcome = SCENARIOS[options.scenario](options, console.print)
     output.write_text(json.dumps(outcome.as_document(), indent=1) + "\n")
     show(console, outcome)

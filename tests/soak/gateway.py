@@ -30,7 +30,7 @@ class SoakGateway:
     Everything else is as in envoy/envoy.yaml. Who an exchange is for, its authority and path tell. `on_entry` gets the
     lines of the access log, in a thread of its own; they also have what Envoy says of its calls to the sidecar, and to
     which of its workers they went. `others` are servers behind a prefix of the path; of those behind /unmetered the
-    sidecar hears nothing.
+    sidecar hears nothing. `patience_seconds` is how long Envoy waits for a reply, where it is not as in the file.
     """
 
     def __init__(
@@ -41,6 +41,7 @@ class SoakGateway:
         *,
         workers: int = 1,
         others: Mapping[str, HostPort] | None = None,
+        patience_seconds: int | None = None,
     ) -> None:
         self._exit = ExitStack()
         self.folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
@@ -54,6 +55,8 @@ class SoakGateway:
         self.stack = Stack(bootstrap, Ports(), on_log_line=lambda line: _take(line, on_entry), sidecar=command)
         _follow_exchanges(bootstrap, self.stack, workers)
         _add_routes(bootstrap, others or {})
+        if patience_seconds is not None:
+            bootstrap.ext_proc["message_timeout"] = f"{patience_seconds}s"
 
     def __enter__(self) -> Self:
         self._exit.enter_context(self.stack)

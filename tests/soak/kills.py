@@ -48,8 +48,8 @@ def run(plan: Plan) -> Outcome:
     """Run it."""
     usage = {"estimate": "off", "inject_include_usage": "auto" if plan.asks_for_usage else False}
     ledger, provider, seen = Ledger(), Provider(), Counter[str]()
-    with SoakGateway(provider.address, {"usage": usage}, ledger.take_entry) as gateway:
-        tail = Tail(gateway.usage_log, ledger.take_line)
+    gateway = SoakGateway(provider.address, {"usage": usage}, ledger.take_entry)
+    with gateway, Tail(gateway.usage_log, ledger.take_line) as tail:
         at_seconds = asyncio.run(_play(plan, ledger, gateway, provider, seen))
         wait_for(lambda: _is_ready(gateway), _READY_SECONDS)
         tail.read()
@@ -113,7 +113,7 @@ def _is_ready(gateway: SoakGateway) -> bool:
 
 
 def _find_ready(at_seconds: Sequence[float], log: str) -> list[Kill]:
-    """Return all kills, each with the time of the next start by the sidecar's log; some are killed before they start."""
+    """Return all kills, each with the time of the next start, by the log; it may be killed before it starts."""
     lines = [orjson.loads(line) for line in log.splitlines() if line.startswith("{")]
     starts = [datetime.fromisoformat(line["timestamp"]).timestamp() for line in lines if line["event"] == "ready"]
     return [Kill(0, at, min((start for start in starts if start > at), default=float("inf"))) for at in at_seconds]

@@ -9,7 +9,7 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -51,6 +51,8 @@ class Plan:
     per_second: float = 150.0
     seed: int = 1
     bomb_bytes: int = 32 * 1024 * 1024
+    patience_seconds: int | None = None  # of Envoy, where it is not as in its file
+    every_seconds: Mapping[str, float] = field(default_factory=lambda: _EVERY)
     say: Callable[[str], object] = print
 
 
@@ -70,15 +72,14 @@ def run(plan: Plan) -> Outcome:
     course, provider = Course(), Provider()
     with Collector() as collector:
         settings = settings_with(collector.address)
-        gateway = SoakGateway(provider.address, settings, course.ledger.take_entry, workers=_WORKERS)
-        with gateway:
+        patience, on_entry = plan.patience_seconds, course.ledger.take_entry
+        gateway = SoakGateway(provider.address, settings, on_entry, workers=_WORKERS, patience_seconds=patience)
+        with gateway, Tail(gateway.usage_log, course.ledger.take_line) as tail:
             chaos = Chaos(gateway, collector, random.Random(plan.seed), _WORKERS)
-            tail = Tail(gateway.usage_log, course.ledger.take_line)
             began = time.monotonic()
             asyncio.run(_play(plan, course, gateway, provider, chaos, tail))
             seconds = time.monotonic() - began
-            series = gateway.scrape()
-            return _outcome(course, chaos, tail, series, seconds)
+            return _outcome(course, chaos, tail, gateway.scrape(), seconds)
 
 
 async def _play(plan: Plan, course: Course, gateway: SoakGateway, provider: Provider, chaos: Chaos, tail: Tail) -> None:
@@ -90,7 +91,7 @@ async def _play(plan: Plan, course: Course, gateway: SoakGateway, provider: Prov
             until = time.monotonic() + seconds
             doing = [
                 group.create_task(_again(every, _thread(getattr(chaos, name)), course, until))
-                for name, every in _EVERY.items()
+                for name, every in plan.every_seconds.items()
             ]
             await _traffic(plan, course, gateway, provider, traffic, until)
             await asyncio.gather(*doing)
@@ -158,7 +159,7 @@ def _settle(course: Course, gateway: SoakGateway, chaos: Chaos) -> None:
     """Wait until nothing is under way any more, anywhere."""
     wait_for(lambda: total(gateway.scrape(), "extproc_streams_active") == 0, _QUIET_SECONDS)
     with suppress(AssertionError):
-        wait_for(lambda: len(course.ledger.judge(chaos.kills)) == _expected_unbalanced(course, chaos), 5.0)
+        wait_for(lambda: len(course.ledger.judge(chaos.kills)) == _expected_unbalanced(course, chaos), _QUIET_SECONDS)
 
 
 def _expected_unbalanced(course: Course, chaos: Chaos) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import orjson
 
@@ -14,7 +14,7 @@ _KEEP_SECONDS = 20.0
 
 
 class Tail:
-    """Reads all files that have stood at a path. Only one thread may use it."""
+    """A context: reads all files that have stood at a path. Only one thread may use it."""
 
     def __init__(self, path: Path, on_line: Callable[[Mapping[str, Any]], object]) -> None:
         self._path = path
@@ -23,6 +23,13 @@ class Tail:
         self.rotations = 0
         self.torn = 0  # lines that have no end, or are none
         self.bytes_read = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for file in self._files:
+            file.handle.close()
 
     def read(self) -> None:
         """Take what has come."""
