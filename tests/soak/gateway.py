@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -44,6 +45,7 @@ class SoakGateway:
         patience_seconds: int | None = None,
     ) -> None:
         self._exit = ExitStack()
+        self._writing = threading.Lock()
         self.folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="soak-")))
         self.usage_log = self.folder / "usage.jsonl"
         self.config = self.folder / "extproc.json"
@@ -70,10 +72,11 @@ class SoakGateway:
         self.write(json.dumps({**self._settings, **more}))
 
     def write(self, text: str) -> None:
-        """Write any text into the sidecar's file, in one piece."""
-        new = self.config.with_suffix(".new")
-        new.write_text(text)
-        new.replace(self.config)
+        """Write any text into the sidecar's file, in one piece. Any thread may call this."""
+        with self._writing:
+            new = self.config.with_suffix(".new")
+            new.write_text(text)
+            new.replace(self.config)
 
     @property
     def pid(self) -> int:

@@ -81,6 +81,7 @@ class Ledger:
         self._pages: dict[str, Page] = {}
         self._hashes: set[int] = set()
         self.balanced = 0
+        self.lines = 0  # of the usage log
         self.kinds: Counter[str] = Counter()
         self.flags: Counter[str] = Counter()
         self.sums: Counter[str] = Counter()  # of the lines of the usage log
@@ -103,6 +104,7 @@ class Ledger:
     def take_line(self, line: Mapping[str, Any]) -> None:
         """Take a line of the usage log."""
         with self._lock:
+            self.lines += 1
             for key in KEYS:
                 self.sums[key] += line.get(key) or 0
             self.completions[line["completion"]] += 1

@@ -186,7 +186,12 @@ def _outcome(course: Course, chaos: Chaos, tail: Tail, series: Series, seconds: 
         "done to the sidecar": dict(chaos.done) | {"rotations of the usage log": tail.rotations},
         "ledger difference": difference,
         "unbalanced and explained": dict(Counter(str(each.rule) for each in unbalanced if each.rule is not None)),
-        "lines lost in the usage log": total(series, "extproc_usage_log_lines_total", outcome="dropped"),
+        "lines in the usage log": {
+            "read": ledger.lines,
+            "torn": tail.torn,
+            "written": total(series, "extproc_usage_log_lines_total", outcome="written"),
+            "dropped": total(series, "extproc_usage_log_lines_total", outcome="dropped"),
+        },
         "held at a sixth": {name: held.as_document() for name, held in course.held[0].items()},
         "held at the end": {name: held.as_document() for name, held in course.held[-1].items()},
         "killed at": [[kill.worker, kill.at_seconds, kill.ready_seconds] for kill in chaos.kills],
