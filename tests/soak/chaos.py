@@ -23,7 +23,7 @@ from extproc.demo.stack import fetch
 _COUNTS = ("_total", "_count", "_bucket", "_sum")
 _OURS = ("ai_", "extproc_")
 _READY_SECONDS = 60.0  # behind several kills in a row the supervisor takes its time
-_BROKEN_SETTINGS = ("{", "max_body_bytes: no", '{"workers": -1}', '{"no_such_setting": 1}', "\0")
+_BROKEN_SETTINGS = ("{", "max_body_bytes: no", '{"max_streams": -1}', '{"no_such_setting": 1}', "\0")
 
 
 class Collector:
