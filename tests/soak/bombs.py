@@ -31,9 +31,9 @@ class Body:
     is_large: bool = False  # too large to be sent as a request in good time
 
 
-def zeros(coding: str, size_bytes: int) -> Callable[[], Iterator[bytes]]:
-    """Return what sends so many zeros in a content coding."""
-    return lambda: _coded(coding, bytes(_BLOCK_BYTES), size_bytes // _BLOCK_BYTES)
+def zeros(coding: str, size_bytes: int, byte: bytes = b"\0") -> Callable[[], Iterator[bytes]]:
+    """Return what sends so many zeros, or other bytes that are all the same, in a content coding."""
+    return lambda: _coded(coding, byte * _BLOCK_BYTES, size_bytes // _BLOCK_BYTES)
 
 
 def objects(coding: str, count: int) -> Callable[[], Iterator[bytes]]:
@@ -96,6 +96,10 @@ def bodies(scale: float = 1.0) -> list[Body]:
         Body(f"10 GB of zeros in {coding} as {kind}", content_type, zeros(coding, huge), coding)
         for coding in ("gzip", "br", "zstd")
         for kind, content_type in (("JSON", JSON), ("SSE", SSE))
+    ]
+    # Zeros are soon known to be no document. Blanks may stand before one.
+    found += [
+        Body(f"10 GB of blanks in {each}", JSON, zeros(each, huge, b" "), each) for each in ("gzip", "br", "zstd")
     ]
     nested = int(100_000 * scale) or 1
     return [
