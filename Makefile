@@ -21,7 +21,7 @@ FUZZ_READY := $(VENV)/.ready-fuzz
 NATIVE := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench fuzz lint format proto docs lock clean
+.PHONY: help setup demo test bench fuzz soak lint format proto docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -48,6 +48,10 @@ bench: $(NATIVE)/load $(NATIVE)/upstream ## what metering costs, measured side b
 # What it finds and what it has learnt stays in .fuzz, from run to run.
 fuzz: $(FUZZ_READY) ## throw hostile bytes at all that reads bytes (SECONDS=60 in total, ARGS="sse session": only these)
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(ARGS)
+
+# The scenarios: soak, kills, hostile; `make soak ARGS=--help` tells of their flags.
+soak: $(READY) ## mixed traffic and all faults for MINUTES=30, and the ledger has to balance (SCENARIO=kills, hostile)
+	@PYTHONPATH=tests $(BIN)/python -m soak $(or $(SCENARIO),soak) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
 
 lint: $(READY) ## ruff, formatting, mypy
 	$(BIN)/ruff check .

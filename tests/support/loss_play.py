@@ -25,7 +25,7 @@ _WAIT_SECONDS = 40
 _REFUSAL = json.dumps({"error": {"type": "rate_limit_error", "message": "m"}}).encode()
 
 # The client is the one that leaves.
-_GONE = (Act.HANG_UP, Act.RESET_STREAM, Act.BREAK_OFF)
+GONE = (Act.HANG_UP, Act.RESET_STREAM, Act.BREAK_OFF)
 
 _MIN_ID_CHARACTERS = 40
 
@@ -109,20 +109,25 @@ class Stage:
         request_id, body = await _read_request(reader)
         scene = self._scenes[request_id]
         assert b'"include_usage":true' in body or not scene.stream.is_asked_for, request_id
-        scene.asked.set()
-        act = scene.situation.act
-        _begin(scene, writer)
-        await scene.arrived.wait()
-        await scene.may_go_on.wait()
-        if act in _GONE:
-            await reader.read()  # until Envoy gives up
-        if act is Act.RESET:
-            # Closing with a linger of zero sends RST in the place of FIN.
-            connection: socket.socket = writer.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        if act in (Act.END, Act.BREAK, Act.DRAIN, Act.CUT):
-            rest = [scene.stream.error] if act is Act.BREAK else scene.situation.rest(scene.stream)
-            writer.writelines([*map(_chunk, rest), b"0\r\n\r\n"])
+        await play_server(scene, reader, writer)
+
+
+async def play_server(scene: Scene, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Play the server's part, once it has the request."""
+    scene.asked.set()
+    act = scene.situation.act
+    _begin(scene, writer)
+    await scene.arrived.wait()
+    await scene.may_go_on.wait()
+    if act in GONE:
+        await reader.read()  # until Envoy gives up
+    if act is Act.RESET:
+        # Closing with a linger of zero sends RST in the place of FIN.
+        connection: socket.socket = writer.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    if act in (Act.END, Act.BREAK, Act.DRAIN, Act.CUT):
+        rest = [scene.stream.error] if act is Act.BREAK else scene.situation.rest(scene.stream)
+        writer.writelines([*map(_chunk, rest), b"0\r\n\r\n"])
 
 
 async def _all_over(scenes: Sequence[Scene], served: set[asyncio.Task[Any]]) -> None:
@@ -133,18 +138,23 @@ async def _all_over(scenes: Sequence[Scene], served: set[asyncio.Task[Any]]) -> 
 
 
 async def _watch(scene: Scene, gateway: HostPort, gate: asyncio.Semaphore) -> None:
-    """Play the client's part."""
+    async with gate:
+        await play_client(scene, gateway)
+
+
+async def play_client(scene: Scene, gateway: HostPort) -> None:
+    """Play the client's part. Raises AssertionError if it gets other bytes than it should."""
     act, (path, body) = scene.situation.act, scene.stream.asked_for(scene.model)
     case = scene.stream.case
     headers = {"content-type": case.request_content_type or "", "x-request-id": scene.request_id}
     client = ask_over_h2 if act is Act.RESET_STREAM else ask
-    async with gate, client(gateway, case.authority, path, headers, body) as answer:
+    async with client(gateway, case.authority, path, headers, body) as answer:
         await scene.asked.wait()
         if scene.before_bytes:
             received = await answer.read(scene.before_bytes)
             assert received == scene.stream.shown(scene.situation.sent(scene.stream)), scene.request_id
         scene.arrived.set()
-        if act not in _GONE:
+        if act not in GONE:
             await answer.read_to_end()
     scene.over.set()
 
