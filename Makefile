@@ -15,11 +15,14 @@ READY := $(VENV)/.ready
 # Newer than that when it also holds what only `make bench` needs.
 BENCH_READY := $(VENV)/.ready-bench
 
+# Asks for known vulnerabilities, apart from what it asks about.
+AUDITOR := $(VENV)/audit
+
 # The benchmark's own programs.
 NATIVE := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint format proto docs lock clean
+.PHONY: help setup demo test bench lint audit format proto docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -48,6 +51,9 @@ lint: $(READY) ## ruff, formatting, mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+audit: $(READY) $(AUDITOR)/.ready ## known vulnerabilities and licences of what is locked; dist/sbom.cdx.json
+	@$(BIN)/python tools/audit.py --pip-audit $(AUDITOR)/bin/pip-audit $(ARGS)
+
 format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -72,6 +78,10 @@ $(READY): pyproject.toml uv.lock tools/setup_environment.py
 
 $(BENCH_READY): $(READY)
 	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION) --group bench
+	@touch $@
+
+$(AUDITOR)/.ready: pyproject.toml uv.lock tools/setup_environment.py
+	@$(PYTHON) tools/setup_environment.py --venv $(AUDITOR) --uv $(UV_VERSION) --only-group audit
 	@touch $@
 
 $(NATIVE)/%: bench/native/%.c bench/native/common.h bench/native/histogram.h $(BENCH_READY)
