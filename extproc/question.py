@@ -73,8 +73,8 @@ class Question:
 
     @property
     def model(self) -> str | None:
-        """The model that is asked."""
-        return self._facts.model or self.target.model
+        """The model that is asked. Where the path names one, whoever answers goes by it, whatever the document says."""
+        return self.target.model or self._facts.model
 
     @property
     def is_streaming(self) -> bool:
