@@ -17,11 +17,14 @@ BENCH_READY := $(VENV)/.ready-bench
 # The same for `make fuzz`. Whichever is made last keeps what the other one needs.
 FUZZ_READY := $(VENV)/.ready-fuzz
 
+# Asks for known vulnerabilities, apart from what it asks about.
+AUDITOR := $(VENV)/audit
+
 # The benchmark's own programs.
 NATIVE := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench fuzz soak lint format proto docs lock clean
+.PHONY: help setup demo test bench fuzz soak lint audit format proto docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -58,6 +61,9 @@ lint: $(READY) ## ruff, formatting, mypy
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+audit: $(READY) $(AUDITOR)/.ready ## known vulnerabilities and licences of what is locked; dist/sbom.cdx.json
+	@$(BIN)/python tools/audit.py --pip-audit $(AUDITOR)/bin/pip-audit $(ARGS)
+
 format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -86,6 +92,10 @@ $(BENCH_READY): $(READY)
 
 $(FUZZ_READY): $(READY)
 	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION) --group fuzz $(if $(wildcard $(BENCH_READY)),--group bench)
+	@touch $@
+
+$(AUDITOR)/.ready: pyproject.toml uv.lock tools/setup_environment.py
+	@$(PYTHON) tools/setup_environment.py --venv $(AUDITOR) --uv $(UV_VERSION) --only-group audit
 	@touch $@
 
 $(NATIVE)/%: bench/native/%.c bench/native/common.h bench/native/histogram.h $(BENCH_READY)

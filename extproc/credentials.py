@@ -27,6 +27,14 @@ _SECRET_VALUE = re.compile(
     r"|\"(?i:[\w-]*(?:key|token|secret|password))\"\s*:"
 )
 
+# Keys as they are given out, where a name or a word was expected: long enough that no model is called so.
+_KEY = (
+    r"(?:(?i:bearer|basic)\s|sk-(?=[\w-]*\d)[\w-]{16}|AIza[\w-]{16}|A[KS]IA[A-Z0-9]{12}|gh[pousr]_\w{16}"
+    r"|github_pat_\w{16}|xox[abprs]-[\w-]{10}|eyJ[\w-]{16}|ya29\.[\w-]{10}|glpat-[\w-]{16}|(?:hf|gsk)_\w{16})"
+)
+_FIRST_KEY = re.compile(_KEY, re.ASCII)
+_LATER_KEY = re.compile(f"[/: =]{_KEY}", re.ASCII)
+
 
 def is_secret_name(name: str) -> bool:
     """Say whether a header of this lower-case name may hold a credential."""
@@ -36,3 +44,11 @@ def is_secret_name(name: str) -> bool:
 def holds_secret(value: str) -> bool:
     """Say whether a text has something in it that looks like a credential."""
     return _SECRET_VALUE.search(value) is not None
+
+
+def is_key(name: str) -> bool:
+    """Say whether what should be a name or a word is a key, or has one in a part of it."""
+    if _FIRST_KEY.match(name):
+        return True
+    has_parts = "/" in name or ":" in name or " " in name or "=" in name
+    return has_parts and _LATER_KEY.search(name) is not None

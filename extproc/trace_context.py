@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from extproc.credentials import holds_secret, is_key
 from extproc.surroundings import TraceContext
 
 TRACEPARENT: Final = "traceparent"
@@ -88,8 +89,11 @@ def _read_w3c(headers: Mapping[str, str]) -> Parent | None:
 
 
 def _read_tracestate(value: str) -> str:
-    """Return the list that stands in `value`, or nothing where it is none: it is for others, and passed on whole."""
-    if len(value) > _MAX_READ_CHARACTERS:
+    """Return the list that stands in `value`, or nothing where it is none: it is for others, and passed on whole.
+
+    Nor is one in which a client has put a credential: spans are told to collectors.
+    """
+    if len(value) > _MAX_READ_CHARACTERS or holds_secret(value) or is_key(value):
         return ""
     members = [member for member in (part.strip(" \t") for part in value.split(",")) if member]
     names = {member.partition("=")[0] for member in members}

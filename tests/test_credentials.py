@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from extproc.credentials import holds_secret, is_secret_name
+from extproc.credentials import holds_secret, is_key, is_secret_name
 
 
 @pytest.mark.parametrize(
@@ -62,3 +62,29 @@ def test_values_that_are_credentials_are_known_wherever_they_stand(value: str) -
 def test_other_values_are_not_taken_for_them(value: str) -> None:
     """What everybody sends stays readable."""
     assert not holds_secret(value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sk-proj-0123456789abcdef", "openai/sk-ant-api03-0123456789", "AIzaSyA0123456789abcdef", "AKIAIOSFODNN7EXAMPLE",
+        "ghp_0123456789abcdef", "hf_0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9.e30.x", "Bearer abc",
+        "model=gsk_0123456789abcdef",
+    ],
+)  # fmt: skip
+def test_a_key_in_the_place_of_a_name_is_known(name: str) -> None:
+    """A client may put it where its model's name should be."""
+    assert is_key(name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "gpt-4o-2024-08-06", "whisper-small-sk-finetuned", "sk-model-for-slovak", "task-0123456789abcdef", "stop", "",
+        "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-lite-v1:0", "ft:gpt-4o:acme::abc123",
+        "accounts/fireworks/models/llama-v3p1-8b-instruct", "chatcmpl-0123456789abcdef",
+    ],
+)  # fmt: skip
+def test_names_of_models_and_answers_are_no_keys(name: str) -> None:
+    """Or they would be missed in metrics."""
+    assert not is_key(name)

@@ -46,6 +46,7 @@ def read(**headers: str) -> Parent | None:
         ({"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "a=1,,b=2"}, Parent(*BOTH, True, "a=1,b=2")),
         ({"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "A=1"}, Parent(*BOTH, True)),
         ({"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "a=1,a=2"}, Parent(*BOTH, True)),
+        ({"traceparent": f"00-{TRACE}-{SPAN}-01", "tracestate": "a=sk-proj-0123456789abcdef"}, Parent(*BOTH, True)),
         ({"tracestate": "a=1"}, None),
         ({"b3": f"{TRACE}-{SPAN}-1"}, Parent(*BOTH, True)),
         ({"b3": f"{TRACE}-{SPAN}-d-{SPAN}"}, Parent(*BOTH, True)),

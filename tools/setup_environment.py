@@ -24,6 +24,7 @@ def main() -> None:
     parser.add_argument("--venv", type=Path, default=Path(".venv"))
     parser.add_argument("--uv", required=True, help="the version of uv to bring")
     parser.add_argument("--group", action="append", default=[], help="a dependency group to install as well")
+    parser.add_argument("--only-group", help="a dependency group to install in the place of everything else")
     options = parser.parse_args()
     if sys.version_info < MINIMUM:
         sys.exit(f"setup: Python {'.'.join(map(str, MINIMUM))} or newer is needed, this is {sys.version.split()[0]}")
@@ -35,20 +36,14 @@ def main() -> None:
         run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"uv=={options.uv}")
     environment = uv_environment(python, options.venv)
     locked = options.venv / "locked.txt"
-    run(
-        uv,
-        "export",
-        "--quiet",
-        "--frozen",
-        "--all-extras",
-        "--no-emit-project",
-        *(f"--group={group}" for group in options.group),
-        "--output-file",
-        locked,
-        env=environment,
-    )
+    groups = ["--all-extras", *(f"--group={group}" for group in options.group)]
+    if options.only_group:
+        groups = [f"--only-group={options.only_group}"]
+    run(uv, "export", "--quiet", "--frozen", "--no-emit-project", *groups, "--output-file", locked, env=environment)
     common = ("--quiet", "--compile-bytecode")
     run(uv, "pip", "sync", *common, "--require-hashes", locked, env=environment)
+    if options.only_group:
+        return
     run(uv, "pip", "install", *common, "--no-deps", "--editable", ".", env=environment)
     run(python, "-m", "compileall", "-q", "extproc")
 

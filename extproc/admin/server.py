@@ -7,11 +7,13 @@
     /          what is here
 
 Owns: HTTP on the admin port. It runs in threads of its own, so that a slow scraper holds up nothing but itself, and it
-only ever reads.
+only ever reads. What a connection may take is bounded by connections.py.
 """
 
 from __future__ import annotations
 
+import io
+import ipaddress
 import json
 import socket
 import threading
@@ -21,9 +23,11 @@ from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
+import structlog
 from prometheus_client import CollectorRegistry, Metric, make_wsgi_app
 from prometheus_client.registry import RestrictedRegistry
 
+from extproc.admin.connections import ANSWER_SECONDS, MAX_CONNECTIONS, BoundedReader, Places
 from extproc.config.address import HostPort
 from extproc.errors import SettingsError
 from extproc.pace import Pace
@@ -31,11 +35,8 @@ from extproc.pace import Pace
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-# A client that sends nothing for so long is cut off.
-_IDLE_SECONDS = 15
-
-# More than any number of scrapers and probes; each is a thread.
-_MAX_CONNECTIONS = 128
+# Each makes texts of all series, and takes turns with the traffic.
+_MAX_SCRAPES = 4
 
 # How long `close` may have to wait for the listening thread.
 _POLL_SECONDS = 0.1
@@ -49,6 +50,8 @@ ai-gateway-extproc {version}
 /status    what is running, and what it needs of Envoy, as JSON
 """
 
+
+log = structlog.stdlib.get_logger("extproc")
 
 _PACE = Pace()
 
@@ -77,7 +80,22 @@ class PacedRegistry(CollectorRegistry):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = _IDLE_SECONDS
+    server: _Server
+    raw_requestline: bytes
+
+    def setup(self) -> None:
+        """Read within bounds."""
+        super().setup()
+        self.rfile = io.BufferedReader(BoundedReader(self.connection))
+
+    def parse_request(self) -> bool:
+        """Take what was asked; what becomes of it has its time."""
+        if not self.raw_requestline.endswith(b"\n"):
+            return False  # there is more of it than may be, or it came too slowly
+        is_request = super().parse_request()
+        self.connection.settimeout(ANSWER_SECONDS)
+        self.server.places.asked(self.connection)
+        return is_request
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class named it
         """Log nothing: a probe every few seconds is no news."""
@@ -91,7 +109,7 @@ class _Server(ThreadingMixIn, WSGIServer):
     request_queue_size = 64
 
     def __init__(self, address: tuple[str, int], app: WSGIApplication, max_connections: int) -> None:
-        self._free = threading.BoundedSemaphore(max_connections)
+        self.places = Places(max_connections)
         super().__init__(address, _Handler)
         self.set_app(app)
 
@@ -105,7 +123,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread of its own, or hang up where there are too many."""
-        if self._free.acquire(blocking=False):
+        if self.places.take(request):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
@@ -115,7 +133,7 @@ class _Server(ThreadingMixIn, WSGIServer):
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._free.release()
+            self.places.leave(request)
 
     def server_bind(self) -> None:
         # As the base class does, but for asking DNS for the host's name, which can take seconds where there is none.
@@ -168,12 +186,12 @@ class AdminServer(_Listener):
         *,
         version: str,
         find_status: Callable[[], Mapping[str, Any]] = dict,
-        max_connections: int = _MAX_CONNECTIONS,
+        max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         """Listen on `address`. Raises SettingsError if it can't be had."""
-        metrics = make_wsgi_app(PacedRegistry(registry))
+        metrics = _bounded(make_wsgi_app(PacedRegistry(registry)))
         app = _application(metrics, is_ready, find_status, _INDEX.format(version=version))
-        super().__init__(address, app, max_connections)
+        super().__init__(address, _guarded(app, address), max_connections)
 
 
 class MetricsServer(_Listener):
@@ -181,14 +199,14 @@ class MetricsServer(_Listener):
 
     def __init__(self, address: HostPort, registry: CollectorRegistry) -> None:
         """Listen on `address`. Raises SettingsError if it can't be had."""
-        metrics: WSGIApplication = make_wsgi_app(PacedRegistry(registry))
+        metrics = _bounded(make_wsgi_app(PacedRegistry(registry)))
 
         def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             if environ.get("PATH_INFO") == "/metrics":
                 return metrics(environ, start_response)
             return _plain(start_response, "404 Not Found", "/metrics is all there is\n")
 
-        super().__init__(address, _read_only(answer), _MAX_CONNECTIONS)
+        super().__init__(address, _guarded(answer, address), MAX_CONNECTIONS)
 
 
 def _application(
@@ -213,18 +231,60 @@ def _application(
             case _:
                 return _plain(start_response, "404 Not Found", index)
 
-    return _read_only(answer)
+    return answer
 
 
-def _read_only(answer: WSGIApplication) -> WSGIApplication:
+def _bounded(metrics: WSGIApplication) -> WSGIApplication:
+    """Let a few scrape at a time; the others wait for their turn, and not for ever."""
+    turns = threading.BoundedSemaphore(_MAX_SCRAPES)
+
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if not turns.acquire(timeout=ANSWER_SECONDS):
+            return _plain(start_response, "503 Service Unavailable", "too many scrapes at a time\n")
+        try:
+            return metrics(environ, start_response)
+        finally:
+            turns.release()
+
+    return application
+
+
+def _guarded(answer: WSGIApplication, address: HostPort) -> WSGIApplication:
+    """Answer who only reads, and who is meant; say nothing of what went wrong but where."""
+    is_loopback = _is_loopback(address.host)
+
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         method = environ.get("REQUEST_METHOD")
         if method not in ("GET", "HEAD"):
             return _plain(start_response, "405 Method Not Allowed", "only GET and HEAD\n")
-        body = answer(environ | {"REQUEST_METHOD": "GET"}, start_response)
+        if is_loopback and not _names_this_machine(environ.get("HTTP_HOST", "")):
+            # A page in a browser has its own name point here, to be let read what this machine alone may see.
+            return _plain(start_response, "421 Misdirected Request", "this is for this machine, by its own names\n")
+        try:
+            body = answer(environ | {"REQUEST_METHOD": "GET"}, start_response)
+        except Exception:  # the library would print all of it
+            log.exception("bug")
+            return _plain(start_response, "500 Internal Server Error", "this is a bug\n")
         return body if method == "GET" else []
 
     return application
+
+
+def _names_this_machine(host: str) -> bool:
+    name = host.rpartition(":")[0] if ":" in host and not host.endswith("]") else host
+    return name.lower() in ("", "localhost") or _is_address(name.strip("[]"))
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_loopback(host: str) -> bool:
+    return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
 
 
 def _plain(start_response: StartResponse, status: str, text: str) -> Iterable[bytes]:

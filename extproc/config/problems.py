@@ -7,6 +7,7 @@ which models there are only from the one it is given.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, get_args
@@ -23,6 +24,8 @@ MAX_REMARKS = 1000
 
 _MAX_SHOWN_CHARACTERS = 100
 _FEW_WORDS = 8
+
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 # What somebody may look for in a place where it is not.
 _ELSEWHERE = {("OtlpExporter", "endpoint"): "an endpoint is of one signal: set traces.endpoint and metrics.endpoint"}
@@ -99,13 +102,21 @@ def _place_and_text(problem: Any, model: type[BaseModel], tree: Tree) -> tuple[O
     where = tree.where(loc)
     cause = problem.get("ctx", {}).get("error")
     if isinstance(cause, SettingsError):
-        return where, str(cause)
+        return where, _without_secrets(str(cause))
     if problem["type"] == "extra_forbidden":
         return where.at_key, _unknown(model, loc)
     if problem["type"] == "missing":
         return where, "it is missing"
     message = _EXPECTED.get(problem["type"]) or problem["msg"][:1].lower() + problem["msg"][1:]
     return where, message if _may_be_secret(loc) else f"{message}, not {shown(value)}"
+
+
+def _without_secrets(text: str) -> str:
+    """Return what is wrong with a value without the value, where that may be a credential."""
+    if not holds_secret(text):
+        return text
+    text = _QUOTED.sub(lambda quoted: shown(quoted[0][1:-1]) if holds_secret(quoted[0][1:-1]) else quoted[0], text)
+    return "it is not what is expected, and may be a credential" if holds_secret(text) else text
 
 
 def _may_be_secret(loc: Loc) -> bool:

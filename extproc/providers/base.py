@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 
 import msgspec
 
+from extproc.credentials import REDACTED, is_key
 from extproc.providers.counts import Counts, JSONObject
 from extproc.providers.texts import Run, Said
 from extproc.usage import RequestParameters, TokenUsage
@@ -213,7 +214,10 @@ def first_word(words: Mapping[int, str] | None) -> str | None:
 
 
 def clean_name(value: str) -> str | None:
-    """Return a name that is safe in a log line and a label: printable, one line, of bounded length; None if empty."""
+    """Return a name that is safe in a log line and a label: printable, one line, of bounded length; None if empty.
+
+    A key in the place of a name is not told.
+    """
     return _known_name(value) if len(value) <= MAX_NAME_CHARACTERS else clean_id(value)
 
 
@@ -222,7 +226,7 @@ def clean_id(value: str) -> str | None:
     name = value[:MAX_NAME_CHARACTERS].strip()
     if not name.isprintable():
         name = "".join(character if character.isprintable() else "�" for character in name)
-    return name or None
+    return REDACTED if is_key(name) else name or None
 
 
 # A few models answer most questions.
@@ -254,9 +258,10 @@ def error_type_of(document: JSONObject) -> str | None:
 
 
 def is_word(value: str) -> bool:
-    """Say whether `value` is a word of an API's vocabulary rather than a sentence."""
+    """Say whether `value` is a word of an API's vocabulary rather than a sentence, or a key."""
     return (
         0 < len(value) <= MAX_WORD_CHARACTERS
         and value.isascii()
         and value.replace("_", "").replace(".", "").replace("-", "").isalnum()
+        and not is_key(value)
     )

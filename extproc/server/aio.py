@@ -118,6 +118,13 @@ class AioServer:
         )
 
     async def _process(self, _requests: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
+        try:
+            await self._serve(context)
+        except Exception as error:  # noqa: BLE001 - gRPC would tell its text to the peer, and that may repeat traffic
+            self.processor.report_bug(error)
+            await context.abort(grpc.StatusCode.INTERNAL)
+
+    async def _serve(self, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
         session = self.processor.open_session(context.invocation_metadata() or (), time.monotonic())
         if (task := asyncio.current_task()) is not None:
             self._streams.add(task)

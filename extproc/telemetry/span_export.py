@@ -156,6 +156,11 @@ class SpanExport:
         try:
             payload = self._writer.write(batch)
         except Exception as error:  # noqa: BLE001 - the next batch may be better, and the text may repeat what was sent
+            if len(batch) > 1:  # one of them is to blame, and is lost alone
+                middle = len(batch) // 2
+                self._export(batch[:middle])
+                self._export(batch[middle:])
+                return
             log.warning("spans could not be made", exception=type(error).__name__)
             self._counts.export_failed.inc(size)
             return

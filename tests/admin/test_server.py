@@ -4,10 +4,14 @@ import gzip
 import http.client
 import json
 import socket
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, generate_latest
+from support.logged import Logged
 from support.waiting import wait_for
 
 from extproc.admin.server import AdminServer, MetricsServer, PacedRegistry
@@ -112,22 +116,126 @@ def test_a_client_that_says_nothing_holds_up_nobody(admin: AdminServer) -> None:
         assert get(admin, "/livez")[0] == 200
 
 
-def test_connections_are_bounded() -> None:
-    """Each is a thread; beyond the bound they are hung up on, and when one ends there is room again."""
-    admin = AdminServer(HostPort("127.0.0.1", 0), CollectorRegistry(), lambda: True, version="1", max_connections=1)
-    with socket.create_connection((admin.address.host, admin.address.port)):
-        for _ in range(2):
-            with pytest.raises((http.client.HTTPException, OSError)):
-                get(admin, "/livez")
-    wait_for(lambda: is_answered(admin))
+def test_connections_are_bounded_and_who_asks_gets_a_place() -> None:
+    """Each is a thread. Of those that say nothing the first has to go, one for each that comes."""
+    admin = AdminServer(HostPort("127.0.0.1", 0), CollectorRegistry(), lambda: True, version="1", max_connections=4)
+    address = (admin.address.host, admin.address.port)
+    idle = [socket.create_connection(address) for _ in range(8)]
+    try:
+        assert get(admin, "/livez")[0] == 200
+        threads = [thread for thread in threading.enumerate() if "process_request_thread" in thread.name]
+        assert len(threads) <= 4
+        assert idle[0].recv(1) == b""
+    finally:
+        for each in idle:
+            each.close()
+        admin.close()
+
+
+def test_who_is_being_answered_keeps_the_place() -> None:
+    """Whoever comes then is hung up on, and gets in later."""
+    asked, answered = threading.Event(), threading.Event()
+
+    def find_status() -> dict[str, bool]:
+        asked.set()
+        return {"waited": answered.wait(20)}
+
+    admin = AdminServer(
+        HostPort("127.0.0.1", 0),
+        CollectorRegistry(),
+        lambda: True,
+        version="1",
+        find_status=find_status,
+        max_connections=1,
+    )
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(get, admin, "/status")
+        assert asked.wait(10)
+        with pytest.raises((http.client.HTTPException, OSError)):
+            get(admin, "/livez")
+        answered.set()
+        assert json.loads(first.result(10)[2]) == {"waited": True}
+    wait_for(lambda: get(admin, "/livez")[0] == 200)
     admin.close()
 
 
-def is_answered(admin: AdminServer) -> bool:
+HOSTILE = {
+    "a header without end": b"GET /livez HTTP/1.1\r\nx: " + b"a" * 1_000_000,
+    "a path without end": b"GET /" + b"a" * 1_000_000,
+    "headers without end": b"GET /livez HTTP/1.1\r\n" + b"x: y\r\n" * 100_000,
+    "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" * 10 + b"\r\n\r\n",
+    "a length that is none": b"GET /metrics HTTP/1.1\r\ncontent-length: -1\r\n\r\n",
+    "a folded header": b"GET /livez HTTP/1.1\r\nx: y\r\n z\r\n\r\n",
+    "bytes in the path": b"GET /\xff\xfe%00 HTTP/1.1\r\n\r\n",
+    "a version": b"GET / HTTP/9.9\r\n\r\n",
+    "two requests": b"GET /livez HTTP/1.1\r\n\r\nPOST /livez HTTP/1.1\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_whatever_is_sent_is_answered_or_hung_up_on_at_once(
+    admin: AdminServer, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing of it is printed, and the next one is served."""
+    with socket.create_connection((admin.address.host, admin.address.port), timeout=4) as connection:
+        with suppress(OSError):
+            connection.sendall(HOSTILE[name])
+        with suppress(ConnectionError):
+            answer = connection.makefile("rb").read()
+            assert answer == b"" or answer.startswith((b"HTTP/1.0 ", b"<!DOCTYPE"))
+    assert get(admin, "/livez")[0] == 200
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("path", ["/../metrics", "/..%2fetc/passwd", "/metrics/", "/METRICS", "/%6detrics/x"])
+def test_a_path_is_one_of_those_there_are_or_none(admin: AdminServer, path: str) -> None:
+    """None is that of a file."""
+    assert get(admin, path)[0] == 404
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "TRACE", "OPTIONS", "CONNECT", "FOO"])
+def test_there_are_two_methods(admin: AdminServer, method: str) -> None:
+    """Others are told so."""
+    assert get(admin, "/status", method=method)[::2] == (405, b"only GET and HEAD\n")
+
+
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("evil.example", 421), ("evil.example:9092", 421), ("127.0.0.1.evil.example", 421), ("[::1", 421),
+        ("localhost", 200), ("LOCALHOST:9092", 200), ("127.0.0.1:1", 200), ("[::1]:9092", 200), ("", 200),
+    ],
+)  # fmt: skip
+def test_on_loopback_it_answers_to_names_of_this_machine_only(admin: AdminServer, host: str, status: int) -> None:
+    """A page whose name comes to point here is another site's, and its scripts may read what that answers."""
+    assert get(admin, "/status", {"host": host})[0] == status
+
+
+def test_where_others_reach_it_it_has_any_name() -> None:
+    """A service's, or a pod's."""
+    admin = AdminServer(HostPort("0.0.0.0", 0), CollectorRegistry(), lambda: True, version="1")  # noqa: S104 - as it is by default
     try:
-        return get(admin, "/livez")[0] == 200
-    except (http.client.HTTPException, OSError):
-        return False
+        assert get(admin, "/livez", {"host": "sidecar.svc:9092"})[0] == 200
+    finally:
+        admin.close()
+
+
+def test_a_bug_is_told_by_its_place(admin: AdminServer, logged: Logged, capfd: pytest.CaptureFixture[str]) -> None:
+    """What the exception says is for nobody."""
+
+    def find_status() -> dict[str, bool]:
+        raise LookupError("sk-1")
+
+    broken = AdminServer(
+        HostPort("127.0.0.1", 0), CollectorRegistry(), lambda: True, version="1", find_status=find_status
+    )
+    try:
+        assert get(broken, "/status")[::2] == (500, b"this is a bug\n")
+    finally:
+        broken.close()
+    assert [line["event"] for line in logged] == ["bug"]
+    assert capfd.readouterr() == ("", "")
+    assert get(admin, "/livez")[0] == 200
 
 
 def test_a_port_that_is_taken_is_said_so(admin: AdminServer) -> None:

@@ -3,10 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from extproc.config.problems import MAX_REMARKS, nearest, remarks_of, shown, unknown_key
 from extproc.config.sources import Document, Origin, Tree
+from extproc.errors import SettingsError
 
 
 class Inner(BaseModel):
@@ -55,6 +56,33 @@ def test_a_problem_is_a_line(values: dict[str, Any], line: str) -> None:
     with pytest.raises(ValidationError) as raised:
         Outer.model_validate(values)
     assert list(map(str, remarks_of(raised.value, Outer, tree))) == [line]
+
+
+class Checked(BaseModel):
+    """With a value of which a check of ours says something."""
+
+    place: str = ""
+
+    @field_validator("place")
+    @classmethod
+    def _check(cls, text: str) -> str:
+        raise SettingsError(f"{text!r} is no 'place': use {text[:40]}")
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("here", "'here' is no 'place': use here"),
+        ("Bearer abc", "it is not what is expected, and may be a credential"),
+        ("x" * 40 + " Bearer abc", f"what may be a credential is no 'place': use {'x' * 40}"),
+    ],
+)
+def test_what_is_said_of_a_credential_does_not_repeat_it(value: str, said: str) -> None:
+    """Wherever it was put by mistake; other values are repeated."""
+    with pytest.raises(ValidationError) as raised:
+        Checked(place=value)
+    (remark,) = remarks_of(raised.value, Checked, Tree())
+    assert str(remark).endswith(said)
 
 
 def test_words_are_compared_with_those_there_are() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -8,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from extproc.credentials import REDACTED
 from extproc.providers.base import (
     MAX_NAME_CHARACTERS,
     Flavour,
     RequestFacts,
+    clean_id,
     clean_name,
     error_type_of,
     objects_at,
@@ -33,6 +36,7 @@ FIXTURES = Path(__file__).parents[1] / "fixtures"
         ({"type": None, "code": "tool_use_failed"}, "tool_use_failed"),
         ({"type": "Your key sk-secret is wrong", "code": "invalid-key"}, "invalid-key"),
         ({"type": "x" * 65}, "error"),
+        ({"type": "sk-proj-0123456789abcdef", "code": "invalid_api_key"}, "invalid_api_key"),
         ({"type": "naïve"}, "error"),
         ({"code": True}, "error"),
         ({}, "error"),
@@ -108,6 +112,13 @@ def test_only_objects_of_an_array_are_read() -> None:
 def test_a_request_names_model_and_stream(document: dict[str, object], ask: RequestFacts) -> None:
     """Only a string is a model, only true asks for a stream."""
     assert read_request(document) == ask
+
+
+@pytest.mark.parametrize("clean", [clean_name, clean_id])
+def test_a_key_in_the_place_of_a_name_is_not_told(clean: Callable[[str], str | None]) -> None:
+    """It would be a label of metrics, for everybody to read."""
+    assert clean("openai/sk-proj-0123456789abcdef") == REDACTED
+    assert clean("openai/gpt-4o") == "openai/gpt-4o"
 
 
 def test_a_name_is_one_line() -> None:

@@ -297,6 +297,30 @@ class Faulty:
         return self._inner.encode(spans)
 
 
+class Poisoned(Encoder):
+    """Cannot encode the spans of one exchange, whoever comes with it."""
+
+    def __init__(self) -> None:
+        self._inner = ProtobufEncoder({}, "x", "1")
+
+    def encode(self, spans: Iterable[Span]) -> bytes:
+        made = list(spans)
+        if any(span.attributes.get("http.route") == "poison" for span in made):
+            raise LookupError("sk-1")
+        return self._inner.encode(made)
+
+
+def test_an_exchange_that_can_not_be_encoded_is_lost_alone(logged: Logged) -> None:
+    """Those that were to go with it go without it."""
+    exporting = Exporting(encoder=Poisoned(), queue={"max_batch_spans": 100})
+    for number in range(7):
+        exporting.sink.emit(record_with(around={"route": "poison" if number == 2 else "chat"}))
+    exporting.start()
+    exporting.stop()
+    assert exporting.counts() == {"export_failed": 5, "exported": 30}
+    assert "sk-1" not in str(logged)
+
+
 def test_what_can_not_be_encoded_costs_a_batch(logged: Logged) -> None:
     """And not the thread; the text of what it was is not repeated."""
     exporting = Exporting(encoder=Faulty(), queue={"max_batch_spans": 5})
