@@ -44,6 +44,9 @@ def _inside(value: Any, schema: dict[str, Any]) -> Iterator[str]:
         for reference in references:
             name = reference.removeprefix("#/$defs/")
             yield from settings_in(value, SCHEMA["$defs"][name], name)
+        if isinstance(schema.get("additionalProperties"), dict):
+            for item in value.values():
+                yield from _inside(item, schema["additionalProperties"])
 
 
 @pytest.mark.parametrize("text", [LIVE, WHOLE], ids=["live", "whole"])
