@@ -19,7 +19,7 @@ BENCH_READY := $(VENV)/.ready-bench
 NATIVE := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench lint format proto docs lock clean
+.PHONY: help setup demo test bench names lint format proto docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -42,6 +42,10 @@ endif
 # The 100 MB of a C compiler and the plots' library are no part of the development environment.
 bench: $(NATIVE)/load $(NATIVE)/upstream ## what metering costs, measured side by side (QUICK=1: in two minutes)
 	@$(BIN)/python -m bench $(if $(QUICK),--quick,$(if $(findstring --only,$(ARGS)),,--docs)) $(ARGS)
+
+NAMES ?= 1000000
+names: $(NATIVE)/load $(NATIVE)/upstream ## a million models, each under another name: what stays of them (NAMES=20000)
+	@PYTHONPATH=.:tests $(BIN)/python -m soak.names --names $(NAMES)
 
 lint: $(READY) ## ruff, formatting, mypy
 	$(BIN)/ruff check .

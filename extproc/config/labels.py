@@ -128,6 +128,10 @@ class LabelsSettings(Section):
             return own or general or LabelSettings()
         return general.model_copy(update={field: getattr(own, field) for field in own.model_fields_set})
 
+    def most_values(self, usual: int) -> int:
+        """Return how many values the label with the most may have, where those without a number have the usual one."""
+        return max(usual, *(rule.max_values or 0 for rule in self.rules.values()), 0)
+
 
 def check_labels(tree: Tree, *, reads_files: bool) -> list[Remark]:
     """Return a remark for each rule of a label that is none, and for a key that can't be read."""

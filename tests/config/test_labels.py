@@ -28,6 +28,12 @@ def test_what_a_label_says_stands_above_what_is_said_for_all() -> None:
     assert (LabelsSettings().of("model").max_length, LabelsSettings().of("model").max_values) == (120, None)
 
 
+def test_the_most_values_are_those_of_some_label() -> None:
+    """By which it is seen how much room their counts take."""
+    labels = LabelsSettings.model_validate({"rules": {"model": {"max_values": 9}, "llm": {"max_values": 900}, "*": {}}})
+    assert [labels.most_values(200), labels.most_values(1000), LabelsSettings().most_values(7)] == [900, 1000, 7]
+
+
 @pytest.mark.parametrize(
     ("rules", "problem"),
     [
