@@ -25,7 +25,7 @@ def build_label_choices(settings: Settings) -> LabelChoices:
 
 def _choice(settings: LabelSettings, key: bytes) -> LabelChoice:
     rule = settings.build_rule(key)
-    pinned = (rule.apply(value)[0] for value in settings.pinned)
+    pinned = (rule.apply(value)[0] for value in settings.pinned or ())
     return LabelChoice(rule, settings.max_values, frozenset(value for value in pinned if value))
 
 

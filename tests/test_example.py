@@ -37,8 +37,9 @@ def settings_in(value: Any, part: dict[str, Any], name: str = "Settings") -> Ite
 
 def _inside(value: Any, schema: dict[str, Any]) -> Iterator[str]:
     if isinstance(value, list):
+        (items,) = [each["items"] for each in (schema, *schema.get("anyOf", ())) if "items" in each] or [{}]
         for item in value:
-            yield from _inside(item, schema.get("items", {}))
+            yield from _inside(item, items)
     elif isinstance(value, dict):
         references = [each["$ref"] for each in (schema, *schema.get("anyOf", ())) if "$ref" in each]
         for reference in references:

@@ -25,7 +25,10 @@ ALL_LABELS: Final = "*"
 _MAX_VALUES = 100_000
 _DEFAULT_MAX_LENGTH = 120
 
-Glob: TypeAlias = Annotated[str, AfterValidator(check_glob)]
+Globs: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(check_glob)], ...], Field(max_length=1000)]
+Pinned: TypeAlias = Annotated[
+    tuple[Annotated[str, Field(min_length=1, max_length=MAX_VALUE_CHARACTERS)], ...], Field(max_length=_MAX_VALUES)
+]
 
 
 class Rewrite(Section):
@@ -50,7 +53,10 @@ class Rewrite(Section):
 
 
 class LabelSettings(Section):
-    """What is done to the values of a label, in this order: rewrite, allow and deny, hash or cut, and the bound."""
+    """What is done to the values of a label, in this order: rewrite, allow and deny, hash or cut, and the bound.
+
+    What is not given is as it is for all labels; what is not given for these either has the default.
+    """
 
     max_values: int | None = Field(
         default=None,
@@ -58,42 +64,42 @@ class LabelSettings(Section):
         le=_MAX_VALUES,
         description="How many values it may have; the rest are 'other'. Default: max_label_values.",
     )
-    max_length: int = Field(
-        default=_DEFAULT_MAX_LENGTH,
+    max_length: int | None = Field(
+        default=None,
         ge=8,
         le=MAX_VALUE_CHARACTERS,
-        description="The longest value, in characters. What is longer is cut.",
+        description="The longest value, in characters. What is longer is cut. Default: 120.",
     )
-    rewrite: tuple[Rewrite, ...] = Field(
-        default=(), max_length=50, description="What is replaced in values, one after the other."
+    rewrite: tuple[Rewrite, ...] | None = Field(
+        default=None, max_length=50, description="What is replaced in values, one after the other. Default: nothing."
     )
-    allow: tuple[Glob, ...] = Field(
-        default=(),
-        max_length=1000,
-        description="Globs of the values that are shown, as they are rewritten; all others are 'other'. Empty: all.",
+    allow: Globs | None = Field(
+        default=None,
+        description="Globs of the values that are shown, as they are rewritten; all others are 'other'. Default, and "
+        "with none: all are shown.",
         examples=[["gpt-*", "claude-*"]],
     )
-    deny: tuple[Glob, ...] = Field(
-        default=(), max_length=1000, description="Globs of values that are 'other'.", examples=[["*-test"]]
+    deny: Globs | None = Field(
+        default=None, description="Globs of values that are 'other'. Default: none.", examples=[["*-test"]]
     )
-    hash: bool = Field(
-        default=False, description="Show the beginning of the value's SHA-256 in its place: 16 hexadecimal digits."
+    hash: bool | None = Field(
+        default=None,
+        description="Show the beginning of the value's SHA-256 in its place: 16 hexadecimal digits. Default: false.",
     )
-    pinned: tuple[Annotated[str, Field(min_length=1, max_length=MAX_VALUE_CHARACTERS)], ...] = Field(
-        default=(),
-        max_length=_MAX_VALUES,
-        description="Values that always have a place, as they come: whoever comes first can't take it.",
+    pinned: Pinned | None = Field(
+        default=None,
+        description="Values that always have a place, as they come: whoever comes first can't take it. Default: none.",
         examples=[["gpt-4o", "claude-sonnet-4"]],
     )
 
     def build_rule(self, hash_key: bytes = b"") -> LabelRule:
         """Return what takes the steps before the bound."""
         return LabelRule(
-            rewrites=[(each.pattern, each.replace) for each in self.rewrite],
-            allow=self.allow,
-            deny=self.deny,
-            max_length=self.max_length,
-            is_hashed=self.hash,
+            rewrites=[(each.pattern, each.replace) for each in self.rewrite or ()],
+            allow=self.allow or (),
+            deny=self.deny or (),
+            max_length=self.max_length or _DEFAULT_MAX_LENGTH,
+            is_hashed=bool(self.hash),
             hash_key=hash_key,
         )
 
@@ -126,7 +132,7 @@ class LabelsSettings(Section):
         general, own = self.rules.get(ALL_LABELS), self.rules.get(name)
         if general is None or own is None:
             return own or general or LabelSettings()
-        return general.model_copy(update={field: getattr(own, field) for field in own.model_fields_set})
+        return general.model_copy(update={field: value for field, value in own if value is not None})
 
     def most_values(self, usual: int) -> int:
         """Return how many values the label with the most may have, where those without a number have the usual one."""
@@ -155,10 +161,11 @@ def _check(labels: dict[str, Any], telemetry: Any, *, reads_files: bool) -> Iter
 
 def _check_pinned(name: str, settings: LabelSettings) -> None:
     rule = settings.build_rule()
-    for value in settings.pinned:
+    pinned = settings.pinned or ()
+    for value in pinned:
         if rule.apply(value)[0] is None:
             raise SettingsError(f"rules.{name}.pinned: allow and deny make {value!r} other: let it through")
-    if settings.max_values is not None and len(settings.pinned) > settings.max_values:
+    if settings.max_values is not None and len(pinned) > settings.max_values:
         raise SettingsError(
-            f"rules.{name}.pinned: {len(settings.pinned)} values are more than max_values, {settings.max_values}"
+            f"rules.{name}.pinned: {len(pinned)} values are more than max_values, {settings.max_values}"
         )

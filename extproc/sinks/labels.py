@@ -7,8 +7,9 @@ know metrics.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from extproc.label_rules import LabelRule
 from extproc.surroundings import UNKNOWN_LABEL
@@ -20,6 +21,11 @@ LLM_AND_MODEL = ("llm", "model")
 
 # What needs no place, because there is no more than one of each.
 _WORDS = frozenset(("", UNKNOWN, UNKNOWN_LABEL, OTHER))
+
+# Of one name that a rule makes clients can have any number of variants; so many of them are found at once.
+_REMEMBERED = 1024
+
+_Found: TypeAlias = dict[tuple[str | None, ...], tuple[str, ...]]
 
 # By which name rules know the labels of OpenTelemetry's families.
 _NAMES = {
@@ -130,52 +136,60 @@ class BoundedLabels:
         self._absent = absent
         # For each label, the combinations up to it.
         self._known: tuple[set[tuple[str, ...]], ...] = tuple(set() for _ in places)
-        # Those values that are shown as they come.
-        self._same: dict[tuple[str | None, ...], tuple[str, ...]] = {}
+        # What is shown as it comes, of which there is as much as there are places; and some of what is rewritten.
+        self._same: _Found = {}
+        self._rewritten: _Found = {}
 
     def configure(self, max_values: int) -> None:
         """Go on with other rules and bounds. What has a place keeps it."""
         self._max_values = max_values
-        self._same = {}
+        self._same, self._rewritten = {}, {}
 
     def values(self, *given: str | None, is_proven: bool) -> tuple[str, ...]:
         """Return a label value for each value; `is_proven` says that there was an answer with usage."""
-        return self._same.get(given) or self._find(given, is_proven=is_proven)
+        return self._same.get(given) or self._rewritten.get(given) or self._find(given, is_proven=is_proven)
 
-    def _find(self, given: Sequence[str | None], *, is_proven: bool) -> tuple[str, ...]:
-        same = self._same  # which other rules may replace meanwhile
+    def _find(self, given: tuple[str | None, ...], *, is_proven: bool) -> tuple[str, ...]:
+        same, rewritten = self._same, self._rewritten  # in whose place other rules may put others meanwhile
         plain = tuple([value or self._absent for value in given])
-        values = [self._place(index, value, is_proven=is_proven) for index, value in enumerate(plain)]
-        self._join(values, is_proven=is_proven)
+        values = list(plain)
+        kept = [self._place(values, index, is_proven=is_proven) for index in range(len(values))]
+        is_whole = self._join(values, is_proven=is_proven) and all(kept)
         found = tuple(values)
-        if found == plain:
-            same[tuple(given)] = found
+        if is_whole and found == plain:
+            same[given] = found
+        elif is_whole:
+            if len(rewritten) >= _REMEMBERED:
+                rewritten.clear()
+            rewritten[given] = found
         return found
 
-    def _place(self, index: int, value: str, *, is_proven: bool) -> str:
-        """Return a value by itself, or `other`."""
+    def _place(self, values: list[str], index: int, *, is_proven: bool) -> bool:
+        """Make a value what its label shows of it by itself; return whether nothing was lost for want of room."""
         places, name = self._places[index], self._names[index]
-        shown, is_cut = places.clean(value)
+        shown, is_cut = places.clean(values[index])
         if is_cut:
             self._losses.on_cut(name)
         if shown is None:
-            return OTHER
-        if places.has_place(shown, is_proven=is_proven):
-            return shown or self._absent
-        self._losses.on_overflow(name)
-        return OTHER
+            values[index] = OTHER
+            return True
+        has_place = places.has_place(shown, is_proven=is_proven)
+        values[index] = (shown or self._absent) if has_place else OTHER
+        if not has_place:
+            self._losses.on_overflow(name)
+        return has_place and not is_cut
 
-    def _join(self, values: list[str], *, is_proven: bool) -> None:
-        """Make a combination one that has a place."""
+    def _join(self, values: list[str], *, is_proven: bool) -> bool:
+        """Make a combination one that has a place; return whether it had one as it was."""
         free = [index for index, value in enumerate(values) if value not in self._places[index].always]
+        count = len(free)
         while free:
-            last = free.pop()
+            last = free[-1]
             known, combination = self._known[last], tuple(values[: last + 1])
-            if combination in known:
-                return
             has_all = is_proven or not self._places[last].is_open
-            if len(known) < (self._max_values if has_all else (self._max_values + 1) // 2):
+            if combination in known or len(known) < (self._max_values if has_all else (self._max_values + 1) // 2):
                 known.add(combination)
-                return
-            values[last] = OTHER
+                break
+            values[free.pop()] = OTHER
             self._losses.on_overflow(self._names[last])
+        return len(free) == count

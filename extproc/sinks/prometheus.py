@@ -31,6 +31,9 @@ class DroppedLabels:
             ["label"],
             registry=registry,
         )
+        # What was found of the families above, by their label.
+        self._droppers: dict[str, Counter] = {}
+        self._cutters: dict[str, Counter] = {}
         self._choices = LabelChoices()
         self._places: dict[str, LabelPlaces] = {}
         self._bounded: dict[tuple[tuple[str, ...], str], BoundedLabels] = {}
@@ -61,10 +64,10 @@ class DroppedLabels:
 
     def count(self, name: str) -> None:
         """Count one that found no place."""
-        self._dropped.labels(name).inc()
+        _child(self._dropped, self._droppers, name).inc()
 
     def _count_cut(self, name: str) -> None:
-        self._cut.labels(name).inc()
+        _child(self._cut, self._cutters, name).inc()
 
 
 class ServerMetrics:

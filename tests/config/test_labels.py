@@ -24,8 +24,10 @@ def test_what_a_label_says_stands_above_what_is_said_for_all() -> None:
     )
     model, team = labels.of("model"), labels.of("team")
     assert (model.max_values, model.max_length, model.deny) == (9, 40, ())
+    assert LabelsSettings.model_validate(labels.model_dump(mode="json")).of("model") == model  # as workers are told
     assert (team.max_values, team.max_length, team.deny) == (None, 40, ("x",))
-    assert (LabelsSettings().of("model").max_length, LabelsSettings().of("model").max_values) == (120, None)
+    rule = LabelsSettings().of("model").build_rule()
+    assert [rule.apply("x" * length) for length in (120, 121)] == [("x" * 120, False), ("x" * 120, True)]
 
 
 def test_the_most_values_are_those_of_some_label() -> None:

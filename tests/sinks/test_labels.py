@@ -24,16 +24,16 @@ class Bounded:
         self._max_values = max_values
         self.places = {name: LabelPlaces(name) for name in names or LLM_AND_MODEL}
         losses = LabelLosses(self.dropped.append, self.cut.append)
-        self._labels = BoundedLabels(joint or max_values, losses, self.places, absent=absent)
+        self.labels = BoundedLabels(joint or max_values, losses, self.places, absent=absent)
         self.configure(**choices)
 
     def configure(self, **choices: LabelChoice) -> None:
         for name, places in self.places.items():
             places.configure(choices.get(name, LabelChoice(LabelRule())), self._max_values)
-        self._labels.configure(self._max_values)
+        self.labels.configure(self._max_values)
 
     def values(self, *given: str | None, is_proven: bool = True) -> tuple[str, ...]:
-        return self._labels.values(*given, is_proven=is_proven)
+        return self.labels.values(*given, is_proven=is_proven)
 
 
 def pinned(*values: str) -> LabelChoice:
@@ -140,6 +140,16 @@ def test_a_name_that_a_rule_makes_is_not_taken_for_one_that_came() -> None:
     (once,) = labels.values("ann")
     assert labels.values("ann") == (once,)
     assert labels.values(once) not in {(once,), ("other",)}
+
+
+def test_variants_of_a_name_are_remembered_within_bounds() -> None:
+    """There is no end of them, and all are one; and what is remembered is forgotten under other rules."""
+    labels = Bounded(9, "a", a=LabelChoice(LabelRule(rewrites=[("[0-9]+$", "")])))
+    assert {labels.values(f"x{number}") for number in range(3000)} == {("x",)}
+    assert 0 < len(labels.labels._rewritten) <= 1024
+    assert len(labels.labels._same) == 0
+    labels.configure()
+    assert labels.values("x1") == ("x1",)
 
 
 def test_what_is_cut_is_counted_each_time() -> None:
