@@ -24,7 +24,7 @@ AUDITOR := $(VENV)/audit
 NATIVE := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench fuzz soak lint audit format proto docs lock clean
+.PHONY: help setup demo test bench fuzz soak names lint audit format proto docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -55,6 +55,10 @@ fuzz: $(FUZZ_READY) ## throw hostile bytes at all that reads bytes (SECONDS=60 i
 # The scenarios: soak, kills, hostile; `make soak ARGS=--help` tells of their flags.
 soak: $(READY) ## mixed traffic and all faults for MINUTES=30, and the ledger has to balance (SCENARIO=kills, hostile)
 	@PYTHONPATH=tests $(BIN)/python -m soak $(or $(SCENARIO),soak) $(if $(MINUTES),--minutes $(MINUTES)) $(ARGS)
+
+NAMES ?= 1000000
+names: $(NATIVE)/load $(NATIVE)/upstream ## a million models, each under another name: what stays of them (NAMES=20000)
+	@PYTHONPATH=.:tests $(BIN)/python -m soak.names --names $(NAMES)
 
 lint: $(READY) ## ruff, formatting, mypy
 	$(BIN)/ruff check .

@@ -23,6 +23,7 @@ from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
 from extproc.errors import Bound
 from extproc.estimates.preparation import prepare_estimates
+from extproc.labelling import build_label_choices
 from extproc.logs import place_of
 from extproc.observability import Counts, Tracing, flush_seconds_of
 from extproc.pricing.catalog import load_soon
@@ -147,7 +148,9 @@ class Metering:
         telemetry = settings.telemetry or Telemetry()
         tracing = Tracing(telemetry, self._counts.of(telemetry))
         usage_log = self._build_usage_log(settings)
-        metrics = self._store.build_sinks(settings.telemetry, max_label_values=settings.max_label_values)
+        metrics = self._store.build_sinks(
+            settings.telemetry, max_label_values=settings.max_label_values, choices=build_label_choices(settings)
+        )
         sinks = (*metrics, self._server, *tracing.sinks, *usage_log)
         processor = self._build_processor(settings, sinks, hindrances)
         return _Generation(settings, processor, sinks, (*tracing.exports, *usage_log))
@@ -194,7 +197,7 @@ class Metering:
 
 def _counted_by(settings: Settings) -> tuple[object, ...]:
     """Return what sinks are made of."""
-    return settings.telemetry, settings.max_label_values, settings.usage_log
+    return settings.telemetry, settings.max_label_values, settings.labels, settings.usage_log
 
 
 def build_hindrances(settings: Settings, problems: EnvoyProblems) -> Hindrances:

@@ -241,7 +241,7 @@ def _build_metrics_directory(settings: Settings) -> tempfile.TemporaryDirectory[
     Each count is written there, and a page that is on its way to a disk can make who writes to it wait.
     """
     label_bytes = _LABEL_BYTES if settings.telemetry is None else _TELEMETRY_LABEL_BYTES
-    size_bytes = settings.workers * settings.max_label_values * label_bytes
+    size_bytes = settings.workers * settings.labels.most_values(settings.max_label_values) * label_bytes
     has_room = os.access(_SHARED_MEMORY, os.W_OK) and shutil.disk_usage(_SHARED_MEMORY).free > size_bytes
     try:
         return tempfile.TemporaryDirectory(prefix="extproc-metrics-", dir=_SHARED_MEMORY if has_room else None)

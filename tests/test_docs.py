@@ -17,6 +17,8 @@ from extproc.budgets.rules import Rule
 from extproc.config.bounds import BoundSettings
 from extproc.config.budgets import BudgetDescriptor, BudgetLimit, BudgetSettings
 from extproc.config.documents import MAX_FILE_BYTES
+from extproc.config.labels import LabelSettings, LabelsSettings
+from extproc.config.loading import load_settings
 from extproc.config.otel_environment import USED_VARIABLES
 from extproc.config.parsing import MAX_DEPTH
 from extproc.config.settings import Settings
@@ -112,6 +114,23 @@ CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 def test_the_examples_of_configuration_can_be_loaded(example: str) -> None:
     """Also the one that `extproc config show` prints."""
     Settings.model_validate(yaml.safe_load(example) or {})
+
+
+LABELS = (ROOT / "docs" / "labels.md").read_text()
+
+
+@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", LABELS, re.DOTALL))
+def test_the_example_of_labels_can_be_loaded(tmp_path: Path, example: str) -> None:
+    """And has rules for no labels but those that there are."""
+    file = tmp_path / "c.yaml"
+    file.write_text(example)
+    assert load_settings({}, {}, [file], None).settings.labels.rules
+
+
+def test_the_page_of_labels_has_every_setting() -> None:
+    """By its name."""
+    words = set(re.findall(r"\w+", LABELS))
+    assert {*LabelsSettings.model_fields, *LabelSettings.model_fields} - words == set()
 
 
 BUDGETS = (ROOT / "docs" / "budgets.md").read_text()

@@ -37,13 +37,17 @@ def settings_in(value: Any, part: dict[str, Any], name: str = "Settings") -> Ite
 
 def _inside(value: Any, schema: dict[str, Any]) -> Iterator[str]:
     if isinstance(value, list):
+        (items,) = [each["items"] for each in (schema, *schema.get("anyOf", ())) if "items" in each] or [{}]
         for item in value:
-            yield from _inside(item, schema.get("items", {}))
+            yield from _inside(item, items)
     elif isinstance(value, dict):
         references = [each["$ref"] for each in (schema, *schema.get("anyOf", ())) if "$ref" in each]
         for reference in references:
             name = reference.removeprefix("#/$defs/")
             yield from settings_in(value, SCHEMA["$defs"][name], name)
+        if isinstance(schema.get("additionalProperties"), dict):
+            for item in value.values():
+                yield from _inside(item, schema["additionalProperties"])
 
 
 @pytest.mark.parametrize("text", [LIVE, WHOLE], ids=["live", "whole"])

@@ -42,6 +42,8 @@ ROOMS = {
     "extproc.certificates": set(),
     "extproc.semconv": set(),
     "extproc.surroundings": set(),
+    # What a label shows of a value is tried with the settings.
+    "extproc.label_rules": {"extproc.errors"},
     "extproc.trace_context": VOCABULARY,
     "extproc.pace": set(),
     "extproc.policy": EXCHANGE,
@@ -88,7 +90,8 @@ ROOMS = {
     "extproc.server.signals": set(),
     "extproc.server.listen": {"extproc.errors", "extproc.config.address"},
     "extproc.server.unix_socket": {"extproc.errors", "extproc.config.address", "extproc.server.listen"},
-    "extproc.sinks": VOCABULARY | {"extproc.sinks.base", "extproc.sinks.exemplars", "extproc.sinks.labels"},
+    "extproc.sinks": VOCABULARY
+    | {"extproc.sinks.base", "extproc.sinks.exemplars", "extproc.sinks.labels", "extproc.label_rules"},
     "extproc.sinks.tokens": VOCABULARY
     | {"extproc.sinks.exemplars", "extproc.sinks.labels", "extproc.sinks.prometheus"},
     "extproc.sinks.unpriced": VOCABULARY | {"extproc.sinks.labels", "extproc.sinks.prometheus"},
@@ -105,6 +108,7 @@ ROOMS = {
     "extproc.pricing.tariff": VOCABULARY,
     "extproc.pricing.names": VOCABULARY,
     "extproc.config": VOCABULARY | {"extproc.config"},
+    "extproc.config.labels": VOCABULARY | {"extproc.config", "extproc.label_rules"},
     # Which flavours a rule may name.
     "extproc.config.settings": VOCABULARY | {"extproc.config", "extproc.providers.detect"},
     "extproc.config.telemetry": TELEMETRY_SCHEMA,
@@ -151,13 +155,15 @@ ROOMS = {
     # What people say of providers, for whoever puts an Envoy before them.
     "extproc.upstreams": PROVIDERS,
     # What the sidecar is made of, but for what carries bytes to it.
-    "extproc.replay": EXCHANGE | {"extproc.replay", "extproc.sinks", "extproc.config", "extproc.pricing"},
+    "extproc.replay": EXCHANGE
+    | {"extproc.replay", "extproc.sinks", "extproc.config", "extproc.pricing", "extproc.labelling"},
+    "extproc.labelling": VOCABULARY | {"extproc.config", "extproc.label_rules", "extproc.sinks.labels"},
 }
 
 # The rooms that only compute know no way to do anything else.
 PURE = ("extproc.credentials", "extproc.errors", "extproc.usage", "extproc.semconv", "extproc.native",
         "extproc.surroundings", "extproc.policy", "extproc.charging", "extproc.include_usage", "extproc.injection",
-        "extproc.trace_context", "extproc.codec", "extproc.providers",
+        "extproc.trace_context", "extproc.codec", "extproc.providers", "extproc.label_rules",
         "extproc.headers", "extproc.question", "extproc.readers", "extproc.request_reader",
         "extproc.pricing.tariff", "extproc.pricing.names", "extproc.pricing.arithmetic",
         "extproc.response", "extproc.response_reader", "extproc.stopwatch", "extproc.details",

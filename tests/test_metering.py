@@ -91,6 +91,19 @@ def test_what_changes_nothing_that_is_counted_keeps_the_sinks() -> None:
     assert metered.metering.processor.sinks != before.sinks
 
 
+def test_labels_change_and_places_stay() -> None:
+    """So do the series that have them; and what cannot work changes nothing."""
+    metered = Metered(max_label_values=1)
+    meter(metered.metering.processor)
+    with pytest.raises(SettingsError, match="hash_key_file"):
+        metered.switch(max_label_values=1, labels={"hash_key_file": "/no/such/key"})
+    metered.switch(max_label_values=1, labels={"rules": {"model": {"rewrite": [{"pattern": "4o", "replace": "x"}]}}})
+    meter(metered.metering.processor)
+    metered.switch(max_label_values=1, labels={"rules": {"model": {"pinned": ["o3"]}}})
+    meter(metered.metering.processor)
+    assert (metered.tokens(), metered.tokens(model="other"), metered.tokens(model="gpt-x")) == (14, 7, None)
+
+
 def test_prices_change_and_the_sum_goes_on() -> None:
     """In the same series; without prices nothing is added to it."""
     metered = Metered(prices={"models": [{"model": "gpt-4o", "input": 1e6, "output": 0}]})

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from extproc.config.budgets import BudgetSettings, find_without_effect
 from extproc.config.documents import MOUNTED, mounted_files, read_file
+from extproc.config.labels import LabelsSettings, check_labels
 from extproc.config.lines import Loc
 from extproc.config.prices import PriceSettings
 from extproc.config.problems import remarks_of
@@ -39,7 +40,15 @@ from extproc.errors import SettingsError
 _JSON_KINDS: dict[Any, str] = {
     tuple[DetectionRule, ...]: "a list of rules in JSON is expected",
     **dict.fromkeys(
-        (UsageSettings, PriceSettings, RateLimitSettings, BudgetSettings | None, Telemetry | None, ListenTls | None),
+        (
+            LabelsSettings,
+            UsageSettings,
+            PriceSettings,
+            RateLimitSettings,
+            BudgetSettings | None,
+            Telemetry | None,
+            ListenTls | None,
+        ),
         "a mapping in JSON is expected",
     ),
 }
@@ -129,6 +138,7 @@ class _Loading:
             from extproc.config.consistency import check  # noqa: PLC0415 - who has no telemetry need not load it
 
             self.problems += check(self.tree, reads_certificates=reads_certificates)
+        self.problems += check_labels(self.tree, reads_files=reads_certificates)
         self.problems += check_transport(self.tree, reads_certificates=reads_certificates)
         if settings is None or self.problems:
             raise SettingsError("\n".join(map(str, self.in_order(self.problems))))

@@ -16,6 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from extproc.config.address import checked_host_port, parse_address
 from extproc.config.bounds import BoundSettings
 from extproc.config.budgets import BudgetSettings
+from extproc.config.labels import LabelsSettings
 from extproc.config.prices import PriceSettings
 from extproc.config.problems import nearest
 from extproc.config.rate_limit import RateLimitSettings
@@ -210,7 +211,12 @@ class Settings(BoundSettings, ProcessSettings):
     max_label_values: int = Field(
         default=200,
         ge=1,
-        description="Pairs of llm and model that metrics tell apart. The model of what comes after them is 'other'.",
+        description="How many values of a label metrics tell apart, and how many combinations of labels; the rest are "
+        "'other'.",
+    )
+    labels: LabelsSettings = Field(
+        default=LabelsSettings(),
+        description="What labels of metrics show of values that come with traffic. In the environment as JSON.",
     )
     usage: UsageSettings = Field(
         default=UsageSettings(),

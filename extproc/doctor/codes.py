@@ -20,7 +20,7 @@ CODES: Final = (
     "envoy-misconfigured", "envoy-too-old", "envoy-unreachable", "envoy-untried", "extraction-errors",
     "failure-mode-closed", "filter-absent", "filter-after-router", "filter-disabled", "filter-disabled-elsewhere",
     "filter-twice", "filter-unknown", "filter-upstream", "headers-not-forwarded", "label-headers-not-forwarded",
-    "label-values-dropped", "message-timeout-short", "messages-timing-out", "metadata-key-misspelt",
+    "label-values-cut", "label-values-dropped", "message-timeout-short", "messages-timing-out", "metadata-key-misspelt",
     "metadata-namespace-misspelt", "model-unknown", "mutation-refused", "mutations-rejected",
     "namespaces-not-forwarded", "namespaces-not-received", "namespaces-unused", "needs-unknown", "no-envoy-grpc",
     "no-streams", "observability-mode", "observability-mode-metrics-only", "override-of-no-filter",

@@ -21,6 +21,9 @@ _ADVICE: dict[str, str] = {
     "# of ai_protocol_manager's token_usage",
     Reason.INTERNAL: "# a bug: report it, with the line in the sidecar's log",
 }
+# Models come from clients: more room for them is only needed if they are all meant.
+_MODEL_ADVICE = "labels: {rules: {model: {allow: [...], pinned: [...]}}}      # or more: max_label_values: 1000"
+_LABEL_ADVICE = dict.fromkeys(("model", "gen_ai_request_model", "gen_ai_response_model"), _MODEL_ADVICE)
 _OTHER_ADVICE = "extproc replay CAPTURE.har      # says of a capture what could not be read"
 
 
@@ -83,12 +86,21 @@ def _check_counters(sidecar: Sidecar) -> Iterator[Finding]:
         )
     for labels, value in sidecar.series("extproc_label_values_dropped_total"):
         if value:
+            label = labels.get("label", "?")
             yield warning(
                 "label-values-dropped",
                 _WHERE,
-                f"{value:.0f} exchanges are counted under "
-                f"{labels.get('label', '?')}=other, because there are too many values.",
-                "max_label_values: 1000",
+                f"{value:.0f} exchanges are counted under {label}=other, because there are too many values.",
+                _LABEL_ADVICE.get(label, "max_label_values: 1000"),
+            )
+    for labels, value in sidecar.series("extproc_label_values_cut_total"):
+        if value:
+            label = labels.get("label", "?")
+            yield warning(
+                "label-values-cut",
+                _WHERE,
+                f"{value:.0f} exchanges are counted under a value of {label} whose end is missing.",
+                'labels: {rules: {"*": {max_length: 256}}}',
             )
     if errors := sidecar.total("extproc_sink_errors_total"):
         yield warning(

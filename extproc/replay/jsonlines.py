@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from extproc import __version__
 from extproc.config.settings import Settings
+from extproc.labelling import build_label_choices
 from extproc.replay.outcome import Outcome, Sum
 from extproc.sinks.metadata import DynamicMetadata, Fields
 from extproc.sinks.prometheus import DroppedLabels, ServerMetrics
@@ -27,6 +28,7 @@ class JSONLinesReport:
     def __init__(self, settings: Settings, out: BinaryIO) -> None:
         self._metadata = DynamicMetadata(settings.metadata_namespaces)
         self._max_label_values = settings.max_label_values
+        self._label_choices = build_label_choices(settings)
         self._out = out
 
     def add(self, outcome: Outcome) -> None:
@@ -65,6 +67,7 @@ class JSONLinesReport:
         """Return what the counters would grow by. Each record has a registry of its own, so each value is a growth."""
         registry = CollectorRegistry()
         dropped = DroppedLabels(registry)
+        dropped.choose(self._label_choices)
         for sink in (
             TokenMetrics(registry, max_label_values=self._max_label_values, dropped=dropped),
             UnpricedExchanges(registry, dropped).bound(self._max_label_values),

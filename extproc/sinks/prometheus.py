@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from prometheus_client import CollectorRegistry, Counter, Gauge, Info
 
 from extproc.errors import Bound, Reason, Stage
-from extproc.sinks.labels import UNKNOWN, BoundedLabels
+from extproc.sinks.labels import UNKNOWN, BoundedLabels, LabelChoices, LabelLosses, LabelPlaces
 from extproc.usage import NativeCheck, UsageRecord
 
 
 class DroppedLabels:
-    """Bounds labels, and counts the values for which there was no place. A registry has one, for all of its metrics."""
+    """Bounds labels, and counts the values that were lost. A registry has one, for all of its metrics."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._dropped = Counter(
@@ -25,24 +25,49 @@ class DroppedLabels:
             ["label"],
             registry=registry,
         )
-        self._bounded: dict[tuple[Sequence[str], str], BoundedLabels] = {}
+        self._cut = Counter(
+            "extproc_label_values_cut",
+            "Exchanges counted under a label value of which the end is missing because it was too long",
+            ["label"],
+            registry=registry,
+        )
+        # What was found of the families above, by their label.
+        self._droppers: dict[str, Counter] = {}
+        self._cutters: dict[str, Counter] = {}
+        self._choices = LabelChoices()
+        self._places: dict[str, LabelPlaces] = {}
+        self._bounded: dict[tuple[tuple[str, ...], str], BoundedLabels] = {}
+
+    def choose(self, choices: LabelChoices) -> None:
+        """Have what is bounded from now on bounded so."""
+        self._choices = choices
 
     def bound(self, names: Sequence[str], max_values: int, *, absent: str = UNKNOWN) -> BoundedLabels:
         """Return what bounds these labels: as long as series stay, so do the places that they take.
 
-        Whoever asks again, with other settings, finds those of before; `max_values` holds from then on.
+        Whoever asks again, with other settings, finds those of before; what was chosen last holds from then on.
+        `max_values` is of each label that nothing else is said of, and of their combinations unless a label has more.
         """
+        places, most = {}, max_values
         for name in names:
-            self._dropped.labels(name)  # at 0: a count that appears with its first drop has no increase
-        bounded = self._bounded.setdefault(
-            (tuple(names), absent), BoundedLabels(max_values, self.count, names, absent=absent)
-        )
-        bounded.max_values = max_values
-        return bounded
+            for counter in (self._dropped, self._cut):
+                counter.labels(name)  # at 0: a count that appears with its first loss has no increase
+            choice = self._choices.of(name)
+            places[name] = self._places.setdefault(name, LabelPlaces(name))
+            places[name].configure(choice, choice.max_values or max_values)
+            most = max(most, choice.max_values or 0)
+        key = (tuple(names), absent)
+        if key not in self._bounded:
+            self._bounded[key] = BoundedLabels(most, LabelLosses(self.count, self._count_cut), places, absent=absent)
+        self._bounded[key].configure(most)
+        return self._bounded[key]
 
     def count(self, name: str) -> None:
-        """Count one."""
-        self._dropped.labels(name).inc()
+        """Count one that found no place."""
+        _child(self._dropped, self._droppers, name).inc()
+
+    def _count_cut(self, name: str) -> None:
+        _child(self._cut, self._cutters, name).inc()
 
 
 class ServerMetrics:

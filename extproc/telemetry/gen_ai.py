@@ -73,8 +73,8 @@ class GenAIMetrics:
         bounded = [label_of(each) for each in (names.PROVIDER_NAME, names.OPERATION_NAME, names.REQUEST_MODEL,
                                                names.RESPONSE_MODEL)]  # fmt: skip
         error_type = label_of(names.ERROR_TYPE)
-        self._labels = dropped.bound((*bounded, *custom), max_label_values, absent="")
-        self._errors = dropped.bound((error_type,), max_label_values, absent="")
+        # The error stands last, where it loses its place first.
+        self._labels = dropped.bound((*bounded, *custom, error_type), max_label_values, absent="")
         self._calls: dict[_Key, _Call] = {}
         self._known: dict[LabelValues, _Call] = {}
         common = [label_of(each) for each in (names.OPERATION_NAME, *providers, names.REQUEST_MODEL,
@@ -128,15 +128,14 @@ class GenAIMetrics:
         """Return the series of a key that is new, or has labels for which there was no place."""
         provider, operation, request_model, response_model, error, labels, rule = key
         custom = labels if len(labels) == len(self._no_labels) else self._no_labels
-        given = (provider or UNKNOWN, operation or UNKNOWN, request_model or "", response_model or "", *custom)
-        bounded = self._labels.values(*given, is_proven=is_proven)
-        (bounded_error,) = self._errors.values(error, is_proven=True) if error else ("",)
+        given = (provider or UNKNOWN, operation or UNKNOWN, request_model or "", response_model or "", *custom, error)
+        *bounded, bounded_error = found = self._labels.values(*given, is_proven=is_proven)
         group = (self._groups.get(rule, ""),) if self._groups else ()
-        final = (*bounded, bounded_error, *group)
+        final = (*found, *group)
         call = self._known.get(final)
         if call is None:
-            call = self._known[final] = self._make(bounded, bounded_error, group)
-        if bounded == given and bounded_error == error:  # else a client could have as many keys as it likes
+            call = self._known[final] = self._make(tuple(bounded), bounded_error, group)
+        if found == given:  # else a client could have as many keys as it likes
             self._calls[key] = call
         return call
 

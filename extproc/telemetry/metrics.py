@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from extproc.config.telemetry import Telemetry
 from extproc.sinks.base import UsageSink
+from extproc.sinks.labels import LabelChoices
 from extproc.sinks.prometheus import DroppedLabels
 from extproc.sinks.tokens import TokenFamilies, TokenMetrics
 from extproc.sinks.unpriced import UnpricedExchanges
@@ -29,8 +30,11 @@ class MetricStore:
         self._unpriced = UnpricedExchanges(registry, self._dropped)
         self._families = Families(registry)
 
-    def build_sinks(self, telemetry: Telemetry | None, *, max_label_values: int) -> tuple[UsageSink, ...]:
+    def build_sinks(
+        self, telemetry: Telemetry | None, *, max_label_values: int, choices: LabelChoices | None = None
+    ) -> tuple[UsageSink, ...]:
         """Return the sinks of these settings, whose families are the ones to be seen from now on."""
+        self._dropped.choose(choices or LabelChoices())
         custom = [label.name for label in telemetry.custom_labels] if telemetry else []
         exemplars = telemetry is not None and telemetry.exemplars and not is_shared()  # files of workers hold none
         tokens = TokenMetrics(

@@ -17,6 +17,9 @@ from extproc.doctor.sidecar import read_sidecar
         ('extproc_extraction_errors_total{stage="estimate",reason="too_large"} 3\n', []),
         ("extproc_streams_without_message_total 2\n", ["streams-without-message"]),
         ('extproc_label_values_dropped_total{label="model"} 9\n', ["label-values-dropped"]),
+        ('extproc_label_values_dropped_total{label="team"} 9\n', ["label-values-dropped"]),
+        ('extproc_label_values_cut_total{label="team"} 9\n', ["label-values-cut"]),
+        ('extproc_label_values_cut_total{label="team"} 0\n', []),
         ('extproc_sink_errors_total{sink="x"} 1\n', ["sink-errors"]),
         (
             'extproc_telemetry_dropped_total{exporter="x",signal="traces",reason="queue_full"} 1\n',
