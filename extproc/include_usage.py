@@ -107,6 +107,7 @@ class UsageFilter:
         self._null = null
         self._max_event_bytes = max_event_bytes
         self._held = bytearray()
+        self._held_bytes = 0  # without the chunk that is being fed
         self._is_off = False
 
     @property
@@ -127,21 +128,28 @@ class UsageFilter:
         seen = max(0, len(self._held) - _MAX_END_BYTES + 1)
         self._held += chunk
         ends = [match.end() for match in _EVENT_END.finditer(self._held, seen)]
-        self._is_off = len(self._held) - (ends[-1] if ends else 0) > self._max_event_bytes
-        if not ends and not self._is_off:
-            return b""
-        pending, self._held = bytes(self._held), bytearray()
+        is_off = len(self._held) - (ends[-1] if ends else 0) > self._max_event_bytes
+        pending = bytes(self._held)
         events = [self._filter(pending[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
         rest = pending[ends[-1] :] if ends else pending
-        if self._is_off:
-            return b"".join((*events, rest))
-        self._held += rest
-        return b"".join(events)
+        self._is_off = is_off
+        self._hold(b"" if is_off else rest)
+        return b"".join((*events, rest)) if is_off else b"".join(events)
 
     def finish(self) -> bytes:
         """Return what is left behind the last event that was complete."""
-        rest, self._held = bytes(self._held), bytearray()
-        return self._filter(rest)
+        rest = self._filter(bytes(self._held))
+        self._hold(b"")
+        return rest
+
+    def release(self) -> bytes:
+        """Return what is held back of earlier chunks, as it came. This can be asked when anything else has failed."""
+        held = bytes(self._held[: self._held_bytes])
+        self._hold(b"")
+        return held
+
+    def _hold(self, rest: bytes) -> None:
+        self._held, self._held_bytes = bytearray(rest), len(rest)
 
     def _filter(self, event: bytes) -> bytes:
         if _USAGE not in event:

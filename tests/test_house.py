@@ -44,6 +44,7 @@ ROOMS = {
     "extproc.surroundings": set(),
     "extproc.trace_context": VOCABULARY,
     "extproc.pace": set(),
+    "extproc.memory": set(),
     "extproc.policy": EXCHANGE,
     "extproc.charging": VOCABULARY | {"extproc.charging"},
     "extproc.include_usage": CODEC,
@@ -75,6 +76,7 @@ ROOMS = {
         "extproc.config.address",
         "extproc.trace_context",
         "extproc.certificates",
+        "extproc.pace",
     },
     # Whoever supervises workers knows processes; and the parts of a supervisor do without gRPC.
     "extproc.server.workers": {
@@ -228,6 +230,7 @@ TESTED_ELSEWHERE = {
     "extproc.response": "tests/test_exchange.py",
     "extproc.response_reader": "tests/test_readers.py",
     "extproc.server.aio": "tests/server/test_engine.py",
+    "extproc.server.feeding": "tests/server/test_session.py",
     "extproc.server.observer": "tests/server/test_session.py",
     "extproc.server.processor": "tests/server/test_session.py",
     "extproc.server.worker_process": "tests/server/test_workers.py",
