@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -72,6 +72,12 @@ class AioServer:
             else:
                 asyncio.run_coroutine_threadsafe(self._drain(grace_seconds), self._loop)
         self._thread.join()
+
+    def run_soon(self, call: Callable[[], None]) -> None:
+        """Have something called in the engine's thread, within a fraction of a second."""
+        if self._started.done():
+            with suppress(RuntimeError):  # the loop is closed: it is over
+                self._loop.call_soon_threadsafe(call)
 
     async def _run(self, address: str) -> None:
         self._loop = asyncio.get_running_loop()
@@ -138,7 +144,7 @@ class AioServer:
             message: Any = await context.read()
             if message is grpc.aio.EOF:
                 return
-            reply = session.receive(message, time.monotonic())
+            reply = self._options.watch.receive(session, message)
             if reply is not None:
                 await context.write(reply)
             if session.detached:
