@@ -94,8 +94,8 @@ class BoundSettings(BaseModel):
     )
     max_memory_bytes: Annotated[int, Field(ge=64 * _MIB)] | Literal["auto", "off"] = Field(
         default="auto",
-        description="How large a process may be before it lets exchanges pass unread; auto: nine tenths of what its "
-        "control group may have, shared by the workers.",
+        description="How much memory a process may take, files aside, before exchanges pass unread; auto: nine tenths "
+        "of what its control group may have, shared by the workers.",
     )
     slow_message_seconds: float = Field(
         default=0.2,

@@ -13,8 +13,8 @@ from extproc.errors import SettingsError
 
 CODES: Final = (
     "access-log-without-metadata", "address-differs", "all-headers-forwarded", "answers-never-end",
-    "attributes-not-sent", "buffer-too-small", "check-failed", "circuit-breaker-low", "circuit-breaker-overflow",
-    "client-certificate-missing", "cluster-missing", "cluster-not-http2", "cluster-unhealthy", "cluster-unreachable",
+    "attributes-not-sent", "bounds-hit", "buffer-too-small", "check-failed", "circuit-breaker-low",
+    "circuit-breaker-overflow", "client-certificate-missing", "cluster-missing", "cluster-not-http2", "cluster-unhealthy", "cluster-unreachable",
     "cluster-without-endpoints", "compressed-before-reading", "compressed-unread", "details-not-forwarded",
     "edit-refused",
     "envoy-misconfigured", "envoy-too-old", "envoy-unreachable", "envoy-untried", "extraction-errors",
@@ -29,8 +29,8 @@ CODES: Final = (
     "rate-limit-reserves-nothing", "rate-limit-too-early", "rate-limit-without-addend", "reload-failed",
     "request-body-buffered", "request-body-hidden",
     "request-headers-skipped", "response-body-buffered", "response-body-hidden", "response-headers-shown",
-    "response-headers-skipped", "sidecar-not-ready", "sidecar-unreachable", "sink-errors", "spurious-messages",
-    "streams-failing", "streams-without-message", "telemetry-dropped", "tls-mismatch", "trailers-skipped",
+    "response-headers-skipped", "shedding", "sidecar-not-ready", "sidecar-unreachable", "sink-errors",
+    "spurious-messages", "streams-failing", "streams-without-message", "telemetry-dropped", "tls-mismatch", "trailers-skipped",
     "usage-not-forwarded", "usage-read-too-late", "usage-without-signal", "workers-not-listed",
 )  # fmt: skip
 

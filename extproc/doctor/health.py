@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from extproc.doctor.findings import Finding, error, warning
 from extproc.doctor.sidecar import Sidecar
-from extproc.errors import Hindrance, Reason, Stage
+from extproc.errors import Bound, Hindrance, Reason, Stage
 
 _WHERE = "sidecar"
 
@@ -21,6 +21,7 @@ _ADVICE: dict[str, str] = {
     "# of ai_protocol_manager's token_usage",
     Reason.INTERNAL: "# a bug: report it, with the line in the sidecar's log",
 }
+_BOUNDS_OF_A_PROCESS = (Bound.STREAMS, Bound.STREAM_AGE, Bound.MEMORY)
 _OTHER_ADVICE = "extproc replay CAPTURE.har      # says of a capture what could not be read"
 
 
@@ -43,6 +44,7 @@ def check_sidecar(sidecar: Sidecar) -> Iterator[Finding]:
         )
     yield from _check_configuration(sidecar)
     yield from _check_counters(sidecar)
+    yield from _check_bounds(sidecar)
 
 
 def _check_configuration(sidecar: Sidecar) -> Iterator[Finding]:
@@ -62,6 +64,25 @@ def _check_configuration(sidecar: Sidecar) -> Iterator[Finding]:
             f"By what came over its streams, it warns of: {problem}.",
             "# what else is found here says how; if nothing is, it is mended, and a restart of the sidecar forgets it",
         )
+
+
+def _check_bounds(sidecar: Sidecar) -> Iterator[Finding]:
+    if sidecar.total("extproc_shedding"):
+        yield error(
+            "shedding",
+            _WHERE,
+            "Memory is short: new exchanges pass unread.",
+            "max_memory_bytes: 1073741824      # or a higher limit of the container",
+        )
+    for labels, value in sidecar.series("extproc_bounds_hit_total"):
+        bound = labels.get("bound", "?")
+        if value and bound in _BOUNDS_OF_A_PROCESS:  # the others show in what could not be read
+            yield warning(
+                "bounds-hit",
+                _WHERE,
+                f"{value:.0f} exchanges, or the rest of them, passed unread beyond {bound}.",
+                f"{bound}: ...      # more, if they were meant well; or more workers",
+            )
 
 
 def _check_counters(sidecar: Sidecar) -> Iterator[Finding]:

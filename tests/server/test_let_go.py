@@ -14,6 +14,9 @@ from extproc.wire.envoy import CONTINUE, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
 
 
+SHOWN = request_headers(observability_mode=True)
+
+
 def refused(heard: Everything) -> Session:
     gate = Gate()
     gate.max_streams = 0
@@ -36,10 +39,8 @@ def test_what_is_no_message_is_counted_and_passed_by() -> None:
     """As in any stream."""
     heard = Everything()
     session = refused(heard)
-    assert session.receive(b"\xff", 0.0) is None
-    assert not session.detached
-    assert session.receive(request_headers(observability_mode=True), 0.0) is None
-    assert session.detached
+    went = [(session.receive(message, 0.0), session.detached) for message in (b"\xff", SHOWN)]
+    assert went == [(None, False), (None, True)]
     assert heard.failed == [(Stage.MESSAGE, Reason.UNDECODABLE)]
 
 
