@@ -13,7 +13,6 @@ from extproc.usage import Completion
 from extproc.wire.envoy import CONTINUE, Phase
 from extproc.wire.ext_proc_pb2 import ProcessingResponse
 
-
 SHOWN = request_headers(observability_mode=True)
 
 
