@@ -56,7 +56,7 @@ class Session:
         self._survey = survey
         self._sighting: Sighting | None = None
         self._modes = NO_MODES
-        self._native = NativeContext(processor.observer)
+        self._native: NativeContext | None = None
         self._messages: dict[str, int] = {}
         self._passes_over: Callable[[bytes, float], bool] | None = None
         self._filter: UsageFilter | None = None
@@ -90,7 +90,7 @@ class Session:
         self._messages[phase] = self._messages.get(phase, 0) + 1
         if self._unread is None:
             try:
-                return self._take(phase, request, now, is_first=is_first)
+                return self._take(phase, request, now, is_first)
             except Exception as error:  # noqa: BLE001 - as above
                 self._break(error, now)
         return self._pass(phase, request)
@@ -120,7 +120,7 @@ class Session:
         self._processor.observer.stream_closed(self._messages)
         return is_under_way and completion is Completion.TRUNCATED
 
-    def _take(self, phase: Phase, request: ProcessingRequest, now: float, *, is_first: bool) -> bytes | None:
+    def _take(self, phase: Phase, request: ProcessingRequest, now: float, is_first: bool) -> bytes | None:
         """Take a message into account; return the reply."""
         if is_first:
             self._begin(phase, request)
@@ -128,6 +128,7 @@ class Session:
             self._sighting.take(request)
         has_metadata = request.HasField("metadata_context")
         if has_metadata:
+            self._native = self._native or NativeContext(self._processor.observer)
             self._native.feed(self._exchange, request.metadata_context)
         headers = feed(self._exchange, phase, request, self._processor, now)
         if phase is Phase.RESPONSE_BODY:
