@@ -36,6 +36,7 @@ class AioServer:
         self._health = health
         self._options = options
         self._drain_deadline: float | None = None
+        self._lock = threading.Lock()
         self._streams: set[asyncio.Task[Any]] = set()  # gRPC's own tasks, one for each stream
         self._started: Future[int] = Future()
         self._thread: threading.Thread | None = None
@@ -60,9 +61,10 @@ class AioServer:
 
     def drain(self, grace_seconds: float) -> None:
         """Refuse new streams, let running ones finish for so long, then end those that have not."""
-        is_draining = self._drain_deadline is not None
-        # Of two orders the less patient stands, whichever is heard first.
-        self._drain_deadline = min(self._drain_deadline or float("inf"), time.monotonic() + grace_seconds)
+        with self._lock:
+            is_draining = self._drain_deadline is not None
+            # Of two orders the less patient stands, whichever is heard first, or both at a time.
+            self._drain_deadline = min(self._drain_deadline or float("inf"), time.monotonic() + grace_seconds)
         self._health.set_serving(False)
         if self._thread is None:
             return

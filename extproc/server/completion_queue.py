@@ -109,7 +109,8 @@ class CompletionQueueServer:
 
     def drain(self, grace_seconds: float) -> None:
         """Refuse new streams, let running ones finish for so long, then end the rest. The less patient order stands."""
-        self.drain_deadline = min(self.drain_deadline or float("inf"), time.monotonic() + grace_seconds)
+        with self._lock:  # two may be given at a time
+            self.drain_deadline = min(self.drain_deadline or float("inf"), time.monotonic() + grace_seconds)
         self.health.set_serving(False)
         if not self._thread.is_alive():
             return
