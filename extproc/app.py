@@ -62,7 +62,8 @@ class _Sidecar:
         counts = Counts(registry)
         self._metering = Metering(settings, registry, counts)
         registry.settle = self._metering.settle
-        self.listening = Listening(settings, self._metering.processor, registry)
+        self.listening = Listening(settings, self._metering.processor, registry, self._metering.watch)
+        self._watchdog = self._metering.build_watchdog(self.listening.engine)
         self._reporting = Reporting(settings, registry, counts)
         self._budgeting = Budgeting(settings, registry)
         self._reloader = Reloader(settings, source, ReloadMetrics(registry), self._apply)
@@ -79,6 +80,7 @@ class _Sidecar:
         """Let what works in the background begin."""
         self._reporting.start(self._admin.address)
         self._metering.start()
+        self._watchdog.start()
         self._budgeting.start(self._reloader.settings)
 
     def ready(self, listen: HostPort | UnixSocket) -> None:
@@ -104,6 +106,7 @@ class _Sidecar:
     def stop(self) -> None:
         """Send what has not been sent yet, and close what is open."""
         self._budgeting.stop()
+        self._watchdog.stop()
         self._metering.settle()
         background = (*self._metering.background(), *self._reporting.background())
         stop_all(background, flush_seconds_of(self._reloader.settings))
@@ -119,6 +122,7 @@ class _Sidecar:
         meter()
         self._budgeting.apply(settings)
         self.listening.engine.processor = self._metering.processor
+        self._watchdog.adopt(settings)
         set_level(settings.log_level)
 
     def _status(self) -> dict[str, object]:

@@ -184,8 +184,8 @@ class Exchange:
         """
         if self.record is not None:
             return
-        if self.injection is not None and not self._response.is_shown:
-            self.injection.give_up(now)
+        if self.injection is not None and not self._response.is_shown and completion is Completion.CANCELLED:
+            self.injection.give_up(now)  # by Envoy, which may refuse the edit
         self._response.cut_off(now)
         if self._documents.is_complete or self._response.error_type is not None:
             completion = self._response.outcome
@@ -254,8 +254,7 @@ class Exchange:
     @property
     def _is_known(self) -> bool:
         """Whether it is with an LLM, or with somebody who has one."""
-        question = self._question
-        return question.is_llm or question.provider is not None or self._documents.flavour is not None
+        return self._question.is_llm or self._question.provider is not None or self._documents.flavour is not None
 
     def _settle(self, completion: Completion, now: float) -> None:
         if self._native is not None:
@@ -270,9 +269,15 @@ class Exchange:
         self.record = self._build_record(completion, now - self._stopwatch.started_at)
         self.revision += 1
 
-    def estimate_no_more(self) -> None:
-        """Leave open what the provider has not reported."""
+    def simplify(self, *, is_valued: bool) -> None:
+        """Leave open what the provider has not reported, and what it costs unless it `is_valued`."""
         self._transcript = self._known.transcript = self._response.transcript = None
+        self._policy = self._policy if is_valued else NO_POLICY
+
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of bodies it holds at most, as they came."""
+        return self._known.held_bytes
 
     def _estimate_so_far(self, transcript: Transcript, now: float) -> None:
         response, usage = self._response, self._documents.usage
@@ -286,9 +291,8 @@ class Exchange:
 
     def _estimate(self, transcript: Transcript, completion: Completion) -> None:
         """Count what the provider has left open, if that is wanted."""
-        response, is_whole = self._response, completion is Completion.COMPLETE
-        if self._policy.estimates_answers and not response.has_error_status:
-            is_stream = response.is_meant_as_stream
+        if self._policy.estimates_answers and not self._response.has_error_status:
+            is_stream, is_whole = self._response.is_meant_as_stream, completion is Completion.COMPLETE
             transcript.settle(self._documents, *self._asked, is_stream=is_stream, is_whole=is_whole)
 
     @property

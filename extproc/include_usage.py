@@ -107,6 +107,7 @@ class UsageFilter:
         self._null = null
         self._max_event_bytes = max_event_bytes
         self._held = bytearray()
+        self._held_bytes = 0  # without the chunk that is being fed
         self._passed = b""  # the end of what went on of an event that is too long to be held; empty where there is none
 
     @property
@@ -130,16 +131,13 @@ class UsageFilter:
         self._held += chunk
         ends = [match.end() for match in _EVENT_END.finditer(self._held, seen)]
         is_long = len(self._held) - (ends[-1] if ends else 0) > self._max_event_bytes
-        if not ends and not is_long:
-            return b""
-        pending, self._held = bytes(self._held), bytearray()
+        pending = bytes(self._held)
         events = [self._filter(pending[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
         rest = pending[ends[-1] :] if ends else pending
         if is_long:
             self._passed = rest[1 - _MAX_END_BYTES :]
-            return b"".join((*events, rest))
-        self._held += rest
-        return b"".join(events)
+        self._hold(b"" if is_long else rest)
+        return b"".join((*events, rest)) if is_long else b"".join(events)
 
     def _pass(self, chunk: bytes) -> bytes:
         """Return what goes on of a chunk behind the start of an event that is too long."""
@@ -154,8 +152,18 @@ class UsageFilter:
 
     def finish(self) -> bytes:
         """Return what is left behind the last event that was complete."""
-        rest, self._held = bytes(self._held), bytearray()
-        return self._filter(rest)
+        rest = self._filter(bytes(self._held))
+        self._hold(b"")
+        return rest
+
+    def release(self) -> bytes:
+        """Return what is held back of earlier chunks, as it came. This can be asked when anything else has failed."""
+        held = bytes(self._held[: self._held_bytes])
+        self._hold(b"")
+        return held
+
+    def _hold(self, rest: bytes) -> None:
+        self._held, self._held_bytes = bytearray(rest), len(rest)
 
     def _filter(self, event: bytes) -> bytes:
         if _USAGE not in event:

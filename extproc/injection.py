@@ -223,6 +223,15 @@ class Injection:
         except DecodeError:
             self._error_decoder = None
 
+    @property
+    def is_pending(self) -> bool:
+        """Whether there may yet be something to take out of the answer."""
+        return self.edited_at is not None and (self.filter is not None or not self._is_answered)
+
+    def forgo(self) -> None:
+        """Take note that the request goes on as it came after all."""
+        self.edited = self.edited_at = self.outcome = None
+
     def give_up(self, now: float) -> None:
         """Take note that an exchange was given up before it was answered: where Envoy refuses an edit, at once."""
         if self.edited_at is None or now - self.edited_at > _AT_ONCE_SECONDS:

@@ -35,6 +35,17 @@ class Known:
     reserved: tuple[tuple[str, int], ...] = ()
     injection: Injection | None = None
 
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of bodies are held at most, as they came."""
+        held = 0 if self.transcript is None else self.transcript.held_bytes
+        if self.stopwatch.request_end_seconds is None:
+            held += self.stopwatch.request_bytes or 0
+        reader = self.response.reader
+        if reader is not None and reader.may_hold:
+            held += self.stopwatch.response_bytes or 0
+        return held
+
     def check_native(self, used: NativeUsage) -> None:
         """Compare what Envoy has read of the answer with what was read here; alone it stands."""
         self.native_check, reason = take_native(self.response.documents, used)

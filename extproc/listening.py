@@ -13,6 +13,7 @@ from extproc.server.engine import Engine, EngineOptions, build_engine
 from extproc.server.health import Health
 from extproc.server.listener import Listener, ListenerOptions
 from extproc.server.processor import Processor
+from extproc.server.slow import Watch
 from extproc.sinks.certificates import CertificateMetrics
 
 
@@ -20,7 +21,13 @@ class Listening:
     """The engine of a process, and what is around it."""
 
     def __init__(
-        self, settings: Settings, processor: Processor, registry: CollectorRegistry, *, shares_port: bool = False
+        self,
+        settings: Settings,
+        processor: Processor,
+        registry: CollectorRegistry,
+        watch: Watch | None = None,
+        *,
+        shares_port: bool = False,
     ) -> None:
         """Raises SettingsError for certificates that can't be used, or an engine that can't be had."""
         self.health = Health()
@@ -30,6 +37,7 @@ class Listening:
             max_concurrent_streams=settings.max_concurrent_streams,
             credentials=None if certificates is None else certificates.build_credentials(),
             shares_port=shares_port,
+            watch=watch or Watch(),
         )
         options = ListenerOptions(
             certificates=certificates,

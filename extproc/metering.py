@@ -28,18 +28,23 @@ from extproc.logs import place_of
 from extproc.observability import Counts, Tracing, flush_seconds_of
 from extproc.pricing.catalog import load_soon
 from extproc.reading import build_detector, build_limits, build_policy
+from extproc.server.engine import Engine
+from extproc.server.gate import Gate
 from extproc.server.hindrances import MENDS, Hindrances, Wanted
 from extproc.server.processor import Processor
+from extproc.server.slow import Watch
 from extproc.sinks.base import UsageSink
 from extproc.sinks.envoy_problems import EnvoyProblems
 from extproc.sinks.line_output import open_output
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics
+from extproc.sinks.strain import StrainMetrics
 from extproc.sinks.usage_log import DebugLines, UsageLog, UsageLogLines
 from extproc.surveying import build_surveyor
 from extproc.telemetry.background import Background, stop_all
 from extproc.telemetry.metrics import MetricStore
 from extproc.telemetry.series import is_shared
+from extproc.watching import Watchdog
 
 log = structlog.stdlib.get_logger("extproc")
 
@@ -75,6 +80,9 @@ class Metering:
         self._stdout = stdout
         self._lock = threading.Lock()
         self._server = ServerMetrics(registry, version=__version__)
+        self.gate = Gate(self._server.bound_hit)
+        self._strain = StrainMetrics(registry)
+        self.watch = Watch(self._strain.message_slow)
         self._problems = EnvoyProblems(registry)
         self._lines: UsageLogLines | None = None
         self._store = MetricStore(registry)
@@ -90,6 +98,12 @@ class Metering:
         """Let what works in the background begin."""
         for each in self._now.background:
             each.start()
+
+    def build_watchdog(self, engine: Engine) -> Watchdog:
+        """Return what looks after the engine that meters."""
+        watchdog = Watchdog(self.gate, self.watch, engine.run_soon, self._strain.shedding)
+        watchdog.adopt(self._now.settings)
+        return watchdog
 
     def load(self) -> None:
         """Begin to load what exchanges need when they settle, or run long: to be ready need not wait for it."""
@@ -176,6 +190,7 @@ class Metering:
             # those that are written down.
             batch_size=1 if is_shared() or has_log else _BATCH_SIZE,
             lock=self._lock,
+            gate=self.gate,
         )
 
     def _build_metadata(self, settings: Settings) -> DynamicMetadata:

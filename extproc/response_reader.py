@@ -80,6 +80,11 @@ class ResponseReader:
         return is_stream(self._content_type)
 
     @property
+    def may_hold(self) -> bool:
+        """Whether it may hold some of the body that has not been read."""
+        return self._body is not None and self._framing is not None and not self._framing.is_between_events
+
+    @property
     def is_stream(self) -> bool:
         """Whether the answer is a stream: documents one by one. An array of them is one where its API streams so."""
         if self._framing is None or not self._framing.is_sequence:

@@ -41,6 +41,7 @@ from extproc.sinks.line_output import find_stdout, open_output
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.prometheus import ServerMetrics
 from extproc.sinks.shared import SharedMetrics, share_values
+from extproc.sinks.strain import StrainMetrics
 from extproc.sinks.usage_log import UsageLogLines
 from extproc.status import build_status
 from extproc.telemetry.background import stop_all
@@ -203,6 +204,7 @@ class _Families:
     def __init__(self, settings: Settings) -> None:
         self.registry = CollectorRegistry()
         ServerMetrics(self.registry, version=__version__)
+        StrainMetrics(self.registry)
         EnvoyProblems(self.registry)
         self._store = MetricStore(self.registry)
         self._counts = Counts(self.registry)

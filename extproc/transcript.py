@@ -82,6 +82,11 @@ class Transcript:
     def __del__(self) -> None:
         self.drop()
 
+    @property
+    def held_bytes(self) -> int:
+        """How much is held, as it came."""
+        return self._request_bytes + self._answer_bytes
+
     def take_request_headers(self, headers: Mapping[str, str]) -> None:
         """Take note of requests that can't be read as they come."""
         if headers.get("content-encoding"):

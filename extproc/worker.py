@@ -65,9 +65,11 @@ def _serve(told: WorkerSettings, leash: Leash) -> None:
     if not shares_port:
         check_listen(listen)  # the supervisor keeps a port for us
     worker.metering.start()
+    worker.watchdog.start()
     try:
         leash.report(cut_streams=serve_until_told(worker.listening, listen, leash, worker))
     finally:
+        worker.watchdog.stop()
         worker.metering.settle()
         stop_all(worker.metering.background(), flush_seconds_of(worker.settings))
     log.info("stopped")
@@ -79,7 +81,9 @@ class _Worker:
     def __init__(self, settings: Settings, leash: Leash, *, shares_port: bool, stdout: int | None) -> None:
         registry = CollectorRegistry()
         self.metering = Metering(settings, registry, Counts(registry), stdout=stdout)
-        self.listening = Listening(settings, self.metering.processor, registry, shares_port=shares_port)
+        processor, watch = self.metering.processor, self.metering.watch
+        self.listening = Listening(settings, processor, registry, watch, shares_port=shares_port)
+        self.watchdog = self.metering.build_watchdog(self.listening.engine)
         self.settings = settings
         self._leash = leash
 
@@ -98,6 +102,7 @@ class _Worker:
             return
         self.settings = settings
         self.listening.engine.processor = self.metering.processor
+        self.watchdog.adopt(settings)
         set_level(settings.log_level)
 
     def tick(self) -> float | None:

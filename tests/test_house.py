@@ -46,6 +46,7 @@ ROOMS = {
     "extproc.label_rules": {"extproc.errors"},
     "extproc.trace_context": VOCABULARY,
     "extproc.pace": set(),
+    "extproc.memory": set(),
     "extproc.policy": EXCHANGE,
     "extproc.charging": VOCABULARY | {"extproc.charging"},
     "extproc.include_usage": CODEC,
@@ -77,6 +78,7 @@ ROOMS = {
         "extproc.config.address",
         "extproc.trace_context",
         "extproc.certificates",
+        "extproc.pace",
     },
     # Whoever supervises workers knows processes; and the parts of a supervisor do without gRPC.
     "extproc.server.workers": {
@@ -234,8 +236,11 @@ TESTED_ELSEWHERE = {
     "extproc.response": "tests/test_exchange.py",
     "extproc.response_reader": "tests/test_readers.py",
     "extproc.server.aio": "tests/server/test_engine.py",
+    "extproc.server.batches": "tests/server/test_completion_queue.py",
+    "extproc.server.feeding": "tests/server/test_session.py",
     "extproc.server.observer": "tests/server/test_session.py",
     "extproc.server.processor": "tests/server/test_session.py",
+    "extproc.server.queue_health": "tests/server/test_engine.py",
     "extproc.server.worker_process": "tests/server/test_workers.py",
     "extproc.sinks.base": "tests/server/test_session.py",
     "extproc.surroundings": "tests/server/test_surroundings.py",

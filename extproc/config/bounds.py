@@ -6,13 +6,17 @@ it is counted where traffic meets it.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 _KIB = 1024
 _MIB = 1024 * _KIB
 _GIB = 1024 * _MIB
+
+
+def _read_off(value: Any) -> Any:
+    return "off" if value is False else value  # as YAML reads that word without quotes
 
 
 class BoundSettings(BaseModel):
@@ -93,10 +97,12 @@ class BoundSettings(BaseModel):
         ge=1,
         description="How long an exchange is read. What is known by then is counted, and the rest passes unread.",
     )
-    max_memory_bytes: Annotated[int, Field(ge=64 * _MIB)] | Literal["auto", "off"] = Field(
+    max_memory_bytes: Annotated[
+        Annotated[int, Field(ge=64 * _MIB)] | Literal["auto", "off"], BeforeValidator(_read_off)
+    ] = Field(
         default="auto",
-        description="How large a process may be before it lets exchanges pass unread; auto: nine tenths of what its "
-        "control group may have, shared by the workers.",
+        description="How much memory a process may take, files aside, before exchanges pass unread; auto: nine tenths "
+        "of what its control group may have, shared by the workers.",
     )
     slow_message_seconds: float = Field(
         default=0.2,

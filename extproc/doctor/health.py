@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from extproc.doctor.findings import Finding, error, warning
 from extproc.doctor.sidecar import Sidecar
-from extproc.errors import Hindrance, Reason, Stage
+from extproc.errors import Bound, Hindrance, Reason, Stage
 
 _WHERE = "sidecar"
 
@@ -24,6 +24,7 @@ _ADVICE: dict[str, str] = {
 # Models come from clients: more room for them is only needed if they are all meant.
 _MODEL_ADVICE = "labels: {rules: {model: {allow: [...], pinned: [...]}}}      # or more: max_label_values: 1000"
 _LABEL_ADVICE = dict.fromkeys(("model", "gen_ai_request_model", "gen_ai_response_model"), _MODEL_ADVICE)
+_BOUNDS_OF_A_PROCESS = (Bound.STREAMS, Bound.STREAM_AGE, Bound.MEMORY)
 _OTHER_ADVICE = "extproc replay CAPTURE.har      # says of a capture what could not be read"
 
 
@@ -46,6 +47,7 @@ def check_sidecar(sidecar: Sidecar) -> Iterator[Finding]:
         )
     yield from _check_configuration(sidecar)
     yield from _check_counters(sidecar)
+    yield from _check_bounds(sidecar)
 
 
 def _check_configuration(sidecar: Sidecar) -> Iterator[Finding]:
@@ -65,6 +67,25 @@ def _check_configuration(sidecar: Sidecar) -> Iterator[Finding]:
             f"By what came over its streams, it warns of: {problem}.",
             "# what else is found here says how; if nothing is, it is mended, and a restart of the sidecar forgets it",
         )
+
+
+def _check_bounds(sidecar: Sidecar) -> Iterator[Finding]:
+    if sidecar.total("extproc_shedding"):
+        yield error(
+            "shedding",
+            _WHERE,
+            "Memory is short: new exchanges pass unread.",
+            "max_memory_bytes: 1073741824      # or a higher limit of the container",
+        )
+    for labels, value in sidecar.series("extproc_bounds_hit_total"):
+        bound = labels.get("bound", "?")
+        if value and bound in _BOUNDS_OF_A_PROCESS:  # the others show in what could not be read
+            yield warning(
+                "bounds-hit",
+                _WHERE,
+                f"{value:.0f} exchanges, or the rest of them, passed unread beyond {bound}.",
+                f"{bound}: ...      # more, if they were meant well; or more workers",
+            )
 
 
 def _check_counters(sidecar: Sidecar) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any
@@ -36,6 +36,7 @@ class AioServer:
         self._health = health
         self._options = options
         self._drain_deadline: float | None = None
+        self._lock = threading.Lock()
         self._streams: set[asyncio.Task[Any]] = set()  # gRPC's own tasks, one for each stream
         self._started: Future[int] = Future()
         self._thread: threading.Thread | None = None
@@ -60,9 +61,10 @@ class AioServer:
 
     def drain(self, grace_seconds: float) -> None:
         """Refuse new streams, let running ones finish for so long, then end those that have not."""
-        is_draining = self._drain_deadline is not None
-        # Of two orders the less patient stands, whichever is heard first.
-        self._drain_deadline = min(self._drain_deadline or float("inf"), time.monotonic() + grace_seconds)
+        with self._lock:
+            is_draining = self._drain_deadline is not None
+            # Of two orders the less patient stands, whichever is heard first, or both at a time.
+            self._drain_deadline = min(self._drain_deadline or float("inf"), time.monotonic() + grace_seconds)
         self._health.set_serving(False)
         if self._thread is None:
             return
@@ -72,6 +74,12 @@ class AioServer:
             else:
                 asyncio.run_coroutine_threadsafe(self._drain(grace_seconds), self._loop)
         self._thread.join()
+
+    def run_soon(self, call: Callable[[], None]) -> None:
+        """Have something called in the engine's thread, within a fraction of a second."""
+        if self._started.done():
+            with suppress(RuntimeError):  # the loop is closed: it is over
+                self._loop.call_soon_threadsafe(call)
 
     async def _run(self, address: str) -> None:
         self._loop = asyncio.get_running_loop()
@@ -145,7 +153,7 @@ class AioServer:
             message: Any = await context.read()
             if message is grpc.aio.EOF:
                 return
-            reply = session.receive(message, time.monotonic())
+            reply = self._options.watch.receive(session, message)
             if reply is not None:
                 await context.write(reply)
             if session.detached:

@@ -5,7 +5,8 @@ Owns: what every engine can do, the gRPC options they share, and which of them a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal, Protocol, TypeAlias
 
 import grpc
@@ -14,6 +15,7 @@ import structlog
 from extproc.errors import SettingsError
 from extproc.server.health import Health
 from extproc.server.processor import Processor
+from extproc.server.slow import Watch
 from extproc.usage import Completion
 
 log = structlog.stdlib.get_logger("extproc")
@@ -60,15 +62,23 @@ class Engine(Protocol):
         """
         ...
 
+    def run_soon(self, call: Callable[[], None]) -> None:
+        """Have something called in the engine's thread, within a fraction of a second. Any thread may ask for it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How an engine listens. `shares_port` lets other processes listen on the same TCP port."""
+    """How an engine listens. `shares_port` lets other processes listen on the same TCP port.
+
+    `watch` has its sessions take their messages.
+    """
 
     max_message_bytes: int
     max_concurrent_streams: int = _MAX_STREAMS
     credentials: grpc.ServerCredentials | None = None
     shares_port: bool = False
+    watch: Watch = field(default_factory=Watch)
 
     def channel_arguments(self) -> list[tuple[str, int]]:
         """Return gRPC's own options."""

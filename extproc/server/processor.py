@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from extproc import semconv
+from extproc.errors import Reason, Stage
 from extproc.exchange import Exchange
 from extproc.headers import REQUEST_HEADERS, REQUEST_ID_HEADER
 from extproc.policy import NO_POLICY, Policy
 from extproc.providers.base import clean_name
 from extproc.providers.detect import Detector
 from extproc.readers import Limits
+from extproc.server.gate import Gate
 from extproc.server.hindrances import Hindrances
+from extproc.server.let_go import LetGo
 from extproc.server.news import MetadataNews
 from extproc.server.observer import ServerObserver
 from extproc.server.session import Session
@@ -51,6 +54,7 @@ class Processor:
     batch_size: int = 1  # how many surveyed exchanges the sinks are told of together
     lock: threading.Lock = field(default_factory=threading.Lock)  # held while sinks are told
     streams: Streams = field(default_factory=Streams)
+    gate: Gate = field(default_factory=Gate)  # of the process, whatever its settings were
     teller: Teller = field(init=False)
     news: MetadataNews = field(init=False)
     request_headers: frozenset[str] = field(init=False)  # that are read, whoever wants them
@@ -65,13 +69,24 @@ class Processor:
         object.__setattr__(self, "request_headers", REQUEST_HEADERS | surveyed | named)
 
     def open_session(self, initial_metadata: Iterable[tuple[str, str | bytes]], now: float) -> Session:
-        """Return the session of a gRPC stream that Envoy opened with this initial metadata."""
+        """Return the session of a gRPC stream that Envoy opened with this initial metadata. Never raises."""
+        self.streams.open += 1
+        try:
+            self.observer.stream_opened()
+            if not self.gate.turn_away():
+                session = self._build_session(initial_metadata, now)
+                self.gate.begin(session, now)
+                return session
+        except Exception as error:  # noqa: BLE001 - a bug in here must not become a failed request out there
+            self.observer.message_failed(Stage.EXCHANGE, Reason.INTERNAL)
+            self.report_bug(error)
+        return LetGo(self)
+
+    def _build_session(self, initial_metadata: Iterable[tuple[str, str | bytes]], now: float) -> Session:
         provider = None
         for key, value in initial_metadata:
             if key == semconv.PROVIDER_INITIAL_METADATA and isinstance(value, str):
                 provider = clean_name(value)
                 break
         exchange = Exchange(self.limits, self.detector, provider=provider, now=now, policy=self.policy)
-        self.observer.stream_opened()
-        self.streams.open += 1
         return Session(self, exchange, None if self.surveyor is None else self.surveyor.begin(initial_metadata))

@@ -57,6 +57,11 @@ class Teller:
                 self._observer.sink_failed(sink.name)
                 self._report_bug(error)
 
+    def tell_times(self, exchange: Exchange) -> None:
+        """Tell of an exchange that is settled, with its times and its id."""
+        with self._lock:
+            self._tell(self._finish(exchange))
+
     def put(self, exchange: Exchange, survey: Survey) -> None:
         """Take an exchange that is settled, with what is around it; neither changes from now on."""
         self._waiting.append((exchange, survey))
@@ -69,12 +74,13 @@ class Teller:
             while self._waiting:
                 self._tell(self._finish(*self._waiting.popleft()))
 
-    def _finish(self, exchange: Exchange, survey: Survey) -> UsageRecord:
+    def _finish(self, exchange: Exchange, survey: Survey | None = None) -> UsageRecord:
         """Return the record of an exchange with all that telemetry wants; without it after an unforeseen exception."""
         assert exchange.record is not None  # noqa: S101 - for the type checker: it is settled
         try:
-            record = exchange.detailed(Details.ALL if survey.is_sampled else Details.TIMES)
-            return replace(record, surroundings=survey.build())
+            is_sampled = survey is not None and survey.is_sampled
+            record = exchange.detailed(Details.ALL if is_sampled else Details.TIMES)
+            return record if survey is None else replace(record, surroundings=survey.build())
         except Exception as error:  # noqa: BLE001 - tokens are counted all the same
             self._observer.message_failed(Stage.EXCHANGE, Reason.INTERNAL)
             self._report_bug(error)

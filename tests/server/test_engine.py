@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from support.waiting import wait_for
 
 from extproc.config.settings import Settings
 from extproc.errors import SettingsError
+from extproc.question import Question
 from extproc.server import completion_queue
 from extproc.server.aio import AioServer
 from extproc.server.completion_queue import CompletionQueueServer
@@ -34,6 +36,8 @@ from extproc.server.engine import (
     predict_engine,
 )
 from extproc.server.health import Health
+from extproc.server.queue_health import HealthWatch
+from extproc.server.slow import Watch
 from extproc.usage import Completion
 
 
@@ -284,7 +288,7 @@ def test_a_watcher_that_has_gone_leaves_no_garbage(start: Callable[..., Running]
         with ExtProcClient(server.address) as client:
             watcher = health_stub(client).Watch(health_pb2.HealthCheckRequest(), timeout=20)
             next(watcher)
-            (watch,) = [each for each in gc.get_objects() if type(each) is completion_queue._HealthWatch]
+            (watch,) = [each for each in gc.get_objects() if type(each) is HealthWatch]
             left = weakref.ref(watch)
             del watch
             watcher.cancel()
@@ -328,17 +332,71 @@ def test_credentials_are_served(start: Callable[..., Running]) -> None:
 def test_a_bug_in_one_stream_is_reported_and_the_others_go_on(
     start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session that can't be opened costs its own exchange, and Envoy is not left waiting."""
+    """A session that can't be opened lets its own exchange go, as Envoy has it: with a reply, and OK."""
     server = start()
     opened = server.processor.observer.stream_opened
     with ExtProcClient(server.address) as client:
         monkeypatch.setattr(server.processor.observer, "stream_opened", lambda: 1 / 0)
-        with pytest.raises(grpc.RpcError) as raised:
-            client.exchange(exchange())
-        assert raised.value.code() not in (grpc.StatusCode.OK, grpc.StatusCode.DEADLINE_EXCEEDED)
-        assert "division" not in (raised.value.details() or "")  # the text of an exception may repeat traffic
+        call = client.process(exchange())
+        assert [metadata_of(reply) for reply in call] == [{}]
+        assert call.code() is grpc.StatusCode.OK
         monkeypatch.setattr(server.processor.observer, "stream_opened", opened)
         assert len(client.exchange(exchange())) == 4
+
+
+def test_a_bug_in_one_exchange_leaves_the_one_beside_it_alone(
+    start: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own stream ends with OK behind the reply, and what was known of it is counted."""
+    server, feed = start(), Feed()
+    messages = exchange()
+    with ExtProcClient(server.address) as client:
+        beside = client.process(feed)
+        feed.send(*messages[:3])
+        for _ in range(3):
+            next(beside)
+        with monkeypatch.context() as broken:
+            broken.setattr(Question, "read", lambda *_: 1 / 0)
+            call = client.process(messages)
+            assert len(list(call)) == 2
+            assert call.code() is grpc.StatusCode.OK
+        feed.send(messages[3])
+        feed.end()
+        assert metadata_of(list(beside)[-1])["ai.gateway"]["total_tokens"] == 7
+        wait_for(server.has_no_stream)
+    assert server.value("extproc_extraction_errors_total", stage="exchange", reason="internal") == 1
+    assert server.value("extproc_exchanges_total", completion="truncated") == 1
+    assert server.value("extproc_exchanges_total", completion="complete") == 1
+
+
+def test_an_exchange_of_which_nothing_comes_any_more_is_given_up(start: Callable[..., Running]) -> None:
+    """It settles, though Envoy holds its stream open."""
+    server, feed = start(), Feed()
+    with ExtProcClient(server.address) as client:
+        call = client.process(feed)
+        feed.send(*exchange()[:3])
+        for _ in range(3):
+            next(call)
+        server.processor.gate.max_stream_seconds = 0.0
+        server.server.run_soon(lambda: server.processor.gate.sweep(time.monotonic()))
+        wait_for(lambda: server.value("extproc_exchanges_total", completion="truncated") == 1)
+        assert server.value("extproc_bounds_hit_total", bound="max_stream_seconds") == 1
+        assert server.value("extproc_streams_active") == 1
+        feed.send(exchange()[3])
+        assert len(list(call)) == 1
+        assert call.code() is grpc.StatusCode.OK
+        feed.end()
+
+
+def test_messages_are_timed(start: Callable[..., Running]) -> None:
+    """Each, and by the watch that was asked for."""
+    slow: list[str] = []
+    watch = Watch(slow.append)
+    watch.slow_seconds = 0.0
+    server = start(watch=watch)
+    with ExtProcClient(server.address) as client:
+        client.exchange(exchange())
+    assert slow == ["request_headers", "request_body", "response_headers", "response_body"]
 
 
 def test_who_asks_for_an_engine_gets_it(engine: EngineChoice) -> None:

@@ -1,0 +1,34 @@
+"""Prometheus: what is too much for a process, beside the bounds that traffic meets.
+
+Owns: the names of these metrics. Must not know what is done about it.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class StrainMetrics:
+    """Tells of messages that took long, and whether memory is short."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._slow = Counter(
+            "extproc_slow_messages",
+            "ext_proc messages that took longer than slow_message_seconds, by phase",
+            ["phase"],
+            registry=registry,
+        )
+        self._shedding = Gauge(
+            "extproc_shedding",
+            "Whether new exchanges pass unread because memory is short",
+            registry=registry,
+            multiprocess_mode="livemax",  # of several workers, whether one does
+        )
+
+    def message_slow(self, phase: str) -> None:
+        """Count a message that took too long."""
+        self._slow.labels(phase).inc()
+
+    def shedding(self, is_shedding: bool) -> None:
+        """Say whether memory is short."""
+        self._shedding.set(int(is_shedding))
