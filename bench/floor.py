@@ -90,7 +90,7 @@ def main() -> None:
     health = Health()
     # Engines know no more of a processor than what a floor's has.
     processor = cast("Processor", FloorProcessor())
-    engine = build_engine(options.engine, processor, health, EngineOptions(Settings().max_message_bytes))
+    engine = build_engine(options.engine, processor, health, EngineOptions())
     admin = AdminServer(
         parse_host_port(options.admin_listen), CollectorRegistry(), lambda: health.is_serving, version="floor"
     )

@@ -33,7 +33,6 @@ class Listening:
         self.health = Health()
         certificates = build_certificates(settings, registry)
         engine_options = EngineOptions(
-            max_message_bytes=settings.max_message_bytes,
             max_concurrent_streams=settings.max_concurrent_streams,
             credentials=None if certificates is None else certificates.build_credentials(),
             shares_port=shares_port,

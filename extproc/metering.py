@@ -185,6 +185,7 @@ class Metering:
             report_bug=report_bug,
             hindrances=hindrances,
             surveyor=None if settings.telemetry is None else build_surveyor(settings.telemetry),
+            max_message_bytes=settings.max_message_bytes,
             names_requests=has_log,
             # Values that another process reads are moved at once: nobody here would know when they are read. So are
             # those that are written down.

@@ -26,7 +26,7 @@ log = structlog.stdlib.get_logger("extproc")
 
 # What a process is built around. Changes of these wait for the next start.
 FIXED = ("listen", "listen_tls", "allow_plaintext", "socket_mode", "admin_listen", "workers", "engine",
-         "max_message_bytes", "max_concurrent_streams", "log_format")  # fmt: skip
+         "max_concurrent_streams", "log_format")  # fmt: skip
 
 # What tells that a file is another one, or has another content: device, inode, size, time of change.
 _Mark: TypeAlias = tuple[int, int, int, int] | None

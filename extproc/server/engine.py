@@ -74,7 +74,6 @@ class EngineOptions:
     `watch` has its sessions take their messages.
     """
 
-    max_message_bytes: int
     max_concurrent_streams: int = _MAX_STREAMS
     credentials: grpc.ServerCredentials | None = None
     shares_port: bool = False
@@ -85,7 +84,8 @@ class EngineOptions:
         return [
             # By default a port that is taken is an error, not a share of the traffic.
             ("grpc.so_reuseport", int(self.shares_port)),
-            ("grpc.max_receive_message_length", self.max_message_bytes),
+            # A session passes on what is too large; gRPC would fail the stream.
+            ("grpc.max_receive_message_length", -1),
             ("grpc.max_concurrent_streams", self.max_concurrent_streams),
             # Envoy may be told to ping its connections, idle or not; the default takes it for an attack and hangs up.
             ("grpc.keepalive_permit_without_calls", 1),

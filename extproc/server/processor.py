@@ -50,6 +50,7 @@ class Processor:
     surveyor: Surveyor | None = None  # what telemetry wants to know of the exchange around a call
     policy: Policy = NO_POLICY  # what is done to exchanges beside reading them
     hindrances: Hindrances | None = None  # what Envoy's configuration makes impossible
+    max_message_bytes: int = 64 * 1024 * 1024  # of a larger message nothing is read, nor of what comes behind it
     names_requests: bool = False  # whether records have the id of their request
     batch_size: int = 1  # how many surveyed exchanges the sinks are told of together
     lock: threading.Lock = field(default_factory=threading.Lock)  # held while sinks are told

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from extproc.errors import DecodeError, Reason, Stage
+from extproc.errors import Bound, DecodeError, Reason, Stage
 from extproc.exchange import Exchange
 from extproc.include_usage import UsageFilter
 from extproc.injection import Outcome
@@ -88,6 +88,9 @@ class Session:
             return None
         is_first = not self._messages
         self._messages[phase] = self._messages.get(phase, 0) + 1
+        if self._unread is None and len(message) > self._processor.max_message_bytes:
+            self._processor.observer.bound_hit(Bound.MESSAGE)
+            self._read_no_more(now)
         if self._unread is None:
             try:
                 return self._take(phase, request, now, is_first)

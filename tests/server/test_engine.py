@@ -80,7 +80,7 @@ def _start(engine: EngineChoice) -> Iterator[Callable[..., Running]]:
     running: list[Running] = []
 
     def start(address: str = "127.0.0.1:0", **options: Any) -> Running:
-        running.append(Running(engine, address, EngineOptions(**{"max_message_bytes": 100_000} | options)))
+        running.append(Running(engine, address, EngineOptions(**options)))
         return running[-1]
 
     yield start
@@ -401,7 +401,7 @@ def test_messages_are_timed(start: Callable[..., Running]) -> None:
 
 def test_who_asks_for_an_engine_gets_it(engine: EngineChoice) -> None:
     """And auto is the fast one."""
-    options, processor = EngineOptions(max_message_bytes=100_000), build_processor(Settings(), CollectorRegistry())
+    options, processor = EngineOptions(), build_processor(Settings(), CollectorRegistry())
     wanted = {"completion_queue": CompletionQueueServer, "aio": AioServer}[engine]
     assert isinstance(build_engine(engine, processor, Health(), options), wanted)
     assert isinstance(build_engine("auto", processor, Health(), options), CompletionQueueServer)
@@ -410,7 +410,7 @@ def test_who_asks_for_an_engine_gets_it(engine: EngineChoice) -> None:
 def test_an_engine_that_cannot_be_had_is_fallen_back_from(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
     """With a warning that says why; who asked for it by name is refused."""
     monkeypatch.setattr(completion_queue, "FIRST_UNTRIED_VERSION", (1, 80))
-    options, processor = EngineOptions(max_message_bytes=100_000), build_processor(Settings(), CollectorRegistry())
+    options, processor = EngineOptions(), build_processor(Settings(), CollectorRegistry())
     assert isinstance(build_engine("auto", processor, Health(), options), AioServer)
     (line,) = logged
     assert predict_engine("auto") == predict_engine("completion_queue") == ("aio", line["reason"])

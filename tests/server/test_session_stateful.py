@@ -199,7 +199,7 @@ def _client(request: pytest.FixtureRequest) -> Iterator[ExtProcClient]:
     engine: EngineChoice = request.param
     health, registry = Health(), CollectorRegistry()
     server = build_engine(
-        engine, build_processor(Settings(), registry), health, EngineOptions(max_message_bytes=100_000)
+        engine, build_processor(Settings(), registry), health, EngineOptions()
     )
     port = server.start("127.0.0.1:0")
     health.set_serving(True)
