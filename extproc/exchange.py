@@ -78,7 +78,7 @@ class Exchange:
             return
         if self._question.expected is not None:
             self._documents.expect(self._question.expected)
-        if not self._is_known and is_grpc(headers):
+        if not self._known.is_known and is_grpc(headers):
             self.is_detachable = True
             return
         self._request = RequestReader(headers, self._limits, self._errors)
@@ -220,7 +220,7 @@ class Exchange:
             if self._question.expected is not expected:
                 self._documents.expect(self._question.expected)
         # What could not be read may have been a question to a model all the same: its answer tells.
-        if not self._is_known and not request.is_lost:
+        if not self._known.is_known and not request.is_lost:
             self.is_detachable = True
         transcript = self._transcript
         if transcript is not None and self.is_detachable:
@@ -250,11 +250,6 @@ class Exchange:
     def _begin_injection(self) -> None:
         if self._policy.injector is not None:
             self._known.injection = self._policy.injector.begin(self._question, self._headers)
-
-    @property
-    def _is_known(self) -> bool:
-        """Whether it is with an LLM, or with somebody who has one."""
-        return self._question.is_llm or self._question.provider is not None or self._documents.flavour is not None
 
     def _settle(self, completion: Completion, now: float) -> None:
         if self._native is not None:

@@ -46,6 +46,12 @@ class Known:
             held += self.stopwatch.response_bytes or 0
         return held
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it is with an LLM, or with somebody who has one."""
+        question = self.question
+        return question.is_llm or question.provider is not None or self.response.documents.flavour is not None
+
     def check_native(self, used: NativeUsage) -> None:
         """Compare what Envoy has read of the answer with what was read here; alone it stands."""
         self.native_check, reason = take_native(self.response.documents, used)

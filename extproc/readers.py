@@ -6,13 +6,13 @@ its framing. Must not know what is in a body.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from extproc.codec.content import ContentDecoder, Inflation
-from extproc.codec.payload import Framing, Payload
+from extproc.codec.payload import NOTHING, Framing, Payload
 from extproc.codec.shape import Shape
-from extproc.errors import Bound, ExtractionError, Reason, Stage
+from extproc.errors import Bound, DecodeError, ExtractionError, Reason, Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,15 @@ class ExtractionErrors:
     def as_tuple(self) -> tuple[ExtractionError, ...]:
         """Return the errors in the order they were met."""
         return tuple(self._seen)
+
+
+def at_most(max_payloads: int, payloads: Iterable[Payload]) -> Iterator[Payload]:
+    """Yield the payloads that one message brings; raise DecodeError(TOO_LARGE) where there are more."""
+    for number, payload in enumerate(payloads):
+        if number >= max_payloads:
+            raise DecodeError(Reason.TOO_LARGE, Bound.EVENTS)
+        if payload is not NOTHING:
+            yield payload
 
 
 class Body:

@@ -17,12 +17,12 @@ import orjson
 from extproc.codec.content import content_decoder
 from extproc.codec.document import MAX_HELD_BYTES, REFUSALS, decode_document
 from extproc.codec.framing import SniffedBody, is_stream
-from extproc.codec.payload import NOTHING, Payload
+from extproc.codec.payload import Payload
 from extproc.codec.sse import split_plain
 from extproc.errors import Bound, DecodeError, Reason, Stage
 from extproc.providers.answer import DocumentReader
 from extproc.providers.base import CONTENT, NO_TOKENS, REASONING, UNNAMED_ERROR, QuietEvent, is_word, quiet_decoder_of
-from extproc.readers import Body, ExtractionErrors, Limits
+from extproc.readers import Body, ExtractionErrors, Limits, at_most
 from extproc.stopwatch import TokenClock
 from extproc.transcript import Transcript
 
@@ -218,13 +218,10 @@ class ResponseReader:
         return None
 
     def _read(self, payloads: Iterable[Payload]) -> bool:
-        told, left = False, self._limits.max_events_per_message
+        told = False
         try:
-            for payload in payloads:
-                left -= 1
-                if left < 0:
-                    raise DecodeError(Reason.TOO_LARGE, Bound.EVENTS)  # noqa: TRY301 - as the payloads themselves do
-                told = (payload is not NOTHING and self._read_payload(payload)) or told
+            for payload in at_most(self._limits.max_events_per_message, payloads):
+                told = self._read_payload(payload) or told
         except DecodeError as error:
             self._give_up(error.reason, error.bound)
         return told

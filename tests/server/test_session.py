@@ -27,7 +27,7 @@ from support.messages import (
     untyped_context,
 )
 
-from extproc.errors import Reason, Stage
+from extproc.errors import Bound, Reason, Stage
 from extproc.exchange import Exchange
 from extproc.policy import Policy
 from extproc.server import session as session_module
@@ -75,6 +75,25 @@ def test_every_phase_gets_the_reply_envoy_waits_for(heard: Everything) -> None:
         assert part.ByteSize() == 0
     session.closed(Completion.CANCELLED, 2.0)
     assert heard.closed == [{phase.value: 1 for phase in Phase}]
+
+
+@pytest.mark.parametrize("phase", [Phase.REQUEST_BODY, Phase.RESPONSE_BODY])
+def test_of_a_message_that_is_too_large_nothing_is_read(heard: Everything, phase: Phase) -> None:
+    """It goes on, what was known is counted, and Envoy passes the rest without asking."""
+    session = heard.processor(max_message_bytes=10_000).open_session((), 0.0)
+    large = b'{"model": "gpt-4o", "messages": ["' + b"x" * 20_000 + b'"]}'
+    messages = [request_headers(config=protocol())]
+    if phase is Phase.RESPONSE_BODY:
+        messages += [request_body(), response_headers(), response_body(large)]
+    else:
+        messages += [request_body(large)]
+    replies = [parse(session.receive(message, 1.0)) for message in messages]
+    assert (replies[-1].WhichOneof("response"), session.detached) == (phase, True)
+    session.closed(Completion.CANCELLED, 2.0)
+    (record,) = heard.records
+    assert record.completion is Completion.TRUNCATED
+    assert record.model == ("gpt-4o" if phase is Phase.RESPONSE_BODY else None)
+    assert (heard.bounds_hit, heard.bugs) == ([Bound.MESSAGE], [])
 
 
 def test_metadata_is_written_as_soon_as_it_is_known(heard: Everything) -> None:

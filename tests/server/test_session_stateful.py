@@ -198,9 +198,7 @@ TestSessionProtocol.settings = settings(max_examples=25, stateful_step_count=20)
 def _client(request: pytest.FixtureRequest) -> Iterator[ExtProcClient]:
     engine: EngineChoice = request.param
     health, registry = Health(), CollectorRegistry()
-    server = build_engine(
-        engine, build_processor(Settings(), registry), health, EngineOptions()
-    )
+    server = build_engine(engine, build_processor(Settings(), registry), health, EngineOptions())
     port = server.start("127.0.0.1:0")
     health.set_serving(True)
     with ExtProcClient(f"127.0.0.1:{port}") as client:
