@@ -32,6 +32,8 @@ _EVENT_END: Final = re.compile(rb"(?:\r\n|\n|\r(?=[^\n])){2}")
 _MAX_END_BYTES: Final = 4
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 
+_PIECE_BYTES: Final = 64 * 1024
+
 _DATA: Final = b"data:"
 _USAGE: Final = b'"usage"'
 _USAGE_NAME: Final = re.compile(rb'"usage"\s*:')
@@ -117,6 +119,8 @@ class UsageFilter:
 
     def feed(self, chunk: bytes) -> bytes:
         """Return what goes on of a chunk and of what was held back before it."""
+        if len(chunk) > _PIECE_BYTES:
+            return self._feed_pieces(chunk)
         if self._passed:
             return self._pass(chunk)
         if _USAGE not in chunk and not self._held and chunk.endswith(b"\n\n"):
@@ -131,6 +135,9 @@ class UsageFilter:
         self._held += chunk
         ends = [match.end() for match in _EVENT_END.finditer(self._held, seen)]
         is_long = len(self._held) - (ends[-1] if ends else 0) > self._max_event_bytes
+        if not ends and not is_long:
+            self._held_bytes = len(self._held)
+            return b""
         pending = bytes(self._held)
         events = [self._filter(pending[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
         rest = pending[ends[-1] :] if ends else pending
@@ -138,6 +145,17 @@ class UsageFilter:
             self._passed = rest[1 - _MAX_END_BYTES :]
         self._hold(b"" if is_long else rest)
         return b"".join((*events, rest)) if is_long else b"".join(events)
+
+    def _feed_pieces(self, chunk: bytes) -> bytes:
+        """Do what `feed` does, piece by piece: what is made of a chunk's events takes many times its length."""
+        before = bytes(self._held[: self._held_bytes]), self._passed
+        try:
+            starts = range(0, len(chunk), _PIECE_BYTES)
+            return b"".join([self.feed(chunk[start : start + _PIECE_BYTES]) for start in starts])
+        except Exception:
+            self._hold(before[0])  # of a chunk that fails nothing has gone on
+            self._passed = before[1]
+            raise
 
     def _pass(self, chunk: bytes) -> bytes:
         """Return what goes on of a chunk behind the start of an event that is too long."""

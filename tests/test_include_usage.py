@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -184,6 +185,33 @@ def test_an_event_beyond_all_bounds_is_passed_on(end: bytes, step: int) -> None:
     body = added + long + added + other + long + added + other
     pieces = [body[start : start + step] for start in range(0, len(body), step)]
     assert run(*pieces, max_event_bytes=50) == (long + other) * 2
+
+
+def test_a_large_chunk_is_filtered_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the same bytes, with little memory; and where that fails, nothing of it has gone on."""
+    added, other = b'data: {"choices":[],"usage":{}}\n\n', b'data: {"choices":[1]}\n\n'
+    body = (other * 20 + added) * 2000
+    usage_filter = UsageFilter(null=True, max_event_bytes=10_000)
+    assert usage_filter.feed(b"data: 1") == b""
+    tracemalloc.start()
+    kept = usage_filter.feed(b"\n\n" + body)
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept == b"data: 1\n\n" + other * 40_000
+    assert peak_bytes < 4 * len(body)
+    assert usage_filter.feed(b"data: 2") == b""
+    filtered: list[bytes] = []
+
+    def fail(event: bytes) -> bytes:
+        filtered.append(event)
+        if len(filtered) == 5000:
+            raise RecursionError
+        return event
+
+    monkeypatch.setattr(usage_filter, "_filter", fail)
+    with pytest.raises(RecursionError):
+        usage_filter.feed(b"\n\n" + body)
+    assert usage_filter.release() == b"data: 2"
 
 
 def test_an_event_in_many_pieces_is_looked_through_once() -> None:
