@@ -18,6 +18,7 @@ import structlog
 from extproc.config.address import HostPort, UnixSocket
 from extproc.config.settings import Settings
 from extproc.listening import Listening
+from extproc.memory import keep_large_apart
 from extproc.server.listener import Listener
 from extproc.server.signals import Order
 
@@ -100,13 +101,15 @@ def settle_interpreter() -> None:
 
     What is loaded by now stays for good, so the garbage collector need not look at it ever again. Nothing that lives
     long is made in cycles here, so it may look at all the rest seldom: that takes as long as there are open streams, or
-    series in a scrape. And whoever works beside the engine gives way sooner than after the usual 5 ms.
+    series in a scrape. And whoever works beside the engine gives way sooner than after the usual 5 ms. What a
+    large message took is given back behind it.
     """
     gc.collect()
     gc.freeze()
     young, middle, _ = gc.get_threshold()
     gc.set_threshold(young, middle, _FULL_COLLECTION_THRESHOLD)
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
+    keep_large_apart()
 
 
 def _wait(orders: Orders, seconds: float) -> bool:

@@ -23,6 +23,11 @@ _CGROUPS = Path("/sys/fs/cgroup")
 _NO_LIMIT_BYTES = 2**60
 
 
+# mallopt(3).
+_M_MMAP_THRESHOLD = -3
+_LARGE_BYTES = 512 * 1024
+
+
 def taken_bytes(proc: Path = _PROC) -> int | None:
     """Return what this process takes, without what is read from files; None where the system does not tell."""
     with suppress(OSError, ValueError, IndexError):
@@ -61,3 +66,13 @@ def give_back() -> None:
     """Have the C library give back what is free in its heaps, if it is one that can: glibc keeps it by itself."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def keep_large_apart() -> None:
+    """Have the C library give large blocks back as soon as they are free, where it is glibc.
+
+    By itself it moves the bound from which it does so up to the largest block there was, so that one message of ten
+    megabytes leaves a heap of as many for good, and the next ones make holes in it.
+    """
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +67,19 @@ def test_giving_back_does_no_harm() -> None:
     give_back()
     taken = taken_bytes()
     assert taken is None or taken > 0
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has other ways")
+@pytest.mark.parametrize("kept_apart", [True, False])
+def test_large_blocks_are_given_back(kept_apart: bool) -> None:
+    """Which the library does not do by itself once it has seen one."""
+    code = (
+        "from extproc.memory import keep_large_apart, taken_bytes\n"
+        f"if {kept_apart}: keep_large_apart()\n"
+        "before = taken_bytes()\n"
+        "large = bytearray(24_000_000); del large\n"
+        "blocks = [bytearray(b'x' * 6_000_000) for _ in range(3)]; del blocks\n"
+        "print(taken_bytes() - before)"
+    )
+    added = int(subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout)
+    assert (added < 5_000_000) is kept_apart
