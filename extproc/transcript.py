@@ -29,7 +29,10 @@ from extproc.usage import TokenUsage, UsageSource
 MAX_REQUEST_BYTES = 1024 * 1024
 
 # Of an answer more is not held: it is counted before.
-MAX_ANSWER_BYTES = 128 * 1024
+MAX_ANSWER_BYTES = 192 * 1024
+
+# What an event takes beside its bytes.
+_EVENT_BYTES = 128
 
 # All requests that are held in a process, and as much of all answers. Of a request for which there is no room the
 # prompt is not estimated; of answers what there is is counted at once.
@@ -118,6 +121,7 @@ class Transcript:
     def hold(self, events: Sequence[tuple[bytes, bytes]], size_bytes: int) -> None:
         """Keep events of the answer: their names and data."""
         self._answer.append(events)
+        size_bytes += _EVENT_BYTES * len(events)
         self._answer_bytes += size_bytes
         self._held.answers += size_bytes
         self.has_more = True

@@ -68,9 +68,17 @@ def _brackets_in(part: bytes) -> bytes:
 def _is_deeper(data: bytes, max_depth: int) -> bool:
     for escape in _ESCAPES:
         data = data.replace(escape, b"")
-    brackets = b"".join(map(_brackets_in, _slices(data)))
+    parts = map(_brackets_in, _slices(data))
+    brackets = next(parts)
+    if _depth(brackets) > max_depth:
+        return True  # what is made to be deep is so at once
+    brackets += b"".join(parts)
     for peeled in range(_ROUNDS):
         if len(brackets) <= max_depth - peeled:
             return False
         brackets = _EMPTY.sub(b"", brackets)  # by one level, everywhere
-    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > max_depth - _ROUNDS
+    return _depth(brackets) > max_depth - _ROUNDS
+
+
+def _depth(brackets: bytes) -> int:
+    return max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
