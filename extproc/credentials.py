@@ -16,6 +16,13 @@ _SECRET_NAME = re.compile(
     r"auth|cookie|secret|passw|pwd|api[-_]?key|signature|credential|jwt|bearer|hmac|session|token(?!s)"
     r"|key(?:$|[-_.])|(?:^|[-_.])(?:cert|csrf|xsrf|sig|sign|otp|pass|pat)(?:$|[-_.])"
 )
+# Keys of providers and clouds that nothing else is like, however long: xAI, Perplexity, Nvidia, Cerebras, Bedrock,
+# Replicate, Databricks, Fireworks, Together, Stripe, Google.
+_LONG_KEY = (
+    r"(?:(?:xai|pplx|csk)-[A-Za-z0-9]{32}|nvapi-[\w-]{40}|ABSK[A-Za-z0-9+/]{32}|bedrock-api-key-[A-Za-z0-9+/]{16}"
+    r"|r8_[A-Za-z0-9]{30}|dapi[0-9a-f]{32}|fw_[A-Za-z0-9]{20}|tgp_v1_[\w-]{20}|[rs]k_(?:live|test)_[A-Za-z0-9]{16}"
+    r"|AQ\.[\w-]{30})"
+)
 # What follows the names of schemes; how keys of providers and clouds begin; parameters of URLs, users in them, and
 # members of JSON, by their names.
 _SECRET_VALUE = re.compile(
@@ -25,15 +32,19 @@ _SECRET_VALUE = re.compile(
     r"|[?&#;](?i:[\w.-]*(?:key|token|secret|sig|signature|passw(?:or)?d|credential|auth|code))="
     r"|://[^/?#\s@]+@"
     r"|\"(?i:[\w-]*(?:key|token|secret|password))\"\s*:"
+    rf"|\b{_LONG_KEY}"
 )
 
-# Keys as they are given out, where a name or a word was expected: long enough that no model is called so.
+# Keys as they are given out, where a name or a word was expected: so long, and so long without a break, as no model is
+# called.
 _KEY = (
-    r"(?:(?i:bearer|basic)\s|sk-(?=[\w-]*\d)[\w-]{16}|AIza[\w-]{16}|A[KS]IA[A-Z0-9]{12}|gh[pousr]_\w{16}"
-    r"|github_pat_\w{16}|xox[abprs]-[\w-]{10}|eyJ[\w-]{16}|ya29\.[\w-]{10}|glpat-[\w-]{16}|(?:hf|gsk)_\w{16})"
+    r"(?:(?i:bearer)\s|(?i:basic)\s+(?=\S*(?:[0-9=]|[a-z][A-Z]))[\w+/=]{8}"
+    r"|sk-(?=[\w-]*\d)(?=(?:ant|proj|or|admin|svcacct|None|lf)-|[\w-]*\w{12})[\w-]{16}"
+    r"|AIza[\w-]{16}|A[KS]IA[A-Z0-9]{12}|gh[pousr]_\w{16}|github_pat_\w{16}|xox[abprs]-[\w-]{10}|eyJ[\w-]{16}"
+    rf"|ya29\.[\w-]{{10}}|glpat-[\w-]{{16}}|(?:hf|gsk)_[A-Za-z0-9]{{16}}|{_LONG_KEY})"
 )
 _FIRST_KEY = re.compile(_KEY, re.ASCII)
-_LATER_KEY = re.compile(f"[/: =]{_KEY}", re.ASCII)
+_LATER_KEY = re.compile(rf"[^\w.-]{_KEY}", re.ASCII)
 
 
 def is_secret_name(name: str) -> bool:
@@ -48,7 +59,4 @@ def holds_secret(value: str) -> bool:
 
 def is_key(name: str) -> bool:
     """Say whether what should be a name or a word is a key, or has one in a part of it."""
-    if _FIRST_KEY.match(name):
-        return True
-    has_parts = "/" in name or ":" in name or " " in name or "=" in name
-    return has_parts and _LATER_KEY.search(name) is not None
+    return _FIRST_KEY.match(name) is not None or _LATER_KEY.search(name) is not None

@@ -5,14 +5,10 @@ Owns: that rules, pinned values and the key of hashes come together. Must not kn
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from extproc.config.labels import ALL_LABELS, LabelSettings
+from extproc.config.labels import ALL_LABELS, LabelSettings, read_hash_key
 from extproc.config.settings import Settings
 from extproc.errors import SettingsError
 from extproc.sinks.labels import LabelChoice, LabelChoices
-
-_MAX_KEY_BYTES = 4096
 
 
 def build_label_choices(settings: Settings) -> LabelChoices:
@@ -30,11 +26,7 @@ def _choice(settings: LabelSettings, key: bytes) -> LabelChoice:
 
 
 def _read_key(path: str) -> bytes:
-    try:
-        with Path(path).open("rb") as file:
-            key = file.read(_MAX_KEY_BYTES).strip()  # editors end a file with a line break
-    except (OSError, ValueError):
-        key = b""
+    key = read_hash_key(path)
     if not key:
         raise SettingsError(f"labels.hash_key_file: {path!r} can't be read, or is empty")
     return key

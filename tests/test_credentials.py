@@ -6,6 +6,12 @@ import pytest
 
 from extproc.credentials import holds_secret, is_key, is_secret_name
 
+_RUN = "0a" * 26
+LONG_KEYS = [
+    f"xai-{_RUN}", f"pplx-{_RUN}", f"csk-{_RUN}", f"nvapi-{_RUN}", f"ABSK{_RUN}", f"bedrock-api-key-{_RUN}",
+    f"r8_{_RUN}",    f"dapi{_RUN}", f"fw_{_RUN}", f"tgp_v1_{_RUN}", f"sk_live_{_RUN}", f"AQ.{_RUN}",
+]  # fmt: skip
+
 
 @pytest.mark.parametrize(
     "name",
@@ -37,7 +43,7 @@ def test_other_headers_are_not_taken_for_them(name: str) -> None:
         "eyJhbGciOiJIUzI1NiJ9.e30.x", "https://x.example/?key=1", "/v1?a=b&access_token=1",
         "/v1?subscription-key=1", "https://x.example/?client_secret=1", "https://x.example/#id_token=1", "/v1;key=1",
         "https://user:password@x.example/", "Token abc", "apikey abc", '{"provider": "openai", "api_key": "abc"}',
-        "ya29.abc", "hf_abc", "ASIAIOSFODNN7EXAMPLE", "-----BEGIN PRIVATE KEY-----",
+        *LONG_KEYS, "ya29.abc", "hf_abc", "ASIAIOSFODNN7EXAMPLE", "-----BEGIN PRIVATE KEY-----",
     ],
 )  # fmt: skip
 def test_values_that_are_credentials_are_known_wherever_they_stand(value: str) -> None:
@@ -69,7 +75,8 @@ def test_other_values_are_not_taken_for_them(value: str) -> None:
     [
         "sk-proj-0123456789abcdef", "openai/sk-ant-api03-0123456789", "AIzaSyA0123456789abcdef", "AKIAIOSFODNN7EXAMPLE",
         "ghp_0123456789abcdef", "hf_0123456789abcdef", "eyJhbGciOiJIUzI1NiJ9.e30.x", "Bearer abc",
-        "model=gsk_0123456789abcdef",
+        "model=gsk_0123456789abcdef", "gpt-4o,sk-proj-0123456789abcdef", '"AIzaSyA0123456789abcdef"',
+        "Basic dXNlcjpwYXNz", *LONG_KEYS, f"openai/{LONG_KEYS[0]}",
     ],
 )  # fmt: skip
 def test_a_key_in_the_place_of_a_name_is_known(name: str) -> None:
@@ -82,7 +89,10 @@ def test_a_key_in_the_place_of_a_name_is_known(name: str) -> None:
     [
         "gpt-4o-2024-08-06", "whisper-small-sk-finetuned", "sk-model-for-slovak", "task-0123456789abcdef", "stop", "",
         "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.amazon.nova-lite-v1:0", "ft:gpt-4o:acme::abc123",
-        "accounts/fireworks/models/llama-v3p1-8b-instruct", "chatcmpl-0123456789abcdef",
+        "accounts/fireworks/models/llama-v3p1-8b-instruct", "chatcmpl-0123456789abcdef", "hf_llama3_70b_instruct_v2",
+        "gsk_clinical_trials_llama_3", "sk-telecom-a.x-4.0-light-2025", "ft:gpt-4o:sk-telecom-2024-prod::8abc",
+        "sk-learn-text-classifier-v2", "Basic Assistant", "acme: basic gpt-4o-mini", "xai-org/grok-1", "pplx-7b-online",
+        "fw_llama_v3p1_405b_instruct", "dapi-assistant-2024",
     ],
 )  # fmt: skip
 def test_names_of_models_and_answers_are_no_keys(name: str) -> None:

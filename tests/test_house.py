@@ -141,7 +141,7 @@ ROOMS = {
     "extproc.budgets.rules": VOCABULARY | {"extproc.wire.ratelimit", "extproc.config.budgets"},
     "extproc.budgets.ledger": VOCABULARY | {"extproc.budgets.rules", "extproc.wire.ratelimit"},
     "extproc.status": VOCABULARY | {"extproc.config", "extproc.codec"},
-    "extproc.admin": {"extproc.admin.connections", "extproc.errors", "extproc.config.address", "extproc.pace"},
+    "extproc.admin": {"extproc.admin", "extproc.errors", "extproc.config.address", "extproc.pace"},
     # Prints configuration for Envoy, and looks at that of a running one: from settings, without a sidecar.
     "extproc.envoyconfig": VOCABULARY
     | {"extproc.envoyconfig", "extproc.config", "extproc.upstreams", "extproc.charging.charges"},

@@ -1,8 +1,9 @@
 """The connections of an HTTP server, and what each may take: time for its request, bytes of it, and a place.
 
 Owns: that nobody can keep others out by being slow, or large, or many. A request here is some hundred bytes, all at
-once. Whoever has not said by the deadline what they want is hung up on, and so is whoever has waited longest when all
-places are taken: a probe that must not fail needs a place for a moment only. Must not know what is asked, or answered.
+once. Whoever has not said by the deadline what they want is hung up on. When all places are taken, so is who has been
+longest about asking, else about taking the answer: a probe that must not fail needs a place for a moment only. Must not
+know what is asked, or answered.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class Places:
 
     def __init__(self, max_connections: int = MAX_CONNECTIONS) -> None:
         self._free = threading.BoundedSemaphore(max_connections)
-        self._waiting: dict[socket.socket, None] = {}  # for their requests, the longest first
+        # Who has not asked yet, and who has not taken an answer that is made; the longest first.
+        self._asking: dict[socket.socket, None] = {}
+        self._taking: dict[socket.socket, None] = {}
         self._lock = threading.Lock()
 
     def take(self, connection: socket.socket) -> bool:
@@ -44,26 +47,54 @@ class Places:
             if not self._free.acquire(timeout=_EVICTION_SECONDS):
                 return False
         with self._lock:
-            self._waiting[connection] = None
+            self._asking[connection] = None
         return True
 
     def asked(self, connection: socket.socket) -> None:
-        """Take note that a request is there, which is answered whoever comes."""
+        """Take note that a request is there; its answer is made whoever comes."""
         with self._lock:
-            self._waiting.pop(connection, None)
+            self._asking.pop(connection, None)
+
+    def answered(self, connection: socket.socket) -> None:
+        """Take note that the answer is made, and only has to be taken."""
+        with self._lock:
+            self._taking[connection] = None
 
     def leave(self, connection: socket.socket) -> None:
         """Make room for another."""
-        self.asked(connection)
+        with self._lock:
+            self._asking.pop(connection, None)
+            self._taking.pop(connection, None)
         self._free.release()
 
     def _evict(self) -> None:
         with self._lock:
-            victim = next(iter(self._waiting), None)
+            victims = self._asking or self._taking
+            victim = next(iter(victims), None)
             if victim is not None:
-                del self._waiting[victim]
+                del victims[victim]
                 with suppress(OSError):  # it has gone by itself
                     victim.shutdown(socket.SHUT_RDWR)
+
+
+class AnswerWriter(io.BufferedIOBase):
+    """What a connection is sent; `on_answer` is called before the first of it."""
+
+    def __init__(self, connection: socket.socket, on_answer: Callable[[], None]) -> None:
+        self._connection = connection
+        self._on_answer: Callable[[], None] | None = on_answer
+
+    def writable(self) -> bool:
+        """Say that it can be written."""
+        return True
+
+    def write(self, data: Any) -> int:
+        """Send all of it, in the time that the connection has for that."""
+        on_answer, self._on_answer = self._on_answer, None
+        if on_answer is not None:
+            on_answer()
+        self._connection.sendall(data)
+        return len(data)
 
 
 class BoundedReader(io.RawIOBase):

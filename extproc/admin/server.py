@@ -18,25 +18,21 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import structlog
-from prometheus_client import CollectorRegistry, Metric, make_wsgi_app
-from prometheus_client.registry import RestrictedRegistry
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
-from extproc.admin.connections import ANSWER_SECONDS, MAX_CONNECTIONS, BoundedReader, Places
+from extproc.admin.connections import ANSWER_SECONDS, MAX_CONNECTIONS, AnswerWriter, BoundedReader, Places
+from extproc.admin.scrapes import PacedRegistry, Turns
 from extproc.config.address import HostPort
 from extproc.errors import SettingsError
-from extproc.pace import Pace
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
-
-# Each makes texts of all series, and takes turns with the traffic.
-_MAX_SCRAPES = 4
 
 # How long `close` may have to wait for the listening thread.
 _POLL_SECONDS = 0.1
@@ -53,40 +49,16 @@ ai-gateway-extproc {version}
 
 log = structlog.stdlib.get_logger("extproc")
 
-_PACE = Pace()
-
-
-class PacedRegistry(CollectorRegistry):
-    """Another registry, whose samples are handed out with rests between them.
-
-    So whoever waits for the interpreter need not wait for all of a scrape. Ten thousand series take half a second then,
-    of which most is rest; Prometheus waits for ten.
-    """
-
-    def __init__(self, registry: CollectorRegistry, pace: Pace = _PACE) -> None:
-        super().__init__()
-        self._paced = registry
-        self._pace = pace
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the families of the registry."""
-        for family in self._paced.collect():
-            family.samples = self._pace.over(family.samples)  # type: ignore[assignment]  # who reads them goes through once
-            yield family
-
-    def restricted_registry(self, names: Iterable[str]) -> RestrictedRegistry:
-        """Return what a scraper gets that asks for a few samples by their names."""
-        return self._paced.restricted_registry(names)
-
 
 class _Handler(WSGIRequestHandler):
     server: _Server
     raw_requestline: bytes
 
     def setup(self) -> None:
-        """Read within bounds."""
+        """Read within bounds, and say when there is an answer."""
         super().setup()
         self.rfile = io.BufferedReader(BoundedReader(self.connection))
+        self.wfile = AnswerWriter(self.connection, lambda: self.server.places.answered(self.connection))
 
     def parse_request(self) -> bool:
         """Take what was asked; what becomes of it has its time."""
@@ -99,6 +71,10 @@ class _Handler(WSGIRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class named it
         """Log nothing: a probe every few seconds is no news."""
+
+    def get_stderr(self) -> io.StringIO:
+        """Let nobody read what the library prints of clients that take no answer."""
+        return io.StringIO()
 
     def address_string(self) -> str:
         return str(self.client_address[0])
@@ -123,10 +99,14 @@ class _Server(ThreadingMixIn, WSGIServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Serve a connection in a thread of its own, or hang up where there are too many."""
-        if self.places.take(request):
-            super().process_request(request, client_address)
-        else:
+        if not self.places.take(request):
             self.shutdown_request(request)
+            return
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # there can be no thread more, and so nobody who would leave
+            self.places.leave(request)
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve a connection, and make room for another."""
@@ -189,7 +169,7 @@ class AdminServer(_Listener):
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
         """Listen on `address`. Raises SettingsError if it can't be had."""
-        metrics = _bounded(make_wsgi_app(PacedRegistry(registry)))
+        metrics = _metrics_of(registry)
         app = _application(metrics, is_ready, find_status, _INDEX.format(version=version))
         super().__init__(address, _guarded(app, address), max_connections)
 
@@ -199,7 +179,7 @@ class MetricsServer(_Listener):
 
     def __init__(self, address: HostPort, registry: CollectorRegistry) -> None:
         """Listen on `address`. Raises SettingsError if it can't be had."""
-        metrics = _bounded(make_wsgi_app(PacedRegistry(registry)))
+        metrics = _metrics_of(registry)
 
         def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             if environ.get("PATH_INFO") == "/metrics":
@@ -234,17 +214,15 @@ def _application(
     return answer
 
 
-def _bounded(metrics: WSGIApplication) -> WSGIApplication:
-    """Let a few scrape at a time; the others wait for their turn, and not for ever."""
-    turns = threading.BoundedSemaphore(_MAX_SCRAPES)
+def _metrics_of(registry: CollectorRegistry) -> WSGIApplication:
+    metrics: WSGIApplication = make_wsgi_app(PacedRegistry(registry))
+    turns = Turns()
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if not turns.acquire(timeout=ANSWER_SECONDS):
-            return _plain(start_response, "503 Service Unavailable", "too many scrapes at a time\n")
-        try:
-            return metrics(environ, start_response)
-        finally:
-            turns.release()
+        with turns.next() as is_mine:
+            if is_mine:
+                return metrics(environ, start_response)
+        return _plain(start_response, "503 Service Unavailable", "too many scrapes at a time\n")
 
     return application
 

@@ -7,6 +7,7 @@ there are. Must not know metrics, or what keeps count of values.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import AfterValidator, Field, model_validator
@@ -22,7 +23,10 @@ from extproc.label_rules import MAX_PATTERN_CHARACTERS, MAX_VALUE_CHARACTERS, La
 OWN_LABELS: Final = ("model", "llm")
 ALL_LABELS: Final = "*"
 
+DEFAULT_MAX_LABEL_VALUES: Final = 200
+
 _MAX_VALUES = 100_000
+_MAX_KEY_BYTES = 4096
 _DEFAULT_MAX_LENGTH = 120
 
 Globs: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(check_glob)], ...], Field(max_length=1000)]
@@ -48,6 +52,8 @@ class Rewrite(Section):
 
     @model_validator(mode="after")
     def _is_one(self) -> Rewrite:
+        if not self.replace.isprintable():
+            raise SettingsError("replace has control characters in it, which no label shows")
         build_rewrite(self.pattern, self.replace)
         return self
 
@@ -142,7 +148,10 @@ class LabelsSettings(Section):
 def check_labels(tree: Tree, *, reads_files: bool) -> list[Remark]:
     """Return a remark for each rule of a label that is none, and for a key that can't be read."""
     labels = tree.values.get("labels")
-    found = _check(labels, tree.values.get("telemetry"), reads_files=reads_files) if isinstance(labels, dict) else ()
+    if not isinstance(labels, dict):
+        return []
+    found = [*_check(labels, tree.values.get("telemetry"), reads_files=reads_files)]
+    found += _check_room(labels.get("rules"), tree.values.get("max_label_values", DEFAULT_MAX_LABEL_VALUES))
     return [Remark(tree.where(("labels", *loc)), text) for loc, text in found]
 
 
@@ -155,8 +164,31 @@ def _check(labels: dict[str, Any], telemetry: Any, *, reads_files: bool) -> Iter
     for name in rules if isinstance(rules, dict) else ():
         if name not in known:
             yield ("rules", name), f"no label has this name; {nearest(str(name), known)}"
-    if reads_files and isinstance(path, str) and (problem := why_unreadable(path)):
-        yield ("hash_key_file",), problem
+    if reads_files and isinstance(path, str):
+        if problem := why_unreadable(path):
+            yield ("hash_key_file",), problem
+        elif not read_hash_key(path):
+            yield ("hash_key_file",), "there is no key in it"
+
+
+def _check_room(rules: Any, usual: Any) -> Iterator[tuple[Loc, str]]:
+    """Yield what pins more than there is room for by the usual number; that of its own is looked at with the rule."""
+    rules = {name: rule for name, rule in rules.items() if isinstance(rule, dict)} if isinstance(rules, dict) else {}
+    for name, rule in rules.items():
+        pinned, general = rule.get("pinned"), rules.get(ALL_LABELS, {})
+        has_own = rule.get("max_values") is not None or general.get("max_values") is not None
+        if not isinstance(pinned, (list, tuple)) or has_own or not str(usual).isdecimal() or len(pinned) <= int(usual):
+            continue
+        yield ("rules", name, "pinned"), f"{len(pinned)} values are more than max_label_values, {usual}: set max_values"
+
+
+def read_hash_key(path: str) -> bytes:
+    """Return the key in a file, without the line break that editors end it with; nothing if there is none."""
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(_MAX_KEY_BYTES).strip()
+    except (OSError, ValueError):
+        return b""
 
 
 def _check_pinned(name: str, settings: LabelSettings) -> None:

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from extproc.config.address import checked_host_port, parse_address
 from extproc.config.bounds import BoundSettings
 from extproc.config.budgets import BudgetSettings
-from extproc.config.labels import LabelsSettings
+from extproc.config.labels import DEFAULT_MAX_LABEL_VALUES, LabelsSettings
 from extproc.config.prices import PriceSettings
 from extproc.config.problems import nearest
 from extproc.config.rate_limit import RateLimitSettings
@@ -209,7 +209,7 @@ class Settings(BoundSettings, ProcessSettings):
     """The settings of `extproc serve`."""
 
     max_label_values: int = Field(
-        default=200,
+        default=DEFAULT_MAX_LABEL_VALUES,
         ge=1,
         description="How many values of a label metrics tell apart, and how many combinations of labels; the rest are "
         "'other'.",

@@ -35,6 +35,10 @@ _NAMES = {
 }
 # Labels whose values no client can choose: Envoy's configuration, or the provider does.
 _OF_OTHERS = frozenset(("llm", "gen_ai_provider_name", "gen_ai_operation_name", "error_type"))
+# Labels that are no custom ones.
+_NAMED_BY_US = frozenset(
+    ("llm", "model", *_NAMES, "gen_ai_operation_name", "error_type", "http_route", "server_address")
+)
 # Labels that there are no rules for; they are bounded all the same.
 _WITHOUT_RULES = frozenset(("gen_ai_operation_name", "error_type", "http_route", "server_address"))
 
@@ -134,8 +138,12 @@ class BoundedLabels:
         self._names = tuple(places)
         self._places = tuple(places.values())
         self._absent = absent
+        # What each label says where nothing is known of it; who has custom labels prints that before it asks.
+        self._absences = tuple(absent if name in _NAMED_BY_US else UNKNOWN_LABEL for name in places)
         # For each label, the combinations up to it.
         self._known: tuple[set[tuple[str, ...]], ...] = tuple(set() for _ in places)
+        # For each label, and for none, the combinations with words of several kinds behind it.
+        self._mixed: tuple[set[tuple[str, ...]], ...] = tuple(set() for _ in range(len(places) + 1))
         # What is shown as it comes, of which there is as much as there are places; and some of what is rewritten.
         self._same: _Found = {}
         self._rewritten: _Found = {}
@@ -192,4 +200,22 @@ class BoundedLabels:
                 break
             values[free.pop()] = OTHER
             self._losses.on_overflow(self._names[last])
-        return len(free) == count
+        return self._bound_words(values, free[-1] + 1 if free else 0, is_proven=is_proven) and len(free) == count
+
+    def _bound_words(self, values: list[str], start: int, *, is_proven: bool) -> bool:
+        """Make the words from `start` on all `other` if they are of several kinds, and there is no place for that."""
+        words = [
+            index for index in range(start, len(values)) if values[index] in _WORDS and self._places[index].is_open
+        ]
+        if all(values[index] == OTHER for index in words) or all(
+            values[index] == self._absences[index] for index in words
+        ):
+            return True
+        known, combination = self._mixed[start], tuple(values)
+        if combination in known or len(known) < (self._max_values if is_proven else (self._max_values + 1) // 2):
+            known.add(combination)
+            return True
+        for index in words:
+            values[index] = OTHER
+        self._losses.on_overflow(self._names[words[-1]])
+        return False

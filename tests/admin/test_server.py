@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, generate_latest
+from prometheus_client import CollectorRegistry, Counter
 from support.logged import Logged
 from support.waiting import wait_for
 
-from extproc.admin.server import AdminServer, MetricsServer, PacedRegistry
+from extproc.admin.connections import MAX_CONNECTIONS
+from extproc.admin.server import AdminServer, MetricsServer
 from extproc.config.address import HostPort
 from extproc.errors import SettingsError
-from extproc.pace import Pace
 
 
 class Readiness:
@@ -159,6 +159,46 @@ def test_who_is_being_answered_keeps_the_place() -> None:
     admin.close()
 
 
+def test_who_does_not_take_the_answer_keeps_out_nobody(capfd: pytest.CaptureFixture[str]) -> None:
+    """Nor is it told on the standard error, by clients as often as they like."""
+    registry = CollectorRegistry()
+    made = Counter("ai_requests", "LLM exchanges", ["model"], registry=registry)
+    for number in range(5000):
+        made.labels(f"{number:01000}").inc()
+    admin = AdminServer(HostPort("127.0.0.1", 0), registry, lambda: True, version="1", max_connections=2)
+    lazy = [socket.create_connection((admin.address.host, admin.address.port)) for _ in range(2)]
+    try:
+        for each in lazy:
+            each.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            assert each.recv(1) == b"H"
+        assert get(admin, "/livez")[0] == 200
+        wait_for(lambda: not [each for each in threading.enumerate() if "process_request_thread" in each.name][1:])
+    finally:
+        for each in lazy:
+            each.close()
+        admin.close()
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_place_is_free_again_where_there_can_be_no_thread(
+    admin: AdminServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the probes that came while there were none would have been the last."""
+    start, left = threading.Thread.start, [None] * (MAX_CONNECTIONS + 1)
+
+    def fail(thread: threading.Thread) -> None:
+        if "process_request_thread" in thread.name and left:
+            left.pop()
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    while left:
+        with pytest.raises((http.client.HTTPException, OSError)):
+            get(admin, "/livez")
+    assert get(admin, "/livez")[0] == 200
+
+
 HOSTILE = {
     "a header without end": b"GET /livez HTTP/1.1\r\nx: " + b"a" * 1_000_000,
     "a path without end": b"GET /" + b"a" * 1_000_000,
@@ -264,20 +304,6 @@ def test_it_listens_on_ipv6() -> None:
         pytest.skip(f"no IPv6 on loopback: {error}")
     assert get(server, "/livez")[0] == 200
     server.close()
-
-
-def test_a_scrape_rests_and_leaves_nothing_out() -> None:
-    """However often it does."""
-    rests: list[float] = []
-    registry = CollectorRegistry()
-    counter = Counter("things", "Things", ["kind"], registry=registry)
-    for number in range(50):
-        counter.labels(str(number)).inc(number)
-    paced = PacedRegistry(registry, Pace(work_seconds=0, sleep=rests.append))
-    assert generate_latest(paced) == generate_latest(registry)
-    assert len(rests) >= 50
-    names = ["things_total"]
-    assert generate_latest(paced.restricted_registry(names)) == generate_latest(registry.restricted_registry(names))
 
 
 def test_a_scraper_can_have_a_port_with_metrics_and_nothing_else() -> None:

@@ -43,6 +43,7 @@ def test_the_most_values_are_those_of_some_label() -> None:
         ({"max_length": 1000}, "less than or equal to 256"),
         ({"rewrite": [{"pattern": "("}]}, "no pattern of RE2"),
         ({"rewrite": [{"pattern": "a", "replace": r"\3"}]}, "no group 3"),
+        ({"rewrite": [{"pattern": "a", "replace": "\n"}]}, "control characters"),
         ({"allow": ["^gpt"]}, "regular expression"),
         ({"deny": [""]}, "empty glob"),
         ({"pinned": ["gpt-4o"], "allow": ["claude-*"]}, r"rules.model.pinned: allow and deny make 'gpt-4o' other"),
@@ -65,6 +66,10 @@ def test_what_cannot_work_is_said(rules: dict[str, Any], problem: str) -> None:
         ),
         ("labels: {rules: {model: {alow: []}}}\n", "1: labels.rules.model.alow: no such setting; did you mean allow?"),
         ("labels:\n  rules: {model: {allow: [gpt$]}}\n", "2: labels.rules.model.allow[0]: 'gpt$' looks like"),
+        (
+            "max_label_values: 1\nlabels: {rules: {llm: {pinned: [a]}, model: {pinned: [a, b]}}}\n",
+            "2: labels.rules.model.pinned: 2 values are more than max_label_values, 1: set max_values",
+        ),
         ("labels: {rules: [model]}\n", "1: labels.rules: a mapping is expected, not a list"),
         ("labels: {rules: {3: {}}}\n", "1: labels.rules.3: no label has this name; there are model, llm, *"),
     ],
@@ -88,3 +93,18 @@ def test_a_key_that_is_not_there_is_said(tmp_path: Path) -> None:
     assert load(tmp_path, text).rules == {}
     with pytest.raises(SettingsError, match=r"1: labels\.hash_key_file: cannot read .*No such file"):
         load(tmp_path, text, mounted=tmp_path)
+
+
+def test_a_key_that_is_none_is_said(tmp_path: Path) -> None:
+    """Before the sidecar does not start for it."""
+    (tmp_path / "key").write_text("\n")
+    with pytest.raises(SettingsError, match=r"1: labels\.hash_key_file: there is no key in it"):
+        load(tmp_path, f"labels: {{hash_key_file: {tmp_path}/key}}\n", mounted=tmp_path)
+
+
+@pytest.mark.parametrize(
+    "rules", ["model: {pinned: [a, b], max_values: 2}", "model: {pinned: [a, b]}, '*': {max_values: 2}"]
+)
+def test_what_has_room_of_its_own_may_pin_so_much(tmp_path: Path, rules: str) -> None:
+    """Whatever the others have."""
+    assert load(tmp_path, f"max_label_values: 1\nlabels: {{rules: {{{rules}}}}}\n").of("model").max_values == 2

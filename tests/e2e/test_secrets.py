@@ -41,6 +41,9 @@ ASKED_FOR = {
     "asked for: model name": RECORD,
     "asked for: label of a header": RECORD - {"metadata", "log"},
     "asked for: reported header": frozenset({"OTLP spans"}),
+    # What a label says is in what was still made; not in the log, where the bug is told.
+    "told before a bug in line": RECORD - {"metadata", "log", "usage log"},
+    "told before a bug in span": RECORD - {"metadata", "log", "OTLP spans"},
     **dict.fromkeys(REPORTED, frozenset({"OTLP spans"})),
 }
 PLACES = ("log", "metrics", "usage log", "metadata", "gRPC status", "admin pages", "arguments", "OTLP spans",
@@ -121,6 +124,7 @@ class Leaks:
             "/",
             "/livez",
             f"/{self.plant.plain('admin path')}?key={self.plant.plain('admin query')}",
+            f"/metrics?name[]=break-scrape-{self.plant.plain('bug in a scrape')}",
         ):
             kind = "metrics" if path == "/metrics" else "admin pages"
             for accept in ("*/*", "application/openmetrics-text"):

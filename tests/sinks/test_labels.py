@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 
 from extproc.label_rules import LabelRule
@@ -103,6 +105,33 @@ def test_combinations_are_no_more_than_is_said() -> None:
     labels = Bounded(20, "llm", "model", "user")
     seen = {labels.values("x", f"m{one}", f"u{two}") for one in range(40) for two in range(40)}
     assert len(seen) <= 3 * 20 + 1
+
+
+def test_words_of_several_kinds_are_combinations_as_well() -> None:
+    """Or of ten headers a client could make 3^10 series out of words alone, and as many for each model."""
+    count = 20
+    labels = Bounded(count, "llm", "model", *"abcdefgh")
+    words = (None, "<unknown>", "unknown", "other")
+    seen = {
+        labels.values("openai", model, *rest)
+        for model in (*(f"m{number}" for number in range(5)), None)
+        for rest in product(words, ("<unknown>", "other"), words, *[("<unknown>", "unknown")] * 5)
+    }
+    assert len(seen) <= 3 * count * 10
+    nothing, others = ("<unknown>",) * 8, ("other",) * 8
+    assert labels.values("openai", "m9", *nothing) == ("openai", "m9", *nothing)
+    assert labels.values("openai", "m9", *others) == ("openai", "m9", *others)
+    assert labels.values("openai", "m9", *nothing[1:], "unknown") == ("openai", "m9", *others)
+    assert labels.dropped[-1] == "h"
+
+
+def test_an_error_is_not_made_up_for_want_of_room() -> None:
+    """Whether there was one is no client's word, and is kept as it is beside words that are."""
+    labels = Bounded(1, "llm", "a", "b", "error_type", absent="")
+    for number in range(5):
+        labels.values("openai", "x", f"{number}", "")
+        assert labels.values("openai", "unknown", "other", "", is_proven=False)[-1] == ""
+    assert labels.values("openai", "y", "<unknown>", "") == ("openai", "other", "other", "")
 
 
 def test_absence_may_print_as_something_else() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from extproc import exchange
+from extproc.admin import scrapes
 from extproc.cli import main
 from extproc.server import news, processor, session, surroundings, telling
 from extproc.sinks import usage_log
@@ -26,6 +27,7 @@ PLACES: dict[str, tuple[Any, str]] = {
     "break-telling": (telling.Teller, "_tell"),
     "break-line": (usage_log, "encode_line"),
     "break-span": (spans, "_add_proxy"),
+    "break-scrape": (scrapes.PacedRegistry, "restricted_registry"),
 }
 
 

@@ -240,6 +240,8 @@ def _bugs(plant: Planted) -> Iterator[Traffic]:
         word = f"break-{place}"
         secret = plant.text(f"bug in {place}")
         headers = _JSON | {"authorization": f"Bearer {plant.plain(f'bug in {place}: key')}"}
+        if place in ("line", "span"):  # which the secret has to come as far as, or its exception could not tell it
+            headers |= {"x-tenant": plant.plain(f"told before a bug in {place}")}
         is_body = place in ("request", "answer")
         asked = question(word if not is_body else "gpt-4o", user=f"{word if place == 'request' else ''} {secret}")
         path = f"/{word}/v1/chat/completions" if place in ("survey", "decoding") else "/v1/chat/completions"
