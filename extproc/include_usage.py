@@ -35,6 +35,13 @@ _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
 _PIECE_BYTES: Final = 64 * 1024
 
 _DATA: Final = b"data:"
+
+# An event whose data is no object is left as it is, however it goes on: the last one above all, which is `[DONE]`.
+_PLAIN_START: Final = re.compile(rb"[\r\n]*data:[ \t]*[^{ \t\r\n]")
+
+# Of a longer start of an event it is not tried whether its document is complete: with each chunk, that takes time.
+_MAX_WHOLE_BYTES: Final = 64 * 1024
+
 _USAGE: Final = b'"usage"'
 _USAGE_NAME: Final = re.compile(rb'"usage"\s*:')
 _NULL_USAGE: Final = re.compile(rb',\s*"usage"\s*:\s*null(?=\s*[,}])|"usage"\s*:\s*null\s*,\s*')
@@ -102,7 +109,9 @@ class UsageFilter:
     """Takes out of a stream of events what the option has added to it.
 
     Of an event of which only a part has come that part is held back, up to `max_event_bytes`; a longer one goes on as
-    it is. With `null` members `usage` that are null go, too: with some providers these are there in any case.
+    it is. What is known to go on does so before its event ends: behind the last chunk there may be trailers, and no
+    place for what is held. With `null` members `usage` that are null go, too: with some providers these are there in
+    any case.
     """
 
     def __init__(self, *, null: bool, max_event_bytes: int) -> None:
@@ -110,7 +119,7 @@ class UsageFilter:
         self._max_event_bytes = max_event_bytes
         self._held = bytearray()
         self._held_bytes = 0  # without the chunk that is being fed
-        self._passed = b""  # the end of what went on of an event that is too long to be held; empty where there is none
+        self._passed = b""  # the end of what went on of an event that is not held; empty where there is none
 
     @property
     def is_holding(self) -> bool:
@@ -134,17 +143,26 @@ class UsageFilter:
         seen = max(0, len(self._held) - _MAX_END_BYTES + 1)
         self._held += chunk
         ends = [match.end() for match in _EVENT_END.finditer(self._held, seen)]
-        is_long = len(self._held) - (ends[-1] if ends else 0) > self._max_event_bytes
-        if not ends and not is_long:
-            self._held_bytes = len(self._held)
-            return b""
+        size = len(self._held)
+        if not ends and _MAX_WHOLE_BYTES < size <= self._max_event_bytes:
+            self._held_bytes = size
+            return b""  # small chunks of a large event: what is held is not copied for each
         pending = bytes(self._held)
         events = [self._filter(pending[start:end]) for start, end in zip([0, *ends], ends, strict=False)]
         rest = pending[ends[-1] :] if ends else pending
-        if is_long:
+        known = self._known(rest)
+        if known:
             self._passed = rest[1 - _MAX_END_BYTES :]
-        self._hold(b"" if is_long else rest)
-        return b"".join((*events, rest)) if is_long else b"".join(events)
+        self._hold(b"" if known else rest)
+        return b"".join((*events, known))
+
+    def _known(self, start: bytes) -> bytes:
+        """Return the start of an event if it is known before its end comes that all of it goes on; else nothing."""
+        if len(start) > self._max_event_bytes or _PLAIN_START.match(start):
+            return start
+        may_be_whole = len(start) <= _MAX_WHOLE_BYTES and start.rstrip(_WHITE_SPACE).endswith(b"}")
+        is_kept = may_be_whole and _document_of(start) is not None and self._filter(start) == start
+        return start if is_kept else b""
 
     def _feed_pieces(self, chunk: bytes) -> bytes:
         """Do what `feed` does, piece by piece: what is made of a chunk's events takes many times its length."""
@@ -158,7 +176,7 @@ class UsageFilter:
             raise
 
     def _pass(self, chunk: bytes) -> bytes:
-        """Return what goes on of a chunk behind the start of an event that is too long."""
+        """Return what goes on of a chunk behind the start of an event that is not held."""
         data = self._passed + chunk
         end = _EVENT_END.search(data)
         if end is None:

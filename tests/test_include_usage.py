@@ -127,9 +127,31 @@ def test_only_a_part_of_an_event_is_held_back() -> None:
     usage_filter = UsageFilter(null=True, max_event_bytes=100)
     assert usage_filter.feed(b"data: 1\n\ndata: ") == b"data: 1\n\n"
     assert usage_filter.is_holding
-    assert usage_filter.feed(b"2") == b""
-    assert usage_filter.finish() == b"data: 2"
+    assert usage_filter.feed(b"{") == b""
+    assert usage_filter.finish() == b"data: {"
     assert not usage_filter.is_holding
+
+
+@pytest.mark.parametrize(
+    ("start", "expected"),
+    [
+        (b"data: [DONE]", b"data: [DONE]"),
+        (b"data: [DONE]\n", b"data: [DONE]\n"),
+        (b'data: {"choices":[{}]}', b'data: {"choices":[{}]}'),
+        (b'data: {"choices":[{}]}\r', b'data: {"choices":[{}]}\r'),
+        (b'data: {"choices":[{}],"usage":null}\n', b""),
+        (b'id: 1\ndata: {"choices":[{}]}\n', b'id: 1\ndata: {"choices":[{}]}\n'),
+        (b'data: {"choices":[],"usage":{}}\n', b""),
+        (b'data: {"choices":[{}]', b""),
+    ],
+)
+def test_what_is_known_to_go_on_does_not_wait_for_the_end_of_its_event(start: bytes, expected: bytes) -> None:
+    """It may not come: behind trailers there is no place for what was held back."""
+    usage_filter = UsageFilter(null=True, max_event_bytes=1 << 20)
+    assert usage_filter.feed(b"data: 1\n\n" + start) == b"data: 1\n\n" + expected
+    assert usage_filter.is_holding is not bool(expected)
+    if expected:
+        assert usage_filter.feed(b'\r\n\r\ndata: {"choices":[],"usage":{}}\n\n') == b"\r\n\r\n"
 
 
 @pytest.mark.parametrize(

@@ -84,7 +84,9 @@ class CompletionQueueServer:
         self.watch = options.watch
         self._credentials = options.credentials
         self._soon: deque[Callable[[], None]] = deque()
-        self._is_shut_down = self._is_stopped = False  # there are no calls any more; no server
+        self.streams: set[_Stream] = set()  # that are not settled
+        self._is_shut_down = self._is_stopped = False  # there are no connections any more; no server
+        self._settle_by = 0.0
         self._lock = threading.Lock()
         self._queue = cygrpc.CompletionQueue()
         arguments = [(name.encode(), value) for name, value in options.channel_arguments()]
@@ -131,7 +133,7 @@ class CompletionQueueServer:
 
     def _run(self) -> None:
         poll, deadline = self._queue.poll, 0.0
-        while not self._is_shut_down:
+        while not self._is_shut_down or self._is_settling():
             event = poll(deadline)
             tag: Callable[[Any], None] | None = event.tag
             try:
@@ -144,6 +146,8 @@ class CompletionQueueServer:
             except Exception as error:  # noqa: BLE001 - one call may be lost to a bug, the others go on
                 self.processor.report_bug(error)
             event = tag = None  # they may be all that keeps a call alive
+        for stream in tuple(self.streams):
+            stream.close()
         with self._lock:
             self._is_stopped = True
             self._server.destroy()
@@ -176,7 +180,12 @@ class CompletionQueueServer:
             )
 
     def _on_stopped(self, _event: Any) -> None:
+        self._settle_by = time.monotonic() + SETTLE_SECONDS / 2
         self._is_shut_down = True
+
+    def _is_settling(self) -> bool:
+        """Say whether ends of streams are to be waited for: gRPC may tell of a connection's end before theirs."""
+        return bool(self.streams) and time.monotonic() < self._settle_by
 
 
 class _Stream:
@@ -189,6 +198,7 @@ class _Stream:
         self._call = call
         self._session = session
         self._is_answered = False
+        server.streams.add(self)
 
     def receive(self) -> None:
         """Wait for the first message, or one after a message that gets no reply."""
@@ -201,7 +211,11 @@ class _Stream:
             self._end(())
             return
         session = self._session
-        reply = self._server.watch.receive(session, message)
+        try:
+            reply = self._server.watch.receive(session, message)
+        except Exception:
+            self._end((), grpc.StatusCode.INTERNAL)
+            raise
         if session.detached:
             self._end(() if reply is None else (cygrpc.SendMessageOperation(reply, NO_FLAGS),))
         elif reply is None:
@@ -215,14 +229,16 @@ class _Stream:
 
     def _start(self, operations: tuple[Any, ...]) -> None:
         if not start_batch(self._call, operations, self.on_message):
-            self._close()
+            self.close()
 
-    def _end(self, operations: tuple[Any, ...]) -> None:
-        """Settle, and end the stream with OK, which to Envoy is the only end that is no failure."""
+    def _end(self, operations: tuple[Any, ...], code: grpc.StatusCode = grpc.StatusCode.OK) -> None:
+        """Settle, and end the stream: with OK, which to Envoy is the only end that is no failure, but for bugs."""
         opening = () if self._is_answered else (initial_metadata(),)
-        start_batch(self._call, (*opening, *operations, *status_operations(grpc.StatusCode.OK)), ignore)
-        self._close()
+        start_batch(self._call, (*opening, *operations, *status_operations(code)), ignore)
+        self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Settle. Nothing is sent or received any more."""
+        self._server.streams.discard(self)
         now = time.monotonic()
         self._server.cut_streams += self._session.closed(how_streams_end(self._server.drain_deadline, now), now)

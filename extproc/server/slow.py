@@ -58,8 +58,10 @@ class Watch:
         self._size_bytes = len(message)
         if not self._thread_id:
             self._thread_id = threading.get_ident()
-        reply = session.receive(message, begun_at)
-        self._begun_at = None
+        try:
+            reply = session.receive(message, begun_at)
+        finally:
+            self._begun_at = None
         if (seconds := self._clock() - begun_at) > self.slow_seconds:
             self._tell(message, seconds)
         return reply

@@ -8,9 +8,17 @@ from typing import Any
 import grpc
 import pytest
 from grpc._cython import cygrpc  # type: ignore[attr-defined]
+from prometheus_client import CollectorRegistry
+from support.client import ExtProcClient, Feed
+from support.logged import Logged
+from support.messages import protocol, request_body, request_headers, response_headers
+from support.reported import build_processor
 
-from extproc.server.completion_queue import check_contract
-from extproc.server.engine import EngineUnusableError
+from extproc.config.settings import Settings
+from extproc.server import completion_queue, session
+from extproc.server.completion_queue import CompletionQueueServer, check_contract
+from extproc.server.engine import EngineOptions, EngineUnusableError
+from extproc.server.health import Health
 
 
 def test_this_grpcio_keeps_the_contract() -> None:
@@ -98,3 +106,43 @@ def test_a_reply_and_the_next_message_are_one_event() -> None:
     server.destroy()
     queue.shutdown()
     assert queue.poll(deadline=deadline).completion_type == cygrpc.CompletionType.queue_shutdown
+
+
+def test_streams_settle_whose_end_is_told_behind_that_of_their_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """GRPC may do that when it shuts down, and what it tells then must not be dropped."""
+    registry, feed = CollectorRegistry(), Feed()
+    server = CompletionQueueServer(build_processor(Settings(), registry), Health(), EngineOptions())
+    take = completion_queue._Stream.on_message
+
+    def take_late(stream: completion_queue._Stream, event: Any, *, is_over: bool = False) -> None:
+        if server.drain_deadline is None or is_over:
+            take(stream, event)
+        else:
+            is_over = server._is_shut_down
+            server.run_soon(lambda: take_late(stream, event, is_over=is_over))
+
+    monkeypatch.setattr(completion_queue._Stream, "on_message", take_late)
+    port = server.start("127.0.0.1:0")
+    with ExtProcClient(f"127.0.0.1:{port}") as client:
+        call = client.process(feed)
+        feed.send(request_headers(config=protocol()), request_body(), response_headers())
+        for _ in range(3):
+            next(call)
+        server.drain(0)
+        feed.end()
+    assert registry.get_sample_value("extproc_exchanges_total", {"completion": "truncated"}) == 1
+    assert registry.get_sample_value("extproc_streams_active") == 0
+
+
+def test_a_bug_that_a_session_lets_through_ends_the_stream(monkeypatch: pytest.MonkeyPatch, logged: Logged) -> None:
+    """It is not left open, nor counted as if it were."""
+    registry = CollectorRegistry()
+    server = CompletionQueueServer(build_processor(Settings(), registry), Health(), EngineOptions())
+    port = server.start("127.0.0.1:0")
+    monkeypatch.delattr(session, "decode_request")
+    with ExtProcClient(f"127.0.0.1:{port}") as client:
+        call = client.process([request_headers(config=protocol())])
+        assert call.code() is grpc.StatusCode.INTERNAL
+    server.drain(10)
+    assert registry.get_sample_value("extproc_streams_active") == 0
+    assert [line["exception"] for line in logged] == ["NameError"]

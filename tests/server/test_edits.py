@@ -124,8 +124,8 @@ def test_a_streamed_answer_is_stripped_chunk_by_chunk(heard: Everything) -> None
 def test_what_is_held_back_of_an_answer_goes_on_with_its_end(heard: Everything) -> None:
     """It has no blank line behind it."""
     session = asked(heard, "BUFFERED", "STREAMED")
-    assert mutation(session.receive(response_body(b"data: x"), 1.0)).clear_body
-    assert mutation(session.receive(response_body(b"y", end=True), 1.0)).body == b"data: xy"
+    assert mutation(session.receive(response_body(b"data: {"), 1.0)).clear_body
+    assert mutation(session.receive(response_body(b"}", end=True), 1.0)).body == b"data: {}"
 
 
 def test_lengths_of_answers_are_dropped_or_put_right(heard: Everything) -> None:
@@ -145,10 +145,10 @@ def test_lengths_of_answers_are_dropped_or_put_right(heard: Everything) -> None:
 def test_what_envoy_gets_back_is_what_goes_on(heard: Everything) -> None:
     """Empty chunks too: it waits for each of them."""
     session = asked(heard, "FULL_DUPLEX_STREAMED", "FULL_DUPLEX_STREAMED")
-    replies = [session.receive(response_body(chunk), 1.0) for chunk in (FIRST % NULL, USAGE, b"data: x")]
+    replies = [session.receive(response_body(chunk), 1.0) for chunk in (FIRST % NULL, USAGE, b"data: {")]
     assert [mutation(reply).streamed_response.body for reply in replies] == [FIRST % b"", b"", b""]
     last = mutation(session.receive(response_body(b"", end=True), 1.0)).streamed_response
-    assert (last.body, last.end_of_stream) == (b"data: x", True)
+    assert (last.body, last.end_of_stream) == (b"data: {", True)
     assert session.receive(response_trailers(), 1.0)
 
 
