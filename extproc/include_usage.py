@@ -9,8 +9,9 @@ https://platform.openai.com/docs/api-reference/chat/create#chat-create-stream_op
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -105,6 +106,23 @@ def _option_set_in(options: bytes) -> bytes | None:
     return changed if is_set else None
 
 
+_ABSENT: Final = msgspec.Raw()
+
+
+class _Chunk(msgspec.Struct, gc=False):
+    """What is looked at in an event. It stays as it was written: a hostile one would be dozens of times as long."""
+
+    usage: msgspec.Raw = _ABSENT
+    choices: msgspec.Raw = _ABSENT
+
+
+_decode_chunk = msgspec.json.Decoder(_Chunk).decode
+_NO_CHOICES: Final = re.compile(rb"\[\s*\]")
+
+# Of a larger event that only a more patient parser takes nothing is taken out.
+_MAX_LENIENT_BYTES: Final = 64 * 1024
+
+
 class UsageFilter:
     """Takes out of a stream of events what the option has added to it.
 
@@ -161,7 +179,7 @@ class UsageFilter:
         if len(start) > self._max_event_bytes or _PLAIN_START.match(start):
             return start
         may_be_whole = len(start) <= _MAX_WHOLE_BYTES and start.rstrip(_WHITE_SPACE).endswith(b"}")
-        is_kept = may_be_whole and _document_of(start) is not None and self._filter(start) == start
+        is_kept = may_be_whole and _chunk_in(start) is not None and self._filter(start) == start
         return start if is_kept else b""
 
     def _feed_pieces(self, chunk: bytes) -> bytes:
@@ -204,13 +222,12 @@ class UsageFilter:
     def _filter(self, event: bytes) -> bytes:
         if _USAGE not in event:
             return event
-        document = _document_of(event)
-        if document is None or "usage" not in document:
+        chunk = _chunk_in(event)
+        if chunk is None:
             return event
-        usage = document["usage"]
-        if usage is None:
+        if bytes(chunk.usage) == b"null":
             return self._without_null(event)
-        if not isinstance(usage, dict) or document.get("choices") != []:
+        if bytes(chunk.usage)[:1] != b"{" or _NO_CHOICES.fullmatch(chunk.choices) is None:
             return event
         return event[: len(event) - len(event.lstrip(b"\r\n"))]  # empty lines are of the event before
 
@@ -220,13 +237,26 @@ class UsageFilter:
         return _NULL_USAGE.sub(b"", event) if is_certain else event
 
 
-def _document_of(event: bytes) -> dict[str, Any] | None:
-    """Return the object that is the data of an event; None if there is none, or more than one line of it."""
+def _chunk_in(event: bytes) -> _Chunk | None:
+    """Return what the data of an event is made of; None if it is no object, or more than one line."""
     lines = [line for line in _LINE_END.split(event.removeprefix(BOM)) if line.startswith(_DATA)]
     if len(lines) != 1:
         return None
+    data = lines[0][len(_DATA) :]
     try:
-        document = decode_document(lines[0][len(_DATA) :])
+        return _decode_chunk(data)
+    except msgspec.ValidationError:
+        return None
+    except REFUSALS:
+        return _lenient_chunk_in(data) if len(data) <= _MAX_LENIENT_BYTES else None
+
+
+def _lenient_chunk_in(data: bytes) -> _Chunk | None:
+    try:
+        document = decode_document(data)
     except DecodeError:
         return None
-    return document if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        return None
+    members = {name: json.dumps(document[name]).encode() for name in ("usage", "choices") if name in document}
+    return _Chunk(**{name: msgspec.Raw(member) for name, member in members.items()})

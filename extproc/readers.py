@@ -7,9 +7,9 @@ its framing. Must not know what is in a body.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from extproc.codec.content import ContentDecoder, Inflation
+from extproc.codec.content import ANSWER_BYTES_AT_FIRST, ContentDecoder, Inflation
 from extproc.codec.payload import NOTHING, Framing, Payload
 from extproc.codec.shape import Shape
 from extproc.errors import Bound, DecodeError, ExtractionError, Reason, Stage
@@ -30,14 +30,17 @@ class Limits:
     max_decoded_bytes: int = 1024 * 1024 * 1024
     max_decoding_ratio: int = 100
     max_json_depth: int = 200
-    max_json_values: int = 100_000
+    max_json_values: int = 250_000
     max_whole_response_bytes: int = 32 * 1024
-    inflation: Inflation = field(init=False)
+    inflation: Inflation = field(init=False)  # of a request
+    answer_inflation: Inflation = field(init=False)
     shape: Shape = field(init=False)
 
     def __post_init__(self) -> None:
         """Put together what belongs together."""
-        object.__setattr__(self, "inflation", Inflation(self.max_decoded_bytes, self.max_decoding_ratio))
+        inflation = Inflation(self.max_decoded_bytes, self.max_decoding_ratio)
+        object.__setattr__(self, "inflation", inflation)
+        object.__setattr__(self, "answer_inflation", replace(inflation, bytes_at_first=ANSWER_BYTES_AT_FIRST))
         object.__setattr__(self, "shape", Shape(self.max_json_depth, self.max_json_values))
 
 

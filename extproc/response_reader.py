@@ -204,7 +204,7 @@ class ResponseReader:
             max_document_bytes=self._limits.max_body_bytes,
             max_event_bytes=self._limits.max_event_bytes,
         )
-        self._body = Body(content_decoder(coding, self._limits.inflation), self._framing)
+        self._body = Body(content_decoder(coding, self._limits.answer_inflation), self._framing)
         return self._body
 
     def _decode_whole(self, chunk: bytes) -> Any:

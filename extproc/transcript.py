@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from extproc.codec.document import decode_document
 from extproc.codec.shape import Shape
-from extproc.errors import DecodeError, Reason, Stage
+from extproc.errors import Bound, DecodeError, Reason, Stage
 from extproc.policy import Policy, TextCounter
 from extproc.providers.answer import DocumentReader
 from extproc.providers.base import Flavour
@@ -61,8 +61,8 @@ class Transcript:
     """
 
     __slots__ = ("_answer", "_answer_bytes", "_count", "_held", "_is_lacking", "_policy", "_request",
-                 "_request_bytes", "_runs", "_shape", "_skip", "due_at", "has_more", "is_published", "prompt_tokens",
-                 "usage")  # fmt: skip
+                 "_request_bytes", "_runs", "_shape", "_skip", "_skip_bound", "due_at", "has_more", "is_published",
+                 "prompt_tokens", "usage")  # fmt: skip
 
     def __init__(self, policy: Policy, count: TextCounter, held: HeldBytes = _HELD, *, shape: Shape = _SHAPE) -> None:
         self._policy = policy
@@ -75,6 +75,7 @@ class Transcript:
         self._answer_bytes = 0
         self._runs: Runs | None = None
         self._skip: Reason | None = None
+        self._skip_bound: Bound | None = None
         self._is_lacking = False
         self.due_at = inf
         self.has_more = False
@@ -150,7 +151,7 @@ class Transcript:
             try:
                 prompt = self._prompt_in(body)
             except DecodeError as error:
-                self._skip = error.reason if error.bound else Reason.NOT_JSON
+                self._skip, self._skip_bound = error.reason if error.bound else Reason.NOT_JSON, error.bound
                 return None
             if prompt is None:
                 self._skip = Reason.NOT_JSON
@@ -253,7 +254,7 @@ class Transcript:
     def tell_skips(self, errors: ExtractionErrors) -> None:
         """Tell why the request could not be estimated, if it was to be."""
         if self._is_lacking and self._skip is not None:
-            errors.add(Stage.ESTIMATE, self._skip)
+            errors.add(Stage.ESTIMATE, self._skip, self._skip_bound)
 
 
 def begin_transcript(policy: Policy, shape: Shape) -> Transcript | None:

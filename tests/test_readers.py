@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import tracemalloc
 
 import pytest
@@ -183,6 +184,32 @@ def test_a_document_that_would_take_too_much_is_not_read(member: bytes, reason: 
     documents, errors = DocumentReader(None, detect_response), ExtractionErrors()
     ResponseReader({}, documents, Limits(), errors).feed(b"data: " + whole.replace(member, WIDE) + b"\n\n", 1.0)
     assert (documents.usage is not None, errors.bounds) == (True, ())
+
+
+@pytest.mark.parametrize(("tokens", "candidates"), [(1000, 20), (4000, 5)])
+def test_an_answer_with_the_probabilities_of_its_words_is_counted(tokens: int, candidates: int) -> None:
+    """Evaluations ask for them: some hundred thousand values that say nothing of usage."""
+    word = {"token": " word", "logprob": -1.25, "bytes": list(b" word")}
+    said = [{**word, "top_logprobs": [word] * candidates}] * tokens
+    choice = {"index": 0, "message": {"content": "word"}, "logprobs": {"content": said}, "finish_reason": "stop"}
+    usage = {"prompt_tokens": 1, "completion_tokens": tokens}
+    body = json.dumps({"object": "chat.completion", "choices": [choice], "usage": usage}).encode()
+    documents, errors = DocumentReader(None, detect_response), ExtractionErrors()
+    ResponseReader({}, documents, Limits(), errors).read_whole(body, 1.0)
+    assert documents.usage == TokenUsage(prompt_tokens=1, completion_tokens=tokens)
+    assert errors.bounds == ()
+
+
+def test_an_answer_may_inflate_more_than_a_request() -> None:
+    """Thousands of events that differ in one word inflate two hundred times; of a client nobody expects that."""
+    event = b'data: {"choices": [{"delta": {"content": "a"}}], "x": "%s"}\n\n' % (b"x" * 700)
+    body = gzip.compress(event * 4000 + USAGE)
+    documents, errors = DocumentReader(None, detect_response), ExtractionErrors()
+    ResponseReader({"content-encoding": "gzip"}, documents, Limits(), errors).read_whole(body, 1.0)
+    assert (documents.usage is not None, errors.bounds) == (True, ())
+    reader = RequestReader({"content-encoding": "gzip"}, Limits(), errors)
+    assert reader.read_whole(gzip.compress(b'{"model": "m", "x": "%s"}' % (b"x" * 3_000_000))) is None
+    assert errors.bounds == (Bound.RATIO,)
 
 
 def test_a_large_answer_is_counted_without_being_held() -> None:

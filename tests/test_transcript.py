@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.exchanges import DETECTOR, LIMITS, Case
 
-from extproc.errors import ExtractionError, Reason, Stage
+from extproc.errors import Bound, ExtractionError, Reason, Stage
 from extproc.exchange import Exchange
 from extproc.policy import Policy, Wrapping
 from extproc.providers.answer import DocumentReader
@@ -316,6 +316,17 @@ def test_a_request_is_let_go_when_its_prompt_is_counted() -> None:
     other.hold_request(ASKED)
     del other
     assert held.count == 0
+
+
+def test_a_prompt_that_is_too_deep_is_not_estimated() -> None:
+    """And the bound that it met is told."""
+    transcript = Transcript(STREAMS, words)
+    transcript.hold_request(b'{"messages": %s%s}' % (b"[" * 201, b"]" * 201))
+    assert transcript.estimate_prompt(None, None, None) is None
+    errors = ExtractionErrors()
+    transcript.tell_skips(errors)
+    assert errors.as_tuple() == (ExtractionError(Stage.ESTIMATE, Reason.TOO_DEEP),)
+    assert errors.bounds == (Bound.DEPTH,)
 
 
 def test_all_requests_together_are_bounded() -> None:

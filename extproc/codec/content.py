@@ -26,11 +26,13 @@ _MAX_CODINGS = 3
 # The last is what some servers say that mean the first.
 _NO_CODING = frozenset({"", "identity", "none"})
 
-# Small bodies of one letter are let pass, however much they inflate.
-BYTES_AT_FIRST: Final = 1024 * 1024
-
 # As long as what the decoders hand out.
 _PIECE_BYTES = 64 * 1024
+
+# Small bodies of one letter are let pass, however much they inflate.
+BYTES_AT_FIRST: Final = 1024 * 1024
+# Of an answer more is: a stream of some thousand events that differ in one word inflates two hundred times.
+ANSWER_BYTES_AT_FIRST: Final = 4 * 1024 * 1024
 
 # What came in is counted in blocks of this size, wherever the chunks were cut.
 _BLOCK_BYTES = 16 * 1024
@@ -38,14 +40,15 @@ _BLOCK_BYTES = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Inflation:
-    """How much may come out of one body, in bytes, and how many times what went in.
+    """How much may come out of one body, in bytes, and how many times what went in, behind the bytes at first.
 
-    No JSON, event or form inflates a hundred times, and each byte that comes out costs time, in which nobody else is
-    served: a hundred bytes of Brotli can be a terabyte.
+    Few bodies inflate a hundred times, and each byte that comes out costs time, in which nobody else is served: a
+    hundred bytes of Brotli can be a terabyte.
     """
 
     max_bytes: int = 1024 * 1024 * 1024
     max_ratio: int = 100
+    bytes_at_first: int = BYTES_AT_FIRST
 
 
 _INFLATION: Final = Inflation()
@@ -99,7 +102,8 @@ class Bounded:
             part = chunk[start : start + _BLOCK_BYTES - filled]
             start += len(part)
             self._bytes_in += len(part)
-            yield from self._feed(part, BYTES_AT_FIRST + self._inflation.max_ratio * blocks * _BLOCK_BYTES)
+            max_bytes = self._inflation.bytes_at_first + self._inflation.max_ratio * blocks * _BLOCK_BYTES
+            yield from self._feed(part, max_bytes)
 
     def finish(self) -> None:
         """Raise DecodeError(TRUNCATED) if the body stopped inside the coding."""

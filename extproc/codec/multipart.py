@@ -84,7 +84,7 @@ class FormFields:
             return False
         self._has_ended = match[1] is not None
         self._end_value(bytes(self._held[: match.start()]))
-        del self._held[: match.end()]
+        del self._held[: len(self._held) if self._has_ended else match.end()]
         self._in_headers = not self._has_ended
         return self._in_headers
 

@@ -35,7 +35,7 @@ class Shape:
     """The bounds of a document. Values are counted by the commas and the opening brackets that there are in it."""
 
     max_depth: int = 200
-    max_values: int = 100_000
+    max_values: int = 250_000
 
     def check(self, data: bytes) -> None:
         """Raise DecodeError for a document beyond the bounds: TOO_LARGE for its values, TOO_DEEP for its depth."""

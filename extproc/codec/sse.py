@@ -22,6 +22,9 @@ _DATA_FIELD = b"data: "
 # Of a longer line what is data is held as data, and of any other the rest is passed over.
 _MAX_LINE_BYTES = 64 * 1024
 
+# Lines are cut out of so much at once: each takes dozens of bytes, and a message of megabytes may have millions.
+_SLICE_BYTES = 64 * 1024
+
 
 def split_plain(chunk: bytes) -> Sequence[tuple[bytes, bytes]]:
     """Return name and data of each event in a chunk of whole events, written as most servers write them.
@@ -75,6 +78,10 @@ class SSEDecoder:
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Yield the events that `chunk` completes."""
+        if len(chunk) > _SLICE_BYTES:
+            for start in range(0, len(chunk), _SLICE_BYTES):
+                yield from self.feed(chunk[start : start + _SLICE_BYTES])
+            return
         if self._cr_at_end and chunk:
             # The CR already ended its line; an LF right behind it belongs to the same ending.
             self._cr_at_end = False

@@ -50,7 +50,8 @@ class BoundSettings(BaseModel):
     max_decoding_ratio: int = Field(
         default=100,
         ge=1,
-        description="How many times as long as it was compressed a body may become; the first MiB is free.",
+        description="How many times as long as it was compressed a body may become; the first MiB of a request "
+        "and the first 4 MiB of an answer are free.",
     )
     max_json_depth: int = Field(
         default=200,
@@ -59,7 +60,7 @@ class BoundSettings(BaseModel):
         description="How deep arrays and objects may stand in one another in a document that is read.",
     )
     max_json_values: int = Field(
-        default=100_000,
+        default=250_000,
         ge=1000,
         description="How many values an answer, or an event of it, may have when numbers and long texts of large ones "
         "are left out: in memory each is dozens of times as long.",

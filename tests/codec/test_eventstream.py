@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import struct
+import tracemalloc
 import zlib
 
 import pytest
@@ -62,6 +63,17 @@ def test_a_chunk_that_cannot_be_unwrapped_is_lost_alone(wrapper: object) -> None
     """Its frame is whole, so the next one is read."""
     assert read([event("chunk", wrapper) + METADATA])[0] == Payload(b"", lost=Reason.NOT_JSON)
     assert read([frame(b"no JSON", event_type="chunk")]) == [Payload(b"", lost=Reason.NOT_JSON)]
+
+
+def test_values_beside_what_is_wrapped_are_not_made() -> None:
+    """They would take dozens of times what they are long, before anybody has looked at their shape."""
+    wrapper = b'{"x":[%s1],"bytes":"e30=","p":"abc"}' % (b'{"a":1},' * 100_000)
+    body = frame(wrapper, event_type="chunk")
+    tracemalloc.start()
+    assert read([body], 1 << 20) == [Payload(b"{}")]
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak_bytes < 8 * len(body)
 
 
 def test_an_exception_is_told_by_its_name() -> None:

@@ -61,6 +61,16 @@ def test_a_file_is_not_held() -> None:
     assert form.fields == {"model": "m"}
 
 
+def test_what_follows_the_form_is_not_held() -> None:
+    """A message with its end may be megabytes long, and the form stays until its exchange has ended."""
+    form = FormFields(b"bound", ("model",))
+    tracemalloc.start()
+    form.feed(FORM + b"x" * 4_000_000)
+    kept_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert kept_bytes < 100_000
+
+
 @pytest.mark.parametrize("length", [4096, 4097, 20_000])
 @pytest.mark.parametrize("step", [1, 1000, 100_000])
 def test_a_value_longer_than_any_name_is_passed_over(length: int, step: int) -> None:

@@ -220,6 +220,17 @@ def test_many_small_lines_take_no_more_memory_than_the_bound() -> None:
     assert peak_bytes - before < 1_000_000
 
 
+def test_many_small_lines_in_one_chunk_take_little_memory() -> None:
+    """With a buffered body a chunk is megabytes, and a line of two bytes takes dozens in a list."""
+    chunk = b"a\n" * 100_000 + b"a\r\n" * 100_000 + b"data: x\r\n\r\n"
+    tracemalloc.start()
+    events = [event for event in SSEDecoder(1_000_000).feed(chunk) if event is not NOTHING]
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert events == [Payload(b"x")]
+    assert peak_bytes < 4_000_000
+
+
 def test_empty_data_lines_make_an_event_of_line_ends() -> None:
     """As the specification has it; of very many of them it is left out that they are."""
     assert [it for it in decode([b"data:\n" * 90 + b"\n"], 100) if it is not NOTHING] == [Payload(b"\n" * 89)]

@@ -56,4 +56,4 @@ def seeds() -> list[bytes]:
 
 
 WORDS = (b"\r\n--x", b"\r\n\r\n", b"Content-Disposition: form-data; ", b'name="model"', b"filename=", b"; boundary=")
-TARGET = Target("forms", check, seeds, ("extproc.codec.multipart",), WORDS)
+TARGET = Target("forms", check, seeds, ("extproc.codec.multipart",), WORDS, max_input_bytes=16_384)
