@@ -26,7 +26,7 @@ class Limits:
 
     max_body_bytes: int = 4 * 1024 * 1024
     max_event_bytes: int = 4 * 1024 * 1024
-    max_events_per_message: int = 10_000
+    max_events_per_message: int = 20_000
     max_decoded_bytes: int = 1024 * 1024 * 1024
     max_decoding_ratio: int = 100
     max_json_depth: int = 200

@@ -29,6 +29,9 @@ _ENOUGH: Final = 0.9
 # How often it is looked at streams and at memory; at messages twice in the time that one may take, but no more often
 # than the shortest period.
 _PERIOD_SECONDS: Final = 1.0
+
+# What a process takes with all that it may load, and some traffic. With less it would let traffic pass for nothing.
+_LEAST_BYTES: Final = 128 * 1024 * 1024
 _SHORTEST_PERIOD_SECONDS: Final = 0.02
 
 
@@ -36,7 +39,7 @@ def memory_bound_bytes(setting: int | Literal["auto", "off"], workers: int) -> i
     """Return how large a process may be; None if there is no bound."""
     if setting == "auto":
         limit = limit_bytes()
-        return None if limit is None else int(limit * _SHARE / workers)
+        return None if limit is None else max(int(limit * _SHARE / workers), _LEAST_BYTES)
     return None if setting == "off" else setting
 
 

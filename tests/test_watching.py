@@ -66,7 +66,14 @@ def test_the_bounds_of_a_process_change_with_its_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "limit", "bound"), [("auto", 1000, 450), ("auto", None, None), ("off", 1000, None), (MIB, 1000, MIB)]
+    ("setting", "limit", "bound"),
+    [
+        ("auto", 1000 * MIB, 450 * MIB),
+        ("auto", 200 * MIB, 128 * MIB),  # it takes nearly as much by itself
+        ("auto", None, None),
+        ("off", 1000 * MIB, None),
+        (MIB, 1000 * MIB, MIB),
+    ],
 )
 def test_a_process_may_take_its_share_of_the_group(
     monkeypatch: pytest.MonkeyPatch, setting: Any, limit: int | None, bound: int | None

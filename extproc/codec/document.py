@@ -142,6 +142,9 @@ _BETWEEN_ELEMENTS = re.compile(rb'[^"\[\]{},]*+')
 _INSIDE_ELEMENT = re.compile(rb'(?:[^"\[\]{}]++|"(?:[^"\\]|\\.){0,256}"){0,4096}', re.DOTALL)
 _WHITESPACE = b" \t\r\n"
 
+# To follow so many brackets takes as long as to read an event.
+_OPENINGS_PER_NOTHING = 16
+
 
 class DocumentArray:
     """The body is one array, and each of its elements is a document of its own.
@@ -156,6 +159,7 @@ class DocumentArray:
     def __init__(self, max_element_bytes: int) -> None:
         self._element = HeldDocument(max_element_bytes)
         self._pause = Pause()
+        self._openings = Pause(_OPENINGS_PER_NOTHING)
         self._depth = 0  # 1: inside the array, between or in its elements; more: inside an element
         self.is_closed = False
         self._scan = StringScan()
@@ -178,7 +182,7 @@ class DocumentArray:
                 yield from self._end_element(chunk[start : position - 1])
                 start = position
             elif token in (b"[", b"{"):
-                self._depth += 1
+                yield from self._deepen()
                 start = position if self._depth == 1 else start
             elif token in (b"]", b"}"):
                 self._depth -= 1
@@ -196,6 +200,11 @@ class DocumentArray:
         if not self.is_closed:
             raise DecodeError(Reason.TRUNCATED)
         return iter(())
+
+    def _deepen(self) -> Iterator[Payload]:
+        self._depth += 1
+        if self._openings.is_due():
+            yield NOTHING
 
     def _end_element(self, part: bytes) -> Iterator[Payload]:
         self._element.add(part)

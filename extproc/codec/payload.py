@@ -38,15 +38,16 @@ _EMPTY_PER_NOTHING = 8
 class Pause:
     """Counts what held no payload."""
 
-    __slots__ = ("_empty",)
+    __slots__ = ("_empty", "_per_nothing")
 
-    def __init__(self) -> None:
+    def __init__(self, per_nothing: int = _EMPTY_PER_NOTHING) -> None:
         self._empty = 0
+        self._per_nothing = per_nothing
 
     def is_due(self) -> bool:
         """Count one more; say whether it is time to hand out NOTHING."""
         self._empty += 1
-        return self._empty % _EMPTY_PER_NOTHING == 0
+        return self._empty % self._per_nothing == 0
 
     def reset(self) -> None:
         """Begin again: there was a payload."""

@@ -37,7 +37,7 @@ class BoundSettings(BaseModel):
         "the largest frame. One of which more is left is lost and counted.",
     )
     max_events_per_message: int = Field(
-        default=10_000,
+        default=20_000,
         ge=100,
         description="The most events, lines or frames that one message may bring, however well they were compressed: "
         "each takes time in which nobody else is served.",
@@ -99,7 +99,7 @@ class BoundSettings(BaseModel):
         description="How long an exchange is read. What is known by then is counted, and the rest passes unread.",
     )
     max_memory_bytes: Annotated[
-        Annotated[int, Field(ge=64 * _MIB)] | Literal["auto", "off"], BeforeValidator(_read_off)
+        Annotated[int, Field(ge=128 * _MIB)] | Literal["auto", "off"], BeforeValidator(_read_off)
     ] = Field(
         default="auto",
         description="How much memory a process may take, files aside, before exchanges pass unread; auto: nine tenths "

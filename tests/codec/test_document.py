@@ -12,7 +12,7 @@ from support.chunks import byte_by_byte, splits
 
 from extproc.codec.document import DocumentArray, WholeDocument, decode_document
 from extproc.codec.members import Members
-from extproc.codec.payload import Payload
+from extproc.codec.payload import NOTHING, Payload
 from extproc.errors import DecodeError, Reason
 
 JSON = st.recursive(
@@ -261,7 +261,17 @@ def test_a_large_document_is_condensed(whole: bool) -> None:
 def elements(chunks: list[bytes], max_element_bytes: int = 10_000) -> list[bytes]:
     array = DocumentArray(max_element_bytes)
     payloads = [payload for chunk in chunks for payload in array.feed(chunk)]
-    return [payload.data for payload in [*payloads, *array.finish()]]
+    return [payload.data for payload in [*payloads, *array.finish()] if payload is not NOTHING]
+
+
+@pytest.mark.parametrize("step", [1, 7, 10_000])
+def test_brackets_and_empty_elements_are_counted_as_work(step: int) -> None:
+    """Each is followed by itself; and the count does not depend on the chunks."""
+    body = b"[" + b"[[]]," * 160 + b"," * 80 + b"1]"
+    array = DocumentArray(10_000)
+    chunks = [body[start : start + step] for start in range(0, len(body), step)]
+    seen = [payload for chunk in chunks for payload in array.feed(chunk)]
+    assert (seen.count(NOTHING), len(seen)) == (20 + 30, 50 + 160 + 1)
 
 
 @given(st.data(), st.lists(JSON, max_size=5), st.sampled_from([None, 1]))
