@@ -27,7 +27,7 @@ DEFAULT_MAX_LABEL_VALUES: Final = 200
 
 _MAX_VALUES = 100_000
 _MAX_KEY_BYTES = 4096
-_DEFAULT_MAX_LENGTH = 120
+_DEFAULT_MAX_LENGTH = 200
 
 Globs: TypeAlias = Annotated[tuple[Annotated[str, AfterValidator(check_glob)], ...], Field(max_length=1000)]
 Pinned: TypeAlias = Annotated[
@@ -74,7 +74,7 @@ class LabelSettings(Section):
         default=None,
         ge=8,
         le=MAX_VALUE_CHARACTERS,
-        description="The longest value, in characters. What is longer is cut. Default: 120.",
+        description="The longest value, in characters. What is longer is cut. Default: 200.",
     )
     rewrite: tuple[Rewrite, ...] | None = Field(
         default=None, max_length=50, description="What is replaced in values, one after the other. Default: nothing."

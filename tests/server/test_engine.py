@@ -389,7 +389,7 @@ def test_an_exchange_of_which_nothing_comes_any_more_is_given_up(start: Callable
         server.processor.gate.max_stream_seconds = 0.0
         server.server.run_soon(lambda: server.processor.gate.sweep(time.monotonic()))
         wait_for(lambda: server.value("extproc_exchanges_total", completion="truncated") == 1)
-        assert server.value("extproc_bounds_hit_total", bound="max_stream_seconds") == 1
+        wait_for(lambda: server.value("extproc_bounds_hit_total", bound="max_stream_seconds") == 1)
         assert server.value("extproc_streams_active") == 1
         feed.send(exchange()[3])
         assert len(list(call)) == 1

@@ -13,7 +13,7 @@ from typing import Self
 
 from soak.gateway import Series, SoakGateway, total
 from soak.ledger import Kill
-from support.sidecar import children_of
+from support.sidecar import workers_of
 from support.waiting import wait_for
 
 from extproc.config.address import HostPort
@@ -78,7 +78,7 @@ class Chaos:
     @property
     def pids(self) -> dict[str, int]:
         """The processes of the sidecar, by name."""
-        workers = {f"worker {index}": pid for index, pid in enumerate(children_of(self._gateway.pid))}
+        workers = {f"worker {index}": pid for index, pid in sorted(workers_of(self._gateway.pid).items())}
         return {"supervisor": self._gateway.pid, **workers}
 
     def scrape(self) -> None:
@@ -114,7 +114,7 @@ class Chaos:
 
     def kill(self) -> None:
         """Kill the last worker; return when there is another in its place."""
-        pid = children_of(self._gateway.pid)[-1]
+        pid = workers_of(self._gateway.pid)[self._last_worker]
         at_seconds = time.time()
         os.kill(pid, signal.SIGKILL)
         self.kills.append(Kill(self._last_worker, at_seconds))

@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,17 +42,32 @@ def run(*arguments: str, environ: dict[str, str] | None = None) -> subprocess.Co
     )
 
 
+# Of proc_pid_stat(5): starttime is the 22nd field, and these begin behind the fourth.
+_START_TIME = 22 - 5
+
+
 def children_of(pid: int) -> list[int]:
     """Return the processes that this one has started and that still run, oldest first."""
     found = []
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
-            state, parent = path.read_text().rpartition(")")[2].split()[:2]
+            state, parent, *rest = path.read_text().rpartition(")")[2].split()
         except OSError:
             continue
         if int(parent) == pid and state != "Z":
-            found.append(int(path.parent.name))
-    return sorted(found)
+            found.append((int(rest[_START_TIME]), int(path.parent.name)))
+    return [child for _, child in sorted(found)]  # numbers begin anew when they run out
+
+
+def workers_of(pid: int) -> dict[int, int]:
+    """Return the processes of the workers of a sidecar, by their index."""
+    workers = {}
+    for child in children_of(pid):
+        with suppress(OSError):
+            *_, module, index = Path(f"/proc/{child}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
+            if module == b"extproc.worker":
+                workers[int(index)] = child
+    return workers
 
 
 def is_alive(pid: int) -> bool:
