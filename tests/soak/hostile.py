@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 from soak import client
@@ -35,12 +36,18 @@ _BODY_SECONDS = 120.0
 
 @dataclass(frozen=True)
 class Plan:
-    """Which bodies, how large, and how long each is sent. `max_added_bytes` is what memory may grow by."""
+    """Which bodies, how large, and how long each is sent. `max_added_bytes` is what memory may grow by, by side.
+
+    A message is in memory up to five times for a moment: as gRPC receives it, puts it together, and decodes it. The
+    largest of an answer has a megabyte or two, that of a request as much as Envoy's buffer, 16 MiB.
+    """
 
     seconds: float = 2.0
     scale: float = 1.0
     only: Sequence[str] = ()
-    max_added_bytes: int = 16 * _MIB
+    max_added_bytes: Mapping[str, int] = field(
+        default_factory=lambda: MappingProxyType({"answer": 32 * _MIB, "request": 96 * _MIB})
+    )
     say: Callable[[str], object] = print
 
 
@@ -56,7 +63,7 @@ def run(plan: Plan) -> Outcome:
             plan.say(f"{name}: {_in_short(found)}")
             if found["arrived"] != found["sent"] or found["failures of others"]:
                 faults.append(f"{name}: traffic was harmed")
-            if found["added bytes"] > plan.max_added_bytes:
+            if found["added bytes"] > plan.max_added_bytes[side]:
                 faults.append(f"{name}: {found['added bytes'] / _MIB:.0f} MiB added")
     return Outcome("hostile", figures, faults)
 
