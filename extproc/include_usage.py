@@ -256,7 +256,6 @@ def _lenient_chunk_in(data: bytes) -> _Chunk | None:
         document = decode_document(data)
     except DecodeError:
         return None
-    if not isinstance(document, dict):
-        return None
-    members = {name: json.dumps(document[name]).encode() for name in ("usage", "choices") if name in document}
+    names = {"usage", "choices"} & document.keys() if isinstance(document, dict) else ()
+    members = {name: json.dumps(document[name]).encode() for name in names}
     return _Chunk(**{name: msgspec.Raw(member) for name, member in members.items()})

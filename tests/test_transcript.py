@@ -280,6 +280,7 @@ def test_a_lost_event_leaves_a_report_open() -> None:
         ({"content-encoding": "gzip"}, ASKED, Reason.CONTENT_ENCODING),
         ({"content-type": "multipart/form-data; boundary=x"}, ASKED, Reason.CONTENT_TYPE),
         ({}, ASKED[:-1], Reason.NOT_JSON),
+        ({}, b"[1]", Reason.NOT_JSON),
         ({}, b'["' + ASKED[20:] + b'"]', Reason.NOT_JSON),
         ({}, ASKED + b" " * MAX_REQUEST_BYTES, Reason.TOO_LARGE),
         ({}, b'{"messages": [' + b"[]," * MAX_VALUES + b"[]]}", Reason.TOO_LARGE),
@@ -307,7 +308,7 @@ def test_a_request_is_let_go_when_its_prompt_is_counted() -> None:
     held = HeldBytes()
     transcript = Transcript(STREAMS, words, held)
     transcript.hold_request(ASKED)
-    assert held.count == len(ASKED)
+    assert held.count == transcript.held_bytes == len(ASKED)
     assert transcript.estimate_prompt(None, None, None) == 3
     assert held.count == 0
     assert transcript.estimate_prompt(None, None, None) == 3

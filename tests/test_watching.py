@@ -36,26 +36,26 @@ class Watched:
 
 def test_exchanges_are_shed_from_the_bound_on_and_read_again_well_below_it() -> None:
     """A line and the gauge at each change, and none between."""
-    watched = Watched(max_memory_bytes=100 * MIB)
+    watched = Watched(max_memory_bytes=200 * MIB)
     with capture_logs() as logged:
-        for taken in (100, 101, 101, 95, 91, 90, 95, None):
+        for taken in (200, 201, 201, 190, 181, 180, 190, None):
             watched.look(None if taken is None else taken * MIB)
     assert watched.told == [True, False]
     assert [line["event"] for line in logged] == [
         "memory is short, exchanges pass unread",
         "there is memory again, exchanges are read",
     ]
-    assert (logged[0]["taken_bytes"], logged[0]["max_memory_bytes"]) == (101 * MIB, 100 * MIB)
+    assert (logged[0]["taken_bytes"], logged[0]["max_memory_bytes"]) == (201 * MIB, 200 * MIB)
     assert not watched.gate.is_shedding
 
 
 def test_without_a_bound_nothing_is_shed() -> None:
     """And where it is lifted while exchanges are shed, they are read again."""
-    watched = Watched(max_memory_bytes=100 * MIB)
-    watched.look(200 * MIB)
+    watched = Watched(max_memory_bytes=200 * MIB)
+    watched.look(300 * MIB)
     assert watched.gate.is_shedding
     watched.watchdog.adopt(Settings(max_memory_bytes="off"))
-    watched.look(200 * MIB)
+    watched.look(300 * MIB)
     assert watched.told == [True, False]
 
 

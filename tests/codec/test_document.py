@@ -193,6 +193,7 @@ def test_an_object_that_stops_in_the_middle_is_truncated_for_its_members_too(doc
         (b"<html>", Reason.NOT_JSON),
         (b'{"a": 1} x', Reason.NOT_JSON),
         (b'{"a": ' + b"[" * 200_000 + b"]" * 200_000 + b"}", Reason.TOO_DEEP),
+        (b'{"a": ' + b"[" * 600_000 + b"]" * 600_000 + b"}", Reason.TOO_DEEP),
         (b'{"model": ' + b"[" * 900 + b"]" * 900 + b"}", None),
     ],
 )
