@@ -12,10 +12,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Newer than the lock when the environment holds what the lock says.
 READY := $(VENV)/.ready
-# Newer than that when it also holds what only `make bench` needs.
-BENCH_READY := $(VENV)/.ready-bench
-# The same for `make fuzz`. Whichever is made last keeps what the other one needs.
-FUZZ_READY := $(VENV)/.ready-fuzz
+# Newer than that when it also holds the dependency group of that name: bench, fuzz, browser. Whichever is made last keeps
+# what the others need.
+GROUP_READY := $(VENV)/.ready-
 
 # Asks for known vulnerabilities, apart from what it asks about.
 AUDITOR := $(VENV)/audit
@@ -24,7 +23,7 @@ AUDITOR := $(VENV)/audit
 NATIVE := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench fuzz soak names lint audit format proto docs lock clean
+.PHONY: help setup demo test bench fuzz soak names browser lint audit format proto docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -49,7 +48,7 @@ bench: $(NATIVE)/load $(NATIVE)/upstream ## what metering costs, measured side b
 	@$(BIN)/python -m bench $(if $(QUICK),--quick,$(if $(findstring --only,$(ARGS)),,--docs)) $(ARGS)
 
 # What it finds and what it has learnt stays in .fuzz, from run to run.
-fuzz: $(FUZZ_READY) ## throw hostile bytes at all that reads bytes (SECONDS=60 in total, ARGS="sse session": only these)
+fuzz: $(GROUP_READY)fuzz ## throw hostile bytes at all that reads bytes (SECONDS=60 in total, ARGS="sse session": only these)
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(or $(SECONDS),60) $(ARGS)
 
 # The scenarios: soak, kills, hostile; `make soak ARGS=--help` tells of their flags.
@@ -59,6 +58,8 @@ soak: $(READY) ## mixed traffic and all faults for MINUTES=30, and the ledger ha
 NAMES ?= 1000000
 names: $(NATIVE)/load $(NATIVE)/upstream ## a million models, each under another name: what stays of them (NAMES=20000)
 	@PYTHONPATH=.:tests $(BIN)/python -m soak.names --names $(NAMES)
+
+browser: $(GROUP_READY)browser ## what tests of the page need beside a Chromium: the next `make test` has them
 
 lint: $(READY) ## ruff, formatting, mypy
 	$(BIN)/ruff check .
@@ -90,18 +91,15 @@ $(READY): pyproject.toml uv.lock tools/setup_environment.py
 	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION)
 	@touch $@
 
-$(BENCH_READY): $(READY)
-	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION) --group bench $(if $(wildcard $(FUZZ_READY)),--group fuzz)
-	@touch $@
-
-$(FUZZ_READY): $(READY)
-	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION) --group fuzz $(if $(wildcard $(BENCH_READY)),--group bench)
+$(GROUP_READY)%: $(READY)
+	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION) \
+	  $(patsubst $(GROUP_READY)%,--group=%,$(sort $@ $(wildcard $(GROUP_READY)*)))
 	@touch $@
 
 $(AUDITOR)/.ready: pyproject.toml uv.lock tools/setup_environment.py
 	@$(PYTHON) tools/setup_environment.py --venv $(AUDITOR) --uv $(UV_VERSION) --only-group audit
 	@touch $@
 
-$(NATIVE)/%: bench/native/%.c bench/native/common.h bench/native/histogram.h $(BENCH_READY)
+$(NATIVE)/%: bench/native/%.c bench/native/common.h bench/native/histogram.h $(GROUP_READY)bench
 	@mkdir -p $(NATIVE)
 	@ZIG_GLOBAL_CACHE_DIR=$(NATIVE)/cache $(BIN)/python -m ziglang cc -std=gnu11 -O2 -Wall -Wextra -Werror -o $@ $<
