@@ -100,6 +100,8 @@ ROOMS = {
     "extproc.sinks.usage_log": VOCABULARY | {"extproc.sinks.metadata", "extproc.sinks.line_output", "extproc.pace"},
     "extproc.sinks.line_output": {"extproc.errors"},
     "extproc.sinks.shared": set(),
+    "extproc.sinks.recent": VOCABULARY | {"extproc.sinks.labels"},
+    "extproc.sinks.recent_files": {"extproc.sinks.recent"},
     "extproc.sinks.processes": set(),
     # Traces and metrics for other systems: sinks, and what carries them off. The schema says what is wanted of them.
     "extproc.telemetry": VOCABULARY
@@ -142,6 +144,7 @@ ROOMS = {
     "extproc.budgets.ledger": VOCABULARY | {"extproc.budgets.rules", "extproc.wire.ratelimit"},
     "extproc.status": VOCABULARY | {"extproc.config", "extproc.codec"},
     "extproc.admin": {"extproc.admin", "extproc.errors", "extproc.config.address", "extproc.pace"},
+    "extproc.admin.recent": {"extproc.sinks.recent"},
     # Prints configuration for Envoy, and looks at that of a running one: from settings, without a sidecar.
     "extproc.envoyconfig": VOCABULARY
     | {"extproc.envoyconfig", "extproc.config", "extproc.upstreams", "extproc.charging.charges"},
@@ -188,6 +191,7 @@ TESTED_ELSEWHERE = {
     "extproc.commands.replay": "tests/test_cli.py",
     "extproc.commands.run": "tests/test_cli.py",
     "extproc.commands.serve": "tests/test_cli.py",
+    "extproc.admin.answers": "tests/admin/test_server.py",
     "extproc.assignment": "tests/test_worker.py",
     "extproc.codec.payload": "tests/codec/test_framing.py",
     "extproc.config.bounds": "tests/config/test_settings.py",
