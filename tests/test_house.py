@@ -95,7 +95,12 @@ ROOMS = {
     "extproc.sinks": VOCABULARY
     | {"extproc.sinks.base", "extproc.sinks.exemplars", "extproc.sinks.labels", "extproc.label_rules"},
     "extproc.sinks.tokens": VOCABULARY
-    | {"extproc.sinks.exemplars", "extproc.sinks.labels", "extproc.sinks.prometheus"},
+    | {
+        "extproc.sinks.exemplars",
+        "extproc.sinks.labels",
+        "extproc.sinks.prometheus",
+        "extproc.sinks.token_families",
+    },
     "extproc.sinks.unpriced": VOCABULARY | {"extproc.sinks.labels", "extproc.sinks.prometheus"},
     "extproc.sinks.usage_log": VOCABULARY | {"extproc.sinks.metadata", "extproc.sinks.line_output", "extproc.pace"},
     "extproc.sinks.line_output": {"extproc.errors"},
@@ -247,6 +252,7 @@ TESTED_ELSEWHERE = {
     "extproc.server.queue_health": "tests/server/test_engine.py",
     "extproc.server.worker_process": "tests/server/test_workers.py",
     "extproc.sinks.base": "tests/server/test_session.py",
+    "extproc.sinks.token_families": "tests/sinks/test_tokens.py",
     "extproc.surroundings": "tests/server/test_surroundings.py",
     "extproc.telemetry.sender": "tests/telemetry/test_delivery.py",
     "extproc.telemetry.series": "tests/telemetry/test_store.py",
