@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import trustme
@@ -166,9 +167,10 @@ def test_the_components_tell_the_sidecar() -> None:
     collected = sidecar_settings(("base", "components/otel-collector")).telemetry
     assert collected is not None
     (exporter,) = collected.exporters.otlp
-    (service,) = [each for each in of_kind(build("base", "components/otel-collector"), "Service")
-                  if each["metadata"]["name"] == exporter.host]  # fmt: skip
-    assert [port["port"] for port in service["spec"]["ports"]] == [exporter.port]
+    assert exporter.traces is not None
+    url = urlsplit(exporter.traces.endpoint or "")
+    service = named(build("base", "components/otel-collector"), "Service", url.hostname or "")
+    assert [port["port"] for port in service["spec"]["ports"]] == [url.port]
     assert sidecar_settings(("base", "components/rate-limit")).rate_limit.keys == ("hits_addend", "cost")
 
 
