@@ -19,12 +19,13 @@ from support.documented import ROOT, example_of, examples_of
 from support.engine import ENGINE_ENVIRON
 from support.gateway import Gateway
 from support.jwt import HEADER, Issuer
+from support.pages import free_port
 from support.prometheus import Prometheus
 from support.waiting import wait_for
 
 from extproc.demo.bootstrap import Bootstrap
 from extproc.demo.mock.server import MockProviders, Pace
-from extproc.demo.stack import SidecarCommand
+from extproc.demo.stack import Ports, SidecarCommand
 
 pytestmark = pytest.mark.e2e
 
@@ -71,7 +72,7 @@ def log_as_in_kgateway(bootstrap: Bootstrap) -> None:
     manager["access_log"][0]["typed_config"]["log_format"] = {"json_format": log_format}
 
 
-def start_kgateway(providers: MockProviders, folder: Path, issuer: Issuer) -> Gateway:
+def start_kgateway(providers: MockProviders, folder: Path, issuer: Issuer, ports: Ports) -> Gateway:
     """Return a gateway with the GatewayParameters and the access log of the page, and claims as kgateway has them."""
 
     def configure(bootstrap: Bootstrap) -> None:
@@ -81,10 +82,10 @@ def start_kgateway(providers: MockProviders, folder: Path, issuer: Issuer) -> Ga
     parameters = folder / "gateway-parameters.yaml"
     parameters.write_text(example_of(PAGES / "kgateway.md", f"# {parameters.name}"))
     sidecar = SidecarCommand(flags=("--config", str(parameters)), environ=ENGINE_ENVIRON)
-    return Gateway(providers.addresses, configure=configure, sidecar=sidecar)
+    return Gateway(providers.addresses, configure=configure, sidecar=sidecar, ports=ports)
 
 
-def start_others(providers: MockProviders, folder: Path, issuer: Issuer) -> Gateway:
+def start_others(providers: MockProviders, folder: Path, issuer: Issuer, ports: Ports) -> Gateway:
     """Return a gateway with what TrueFoundry's page has: its variable, and custom labels of its names."""
 
     def configure(bootstrap: Bootstrap) -> None:
@@ -95,7 +96,7 @@ def start_others(providers: MockProviders, folder: Path, issuer: Issuer) -> Gate
     config.write_text(example_of(PAGES / "truefoundry.md", "# extproc.yaml"))
     environ = {"LLM_GATEWAY_METADATA_LOGGING_KEYS": '["customer_id"]', **ENGINE_ENVIRON}
     sidecar = SidecarCommand(flags=("--config", str(config)), environ=environ)
-    return Gateway(providers.addresses, configure=configure, sidecar=sidecar)
+    return Gateway(providers.addresses, configure=configure, sidecar=sidecar, ports=ports)
 
 
 def relabelling() -> list[dict[str, Any]]:
@@ -116,13 +117,15 @@ def _told(paced: MockProviders, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """Exchanges through both gateways, and a Prometheus that has seen all of them."""
     folder = tmp_path_factory.mktemp("migrations")
     issuer = Issuer()
+    ports = [Ports(metrics=free_port()), Ports(metrics=free_port())]
+    targets = [f"127.0.0.1:{each.metrics}" for each in ports]
+    rules = sorted(RULES.glob("*.rules.yaml"))
     with ExitStack() as exit_stack:
-        kgateway = exit_stack.enter_context(start_kgateway(paced, folder, issuer))
-        others = exit_stack.enter_context(start_others(paced, folder, issuer))
-        targets = [str(gateway.stack.metrics) for gateway in (kgateway, others)]
-        rules = sorted(RULES.glob("*.rules.yaml"))
-        prometheus = Prometheus(folder, *targets, rules=rules, relabel=relabelling())
+        # First, because it takes its time before it asks anybody.
+        prometheus = Prometheus(folder, *targets, rules=rules, relabel=relabelling(), interval="500ms")
         exit_stack.enter_context(prometheus)
+        kgateway = exit_stack.enter_context(start_kgateway(paced, folder, issuer, ports[0]))
+        others = exit_stack.enter_context(start_others(paced, folder, issuer, ports[1]))
         told = Told(kgateway, others, prometheus, [], {})
         send_all(told, paced, issuer)
         yield told

@@ -40,17 +40,22 @@ def check_metrics(text: str) -> str:
 class Prometheus:
     """A context: a Prometheus that scrapes these addresses as fast as it can, and evaluates these files of rules.
 
-    `relabel` are its `metric_relabel_configs`.
+    `relabel` are its `metric_relabel_configs`. It asks for the first time about five seconds after its start.
     """
 
     def __init__(
-        self, folder: Path, *targets: str, rules: Sequence[Path] = (), relabel: Sequence[Mapping[str, Any]] = ()
+        self,
+        folder: Path,
+        *targets: str,
+        rules: Sequence[Path] = (),
+        relabel: Sequence[Mapping[str, Any]] = (),
+        interval: str = "200ms",
     ) -> None:
         program = find("prometheus")
         address = claim_port(HostPort("127.0.0.1", 0), "prometheus")
         scrape: dict[str, Any] = {"job_name": "extproc", "static_configs": [{"targets": list(targets)}]}
         scrape["metric_relabel_configs"] = list(relabel)
-        pace = {"scrape_interval": "200ms", "scrape_timeout": "200ms", "evaluation_interval": "200ms"}
+        pace = {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval}
         config = {"global": pace, "scrape_configs": [scrape], "rule_files": [str(path) for path in rules]}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         self._url = f"http://{address}"
