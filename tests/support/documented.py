@@ -117,5 +117,5 @@ def _is_open(text: str) -> bool:
     document = _HERE_DOCUMENT.search(text)
     if document is not None:
         return not text.endswith(f"\n{document[1]}")
-    bare = re.sub(r"\\.|(?<=\s)#.*", "", text)
-    return text.endswith("\\") or bool(re.search(r"['\"]", re.sub(r"'[^']*'|\"[^\"]*\"", "", bare)))
+    unquoted = re.sub(r"\\.|'[^']*'|\"(?:\\.|[^\"\\])*\"", "", text)
+    return text.endswith("\\") or bool(re.search(r"['\"]", re.sub(r"(?<=\s)#.*", "", unquoted)))
