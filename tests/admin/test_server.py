@@ -334,7 +334,7 @@ def test_browsers_get_a_page_and_others_text(admin: AdminServer) -> None:
         "text/html; charset=utf-8",
         str(len(body)),
     )
-    assert body.startswith(b"<!doctype html>")
+    assert body.startswith(b"<!DOCTYPE html>")
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert get(admin, "/")[2].startswith(b"ai-gateway-extproc 1.2.3\n")
     assert get(admin, "/", BROWSER, "HEAD")[2] == b""
