@@ -86,7 +86,8 @@ def do(terminal: Terminal, command: Command, folder: Path, started: set[str]) ->
     if row.way == "run":
         done = terminal.run(command.text, folder)
     else:
-        again = without_comment(command.text) + "".join(path.read_text() for path in sorted(folder.glob("*.yaml")))
+        text = without_comment(command.text)
+        again = text + "".join((folder / word).read_text() for word in text.split() if (folder / word).is_file())
         if again in started:
             return None
         started.add(again)

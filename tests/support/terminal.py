@@ -1,4 +1,4 @@
-"""A shell in which the commands of a page are typed: in a folder with the files that the page speaks of, beside a gateway.
+"""A shell in which the commands of a page are typed: in a folder with the files that it speaks of, beside a gateway.
 
 Ports and folders of the page are those of the gateway and of the test; `extproc` is ours, and warm.
 """
@@ -28,6 +28,7 @@ from extproc.demo.stack import Stack
 
 _PROMETHEUS = ROOT / ".venv" / "prometheus" / "usr" / "bin"
 _SECONDS = 30
+_BASH = shutil.which("bash") or "bash"
 
 # What a page shows beside a command in a file of this name.
 _NAMED = re.compile(r"\A# ([\w.-]+\.(?:yaml|json))\n")
@@ -58,6 +59,7 @@ class Terminal:
         self._folder = folder
         self._stack = stack
         self._usage_log = usage_log
+        self._port = free_port()
         self._bin = folder / "bin"
         self._bin.mkdir()
         address = folder / "warm.sock"
@@ -90,7 +92,7 @@ class Terminal:
                 (folder / name).symlink_to(ROOT / name)
         for name in ("extproc.yaml", "new.yaml"):
             (folder / name).write_text("log_level: info\n")
-        (folder / "krakend.json").write_text(_KRAKEND.replace("PORT", str(free_port())))
+        (folder / "krakend.json").write_text(_KRAKEND.replace("PORT", str(self._port)))
         (folder / "captured.har").write_bytes(har(entry()))
         for name, fixture in _CAPTURES.items():
             shutil.copytree(ROOT / "tests" / "fixtures" / fixture, folder / "captures" / name)
@@ -102,7 +104,7 @@ class Terminal:
     def run(self, text: str, folder: Path) -> Done:
         """Type a command, and wait for its end."""
         done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", self._adapt(text, folder)],
+            [_BASH, "-o", "pipefail", "-c", self._adapt(text, folder)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             cwd=folder, env=self._environ(folder), timeout=_SECONDS, check=False,
         )  # fmt: skip
@@ -117,7 +119,7 @@ class Terminal:
             del environ["EXTPROC_LISTEN"]
         with log.open("wb") as file:
             process = subprocess.Popen(
-                ["bash", "-c", typed],
+                [_BASH, "-c", typed],
                 stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=folder, env=environ, start_new_session=True,
             )  # fmt: skip
         try:
