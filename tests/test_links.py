@@ -40,7 +40,7 @@ def broken_links(page: Path) -> Iterator[str]:
     for link in links_of(page.read_text()):
         name, _, anchor = link.partition("#")
         target = (page.parent / name).resolve() if name else page
-        if not target.exists() and name not in COMING:
+        if not target.exists() and Path(name).name not in COMING:
             yield f"{link}: there is no such file"
         elif anchor and target.exists() and anchor not in anchors_of(target.read_text()):
             yield f"{link}: there is no such heading"

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from support.documented import ROOT, Command
@@ -77,7 +76,9 @@ ROWS = (
     Row(r"(python3|sed) ", "run"),
     Row(r"sqlite3 ", "run", needs=("sqlite3",)),
     Row(r"promtool ", "run", needs=("promtool",)),
-    Row(r"kubectl kustomize ", "run", needs=("kubectl",)),
+    Row(r"kubectl .*(-k|kustomize) (https?:|github\.com)", "check", reason="it is fetched from elsewhere"),
+    # What would be applied is built.
+    Row(r"kubectl (kustomize|.*-k) ", "run", needs=("kubectl",)),
     Row(r"(kubectl|helm|istioctl|kustomize|watch kubectl) ", "check", reason=CLUSTER, check=has_files),
     Row(r"(docker|podman|nerdctl) ", "check", reason=CONTAINERS, check=has_files),
     Row(r"make ", "check", reason="it takes long or runs in CI by itself", check=has_target),
@@ -110,8 +111,3 @@ def without_comment(text: str) -> str:
 def is_shown_otherwise(command: Command) -> bool:
     """Say whether what the page shows is not what is printed here."""
     return any(command.page == page and command.text.startswith(text) for page, text in PRINTED_OTHERWISE)
-
-
-def kustomizations_of(text: str) -> list[Path]:
-    """Return the folders that `kubectl apply -k` names."""
-    return [ROOT / path for path in re.findall(r"-k\s+(?:\./)?(\S+)", text) if not path.startswith(("http", "github"))]

@@ -31,7 +31,7 @@ _SECONDS = 30
 _BASH = shutil.which("bash") or "bash"
 
 # What a page shows beside a command in a file of this name.
-_NAMED = re.compile(r"\A# ([\w.-]+\.(?:yaml|json))\n")
+_NAMED = re.compile(r"\A# ([\w./-]+\.(?:yaml|json))\n")
 
 # What a long-running command says when it is ready: `serve` in its log, `run` on its screen.
 _IS_READY = re.compile(r'"event": "ready"|Ctrl-C ends it')
@@ -66,6 +66,10 @@ class Terminal:
         write_shim(self._bin / "extproc", address)
         command = [sys.executable, "-m", "support.warm", str(address)]
         environ = inherited_environ(PYTHONPATH=f"{ROOT / 'tests'}:{ROOT}")
+        if self.lacks("kubectl") and not self.lacks("kustomize"):
+            kubectl = self._bin / "kubectl"
+            kubectl.write_text('#!/bin/sh\nshift\nexec kustomize build "$@"\n')
+            kubectl.chmod(0o755)
         self._warm = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ)
 
     def __enter__(self) -> Self:
@@ -87,9 +91,8 @@ class Terminal:
         """Return a new folder with what the commands of a page find."""
         folder = self._folder / re.sub(r"\W", "-", page.relative_to(ROOT).as_posix())
         folder.mkdir()
-        for name in ("k8s", "envoy", "docs", "README.md"):
-            if (ROOT / name).exists():
-                (folder / name).symlink_to(ROOT / name)
+        for name in ("k8s", "envoy"):
+            shutil.copytree(ROOT / name, folder / name)
         for name in ("extproc.yaml", "new.yaml"):
             (folder / name).write_text("log_level: info\n")
         (folder / "krakend.json").write_text(_KRAKEND.replace("PORT", str(self._port)))
@@ -98,6 +101,7 @@ class Terminal:
             shutil.copytree(ROOT / "tests" / "fixtures" / fixture, folder / "captures" / name)
         for block in blocks_of(page):
             if (named := _NAMED.match(block.text)) is not None:
+                (folder / named[1]).parent.mkdir(exist_ok=True)
                 (folder / named[1]).write_text(self._adapt(block.text, folder))
         return folder
 
@@ -165,6 +169,7 @@ class Terminal:
                 f"extproc doctor --envoy-admin http://{stack.envoy_admin} --sidecar http://{stack.metrics}"
             ),
             r"\benvoy -c ": "envoy --mode validate -c ",
+            r"kubectl .*-k ": "kubectl kustomize ",
         }
         for place, ours in places.items():
             text = re.sub(place, lambda _, ours=ours: ours, text)  # type: ignore[misc]
