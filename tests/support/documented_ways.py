@@ -61,6 +61,11 @@ CONTAINERS = "it needs a container engine"
 
 ROWS = (
     Row(r"extproc serve --listen 0\.0\.0\.0:18080$", "run", codes=(2,)),
+    Row(
+        r"extproc run --upstream https://api\.openai\.com --budget 1000/minute$",
+        "check",
+        reason="tests/e2e/test_budgets.py starts it, and uses a budget up",
+    ),
     Row(r"(\.venv/bin/)?extproc (serve|run) ", "start"),
     Row(r"(\.venv/bin/)?extproc serve$", "start"),
     Row(r"extproc doctor\b", "run", codes=(0, 3)),

@@ -161,6 +161,7 @@ class Terminal:
             r"(?:localhost|127\.0\.0\.1):8080": str(stack.gateway),
             r"/var/log/extproc/usage\.jsonl": str(self._usage_log if "serve" not in text else folder / "usage.jsonl"),
             r"/run/extproc/": f"{folder}/",
+            r"unix-abstract:[\w-]+": f"unix-abstract:{folder}",
             r"\.venv/bin/extproc": "extproc",
             r"(?m)^budgets:$": "budgets:\n  listen: 127.0.0.1:0",
             r"(?m)^usage_log: .*$": f"usage_log: {json.dumps(str(folder / 'usage.jsonl'))}",
