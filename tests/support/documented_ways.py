@@ -113,5 +113,5 @@ def is_shown_otherwise(command: Command) -> bool:
 
 
 def kustomizations_of(text: str) -> list[Path]:
-    """Return the folders that `kubectl apply -k` names."""
-    return [ROOT / path for path in re.findall(r"-k\s+(?:\./)?(\S+)", text) if not path.startswith(("http", "github"))]
+    """Return the folders of ours that `kubectl apply -k` names; a reader's own is built by tests/k8s/test_page.py."""
+    return [ROOT / path for path in re.findall(r"-k\s+(?:\./)?(k8s/\S+)", text)]
