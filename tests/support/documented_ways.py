@@ -82,8 +82,8 @@ ROWS = (
     Row(r"sqlite3 ", "run", needs=("sqlite3",)),
     Row(r"promtool ", "run", needs=("promtool",)),
     Row(r"kubectl .*(-k|kustomize) (https?:|github\.com)", "check", reason="it is fetched from elsewhere"),
-    # What would be applied is built.
-    Row(r"kubectl (kustomize|.*-k) ", "run", needs=("kubectl",)),
+    # What would be applied is built; a reader's own kustomization is by tests/k8s/test_page.py.
+    Row(r"kubectl (kustomize|.*-k) (\./)?k8s/", "run", needs=("kubectl",)),
     Row(r"(kubectl|helm|istioctl|kustomize|watch kubectl) ", "check", reason=CLUSTER, check=has_files),
     Row(r"(docker|podman|nerdctl) ", "check", reason=CONTAINERS, check=has_files),
     Row(r"make ", "check", reason="it takes long or runs in CI by itself", check=has_target),
