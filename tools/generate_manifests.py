@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Write the Envoy configurations under k8s/ from envoy/ and from what `extproc envoy-config` prints; part of `make docs`.
+"""Write the configurations of Envoy under k8s/, from envoy/ and from `extproc envoy-config`; part of `make docs`.
 
-Owns: what in a pod is different from Envoy and the sidecar on one machine. kustomize reads no file outside its folder, so
-what is in envoy/ has to be written there again. A test fails where a file is not what this writes.
+Owns: what in a pod is different from Envoy and the sidecar on one machine. kustomize reads no file outside its folder,
+so what is in envoy/ has to be written there again. A test fails where a file is not what this writes.
 """
 
 from __future__ import annotations
@@ -10,9 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from extproc.config.loading import load_settings
+from extproc.envoyconfig.choices import Part, Target, Wish
+from extproc.envoyconfig.printing import print_configuration
+
 ROOT = Path(__file__).resolve().parents[1]
 ENVOY = ROOT / "envoy"
 K8S = ROOT / "k8s"
+
+# Where the overlays for gateways are.
+NAMESPACE = "ai-gateway"
 
 # Where extproc.yaml has it.
 SOCKET = "/run/extproc/extproc.sock"
@@ -20,9 +27,9 @@ SOCKET = "/run/extproc/extproc.sock"
 HEADER = """\
 # {title}
 #
-# Written by `make docs` from envoy/{source}: change that, or tools/generate_manifests.py. What is different here: the
-# sidecar is reached on the socket that both containers mount, and kubelet and Prometheus reach a few lines of the admin
-# interface on a port of their own.{more}
+# Written by `make docs` from envoy/{source}: change that, or tools/generate_manifests.py. What is
+# different here: the sidecar is reached on the socket that both containers mount, and kubelet and Prometheus reach a
+# few lines of the admin interface on a port of their own.{more}
 
 """
 
@@ -52,7 +59,8 @@ PROBES = """\
         - filters:
             - name: envoy.filters.network.http_connection_manager
               typed_config:
-                "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
+                "@type": type.googleapis.com/envoy.extensions.filters.network.\
+http_connection_manager.v3.HttpConnectionManager
                 stat_prefix: probes
                 request_headers_timeout: 10s
                 http_filters:
@@ -93,13 +101,23 @@ ADMIN_CLUSTER = """\
 SIDECAR_ADDRESS = "                    socket_address: {address: 127.0.0.1, port_value: 18080}\n"
 SIDECAR_SOCKET = f"                    pipe: {{path: {SOCKET}}}\n"
 SIDECAR_COMMENT = """\
-    # The sidecar. In one pod or on one host a Unix socket saves a little: `extproc serve --listen unix:/run/extproc.sock`
+    # The sidecar. In one pod or on one host a Unix socket saves a little: \
+`extproc serve --listen unix:/run/extproc.sock`
     # and `pipe: {path: /run/extproc.sock}` in the place of socket_address. With `--workers 2` there are two endpoints,
     # /run/extproc-0.sock and /run/extproc-1.sock.
 """
 SIDECAR_COMMENT_IN_A_POD = """\
     # The sidecar. With `workers: 2` there are two endpoints, /run/extproc/extproc-0.sock and extproc-1.sock.
 """
+
+LIMITER_COMMENT = "    # A rate limit service: `extproc serve` with `budgets`, or the reference service with Redis.\n"
+LIMITER_COMMENT_IN_A_POD = (
+    "    # The reference service. Its Service has no address of its own: each pod of it is an endpoint.\n"
+)
+LIMITER = "    - name: ratelimit\n      type: STATIC\n"
+LIMITER_IN_A_POD = "    - name: ratelimit\n      type: STRICT_DNS\n"
+LIMITER_ADDRESS = "                    socket_address: {address: 127.0.0.1, port_value: 8081}\n"
+LIMITER_SERVICE = "                    socket_address: {address: ratelimit, port_value: 8081}\n"
 
 
 def replace_once(text: str, old: str, new: str) -> str:
@@ -114,7 +132,7 @@ def put_into_a_pod(text: str) -> str:
     text = text[text.index("\nadmin:\n") + 1 :]
     text = replace_once(text, LISTENER, LISTENER_IN_A_POD)
     text = replace_once(text, CLUSTERS, PROBES + CLUSTERS)
-    return replace_once(text, SIDECAR_ADDRESS, SIDECAR_SOCKET).rstrip() + ADMIN_CLUSTER
+    return replace_once(text, SIDECAR_ADDRESS, SIDECAR_SOCKET).rstrip() + "\n" + ADMIN_CLUSTER
 
 
 def render_base() -> str:
@@ -126,9 +144,44 @@ def render_base() -> str:
     )
 
 
+def render_rate_limited() -> str:
+    """Return k8s/components/rate-limit/envoy.yaml."""
+    text = put_into_a_pod((ENVOY / "envoy-ratelimit.yaml").read_text(encoding="utf-8"))
+    text = replace_once(text, LIMITER_COMMENT, LIMITER_COMMENT_IN_A_POD)
+    text = replace_once(text, LIMITER, LIMITER_IN_A_POD)
+    text = replace_once(text, LIMITER_ADDRESS, LIMITER_SERVICE)
+    title = "Envoy as in ../../base, with limits by tokens and by money for each tenant."
+    more = " The rate limit service is the one of this folder."
+    return HEADER.format(title=title, source="envoy-ratelimit.yaml", more=more) + text
+
+
+def render_gateway(target: Target) -> str:
+    """Return what points a gateway to the sidecar in k8s/standalone."""
+    settings = load_settings({}, {}, [K8S / "standalone" / "extproc.yaml"], None).settings
+    printed = print_configuration(settings, Wish(target=target, namespace=NAMESPACE))
+    command = f"extproc envoy-config --target {target} --namespace {NAMESPACE} --config k8s/standalone/extproc.yaml"
+    return f"# Written by `make docs` with\n#   {command}\n#\n{printed}"
+
+
+def render_parts() -> str:
+    """Return what an Envoy needs that has been there before."""
+    folder = "k8s/overlays/existing-deployment"
+    settings = load_settings({}, {}, [ROOT / folder / "extproc.yaml"], None).settings
+    parts = frozenset({Part.FILTER, Part.CLUSTER, Part.ACCESS_LOG})
+    flags = " ".join(f"--part {part}" for part in Part if part in parts)
+    printed = print_configuration(settings, Wish(parts=parts))
+    return (
+        f"# Written by `make docs` with\n#   extproc envoy-config --config {folder}/extproc.yaml {flags}\n#\n{printed}"
+    )
+
+
 def render_all() -> Iterator[tuple[Path, str]]:
     """Yield each file, and what it has to be."""
     yield K8S / "base" / "envoy.yaml", render_base()
+    yield K8S / "components" / "rate-limit" / "envoy.yaml", render_rate_limited()
+    for target in (Target.ENVOY_GATEWAY, Target.ISTIO, Target.KGATEWAY):
+        yield K8S / "overlays" / target / "configuration.yaml", render_gateway(target)
+    yield K8S / "overlays" / "existing-deployment" / "envoy-parts.yaml", render_parts()
 
 
 if __name__ == "__main__":

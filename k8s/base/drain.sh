@@ -5,6 +5,7 @@
 #   ACCEPT_SECONDS  how long new connections are still taken after Envoy has said that it goes: until nobody sends any
 #   DRAIN_SECONDS   how long, after that, answers may take to finish
 #   ADMIN_PORT      Envoy's admin interface on 127.0.0.1
+#   ADMIN_SECONDS   how long it may say nothing before it counts as gone
 #   STAT_PREFIX     the stat_prefix of the HTTP connection manager
 #
 # It ends as soon as no request is under way, when the time is over, or when Envoy is gone.
@@ -27,8 +28,7 @@ ask() {
   local connection line status=1
   { exec {connection}<> "/dev/tcp/127.0.0.1/$admin_port"; } 2> /dev/null || return 1
   printf '%s %s HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n' "$1" "$2" >&"$connection"
-  # An admin interface that says nothing for five seconds counts as gone.
-  while read -r -t 5 -u "$connection" line; do
+  while read -r -t "${ADMIN_SECONDS:-5}" -u "$connection" line; do
     status=0
     printf '%s\n' "${line%$'\r'}"
   done
@@ -45,8 +45,10 @@ count_active() {
 }
 
 say() {
-  # Into the log of the container, whose first process is Envoy; a preStop hook's own output goes nowhere.
-  { printf 'drain.sh: %s\n' "$1" > /proc/1/fd/2; } 2> /dev/null || printf 'drain.sh: %s\n' "$1" >&2
+  # Into Envoy's log, where it is the first process of the container: a preStop hook's own output goes nowhere.
+  local log=/dev/stderr
+  [[ $(< /proc/1/comm) == envoy && -w /proc/1/fd/2 ]] && log=/proc/1/fd/2
+  printf 'drain.sh: %s\n' "$1" >> "$log"
 }
 
 # /ready says no from here on, and every answer asks its client to use another connection.
