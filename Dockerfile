@@ -1,7 +1,7 @@
 # The sidecar as an image: `docker build -t ai-gateway-extproc .`, or `make image`. docs/image.md tells what is in it.
 #
-# What is installed is what uv.lock says, as wheels, with hashes checked. Files have one time, and byte code is written in
-# one order: the same source on the same base gives the same /opt/extproc.
+# What is installed is what uv.lock says, as wheels, with hashes checked. Files have one time, and byte code is written
+# in one order: the same source on the same base gives the same /opt/extproc.
 
 # Any Python from 3.11 with venv and, for the first stage, pip. Pin it by digest where a build has to be repeatable.
 ARG PYTHON_IMAGE=python:3.13-slim

@@ -1,4 +1,4 @@
-"""The Dockerfile, as far as it can be held without a daemon; docs/image.md tells how to build it and what to look at."""
+"""The Dockerfile, as far as it can be held without a daemon; docs/image.md tells what to look at in an image."""
 
 from __future__ import annotations
 
