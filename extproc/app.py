@@ -21,10 +21,12 @@ from extproc.listening import Listening
 from extproc.logs import set_level
 from extproc.metering import Metering
 from extproc.observability import Counts, flush_seconds_of
+from extproc.overview import Overview, State
 from extproc.reloading import Reloader, ReloadMetrics, Source
 from extproc.reporting import Reporting
 from extproc.server.listen import check_listen, check_plaintext
 from extproc.server.signals import SignalOrders
+from extproc.sinks.recent import Snapshot
 from extproc.sinks.settled import SettledRegistry
 from extproc.status import build_status
 from extproc.telemetry.background import stop_all
@@ -68,12 +70,14 @@ class _Sidecar:
         self._budgeting = Budgeting(settings, registry)
         self._reloader = Reloader(settings, source, ReloadMetrics(registry), self._apply)
         self._listen: list[str] = []
+        overview = Overview(registry, self._remember, self._state)
         self._admin = AdminServer(
             parse_host_port(settings.admin_listen),
             self._reporting.admin_view,
             lambda: self.listening.health.is_serving,
             version=__version__,
             find_status=self._status,
+            find_recent=lambda: overview.tell if self._reloader.settings.page else None,
         )
 
     def start(self) -> None:
@@ -124,6 +128,14 @@ class _Sidecar:
         self.listening.engine.processor = self._metering.processor
         self._watchdog.adopt(settings)
         set_level(settings.log_level)
+
+    def _remember(self) -> list[Snapshot]:
+        self._metering.settle()
+        return [self._metering.recent.snapshot()]
+
+    def _state(self) -> State:
+        is_ready = self.listening.health.is_serving
+        return State(is_ready, workers=1, workers_ready=int(is_ready))
 
     def _status(self) -> dict[str, object]:
         status = build_status(self._reloader.settings, engine=self.listening.engine.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Final
 
 EXIT_FAILURE: Final = 1
@@ -79,6 +80,27 @@ class Hindrance(enum.StrEnum):
     ATTRIBUTES = "attributes_not_sent"  # that spans should have
     EDIT = "edit_refused"  # of a request, to ask for usage
     REQUEST_ID = "request_id_not_forwarded"  # that the usage log should have
+
+
+# How each is mended, and what it is for the user.
+MENDS: Final = MappingProxyType(
+    {
+        Hindrance.OBSERVABILITY_MODE: "metadata cannot be written: remove observability_mode from the ext_proc filter",
+        Hindrance.REQUEST_HEADERS: "set processing_mode.request_header_mode to SEND",
+        Hindrance.FORWARD_RULES: "list :method, :authority, :path and content-type in forward_rules.allowed_headers",
+        Hindrance.REQUEST_BODY: "model and stream are not known: set processing_mode.request_body_mode to "
+        "BUFFERED_PARTIAL, or forward envoy.ai.request_info",
+        Hindrance.RESPONSE_BODY: "there are no tokens: set processing_mode.response_body_mode to STREAMED, or forward "
+        "envoy.ai.token_usage",
+        Hindrance.LABEL_NAMESPACES: "custom labels stay <unknown>: list the namespaces in "
+        "metadata_options.forwarding_namespaces.untyped",
+        Hindrance.ATTRIBUTES: "spans lack route and upstream: list xds.route_name in request_attributes and "
+        "upstream.address in response_attributes",
+        Hindrance.EDIT: "requests are not asked for usage any more: let mutation_rules allow accept-encoding and "
+        "content-length, or set usage.inject_include_usage to false",
+        Hindrance.REQUEST_ID: "the usage log has no request_id: list x-request-id in forward_rules.allowed_headers",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from extproc import __version__
 from extproc.config.needs import find_needs
 from extproc.config.settings import Settings
 from extproc.config.telemetry import Telemetry
-from extproc.errors import Bound
+from extproc.errors import MENDS, Bound
 from extproc.estimates.preparation import prepare_estimates
 from extproc.labelling import build_label_choices
 from extproc.logs import place_of
@@ -30,7 +30,7 @@ from extproc.pricing.catalog import load_soon
 from extproc.reading import build_detector, build_limits, build_policy
 from extproc.server.engine import Engine
 from extproc.server.gate import Gate
-from extproc.server.hindrances import MENDS, Hindrances, Wanted
+from extproc.server.hindrances import Hindrances, Wanted
 from extproc.server.processor import Processor
 from extproc.server.slow import Watch
 from extproc.sinks.base import UsageSink
@@ -38,6 +38,7 @@ from extproc.sinks.envoy_problems import EnvoyProblems
 from extproc.sinks.line_output import open_output
 from extproc.sinks.metadata import DynamicMetadata
 from extproc.sinks.prometheus import ServerMetrics
+from extproc.sinks.recent import RecentExchanges
 from extproc.sinks.strain import StrainMetrics
 from extproc.sinks.usage_log import DebugLines, UsageLog, UsageLogLines
 from extproc.surveying import build_surveyor
@@ -86,6 +87,7 @@ class Metering:
         self._problems = EnvoyProblems(registry)
         self._lines: UsageLogLines | None = None
         self._store = MetricStore(registry)
+        self.recent = RecentExchanges()
         self._now = self._build(settings)
         self._before: dict[_Generation, float] = {}  # and from when on, in monotonic seconds, none gets a new stream
 
@@ -99,9 +101,9 @@ class Metering:
         for each in self._now.background:
             each.start()
 
-    def build_watchdog(self, engine: Engine) -> Watchdog:
-        """Return what looks after the engine that meters."""
-        watchdog = Watchdog(self.gate, self.watch, engine.run_soon, self._strain.shedding)
+    def build_watchdog(self, engine: Engine, also: Callable[[], None] = lambda: None) -> Watchdog:
+        """Return what looks after the engine that meters, and calls `also` each time it looks."""
+        watchdog = Watchdog(self.gate, self.watch, engine.run_soon, self._strain.shedding, also=also)
         watchdog.adopt(self._now.settings)
         return watchdog
 
@@ -162,10 +164,11 @@ class Metering:
         telemetry = settings.telemetry or Telemetry()
         tracing = Tracing(telemetry, self._counts.of(telemetry))
         usage_log = self._build_usage_log(settings)
-        metrics = self._store.build_sinks(
-            settings.telemetry, max_label_values=settings.max_label_values, choices=build_label_choices(settings)
-        )
-        sinks = (*metrics, self._server, *tracing.sinks, *usage_log)
+        choices, most = build_label_choices(settings), settings.max_label_values
+        metrics = self._store.build_sinks(settings.telemetry, max_label_values=most, choices=choices)
+        self.recent.configure(choices, most)
+        recent = (self.recent,) if settings.page else ()
+        sinks = (*metrics, self._server, *tracing.sinks, *usage_log, *recent)
         processor = self._build_processor(settings, sinks, hindrances)
         return _Generation(settings, processor, sinks, (*tracing.exports, *usage_log))
 
@@ -213,7 +216,7 @@ class Metering:
 
 def _counted_by(settings: Settings) -> tuple[object, ...]:
     """Return what sinks are made of."""
-    return settings.telemetry, settings.max_label_values, settings.labels, settings.usage_log
+    return settings.telemetry, settings.max_label_values, settings.labels, settings.usage_log, settings.page
 
 
 def build_hindrances(settings: Settings, problems: EnvoyProblems) -> Hindrances:

@@ -29,6 +29,7 @@ from extproc.config.telemetry import Telemetry
 from extproc.errors import SettingsError, WorkerError
 from extproc.logs import set_level
 from extproc.observability import Counts, Tracing, flush_seconds_of
+from extproc.overview import Overview, State
 from extproc.reloading import Reloader, ReloadMetrics, Source
 from extproc.reporting import Reporting
 from extproc.server.listen import check_listen, check_plaintext, reserve_port
@@ -40,6 +41,7 @@ from extproc.sinks.envoy_problems import EnvoyProblems
 from extproc.sinks.line_output import find_stdout, open_output
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.prometheus import ServerMetrics
+from extproc.sinks.recent_files import RecentReader
 from extproc.sinks.shared import SharedMetrics, share_values
 from extproc.sinks.strain import StrainMetrics
 from extproc.sinks.usage_log import UsageLogLines
@@ -103,12 +105,14 @@ class _Supervisor:
         share_values(directory, settings.workers)
         self._reporting = Reporting(settings, registry, Counts(CollectorRegistry()))
         self._reloader = Reloader(settings, source, reloads, self._apply)
+        overview = Overview(registry, RecentReader(directory, len(addresses)).read, self._state)
         self._admin = AdminServer(
             parse_host_port(settings.admin_listen),
             self._reporting.admin_view,
             lambda: self.workers.is_ready,
             version=__version__,
             find_status=self._status,
+            find_recent=lambda: overview.tell if self._reloader.settings.page else None,
         )
 
     def start(self) -> None:
@@ -191,6 +195,10 @@ class _Supervisor:
             )
             for index, address in enumerate(self._addresses)
         ]
+
+    def _state(self) -> State:
+        ready = sum(worker.is_ready for worker in self.workers.all)
+        return State(self.workers.is_ready, workers=len(self.workers.all), workers_ready=ready)
 
     def _status(self) -> dict[str, object]:
         listen = list(dict.fromkeys(map(str, self._addresses)))

@@ -130,10 +130,16 @@ NO_TIMING = Timing()
 
 
 class Cost(msgspec.Struct, frozen=True, gc=False):
-    """What an exchange costs by a list of prices: in US dollars, and in millionths of one as a whole number."""
+    """What an exchange costs by a list of prices: in US dollars, and in millionths of one as a whole number.
+
+    Of that, what reading from a cache saved against the price of input, and what writing to one cost above it. `None`:
+    nobody said how much was read or written, or it has no price of its own.
+    """
 
     usd: float
     usd_micros: int
+    cache_savings_usd: float | None = None
+    cache_write_premium_usd: float | None = None
 
 
 class UsageRecord(msgspec.Struct, frozen=True, gc=False):

@@ -26,12 +26,12 @@ _SHARE: Final = 0.9
 # Below so much of the bound exchanges are read again: not at once, or it would be to and fro.
 _ENOUGH: Final = 0.9
 
+# What a process takes with all that it may load, and some traffic. With less it would let traffic pass for nothing.
+_LEAST_BYTES: Final = 128 * 1024 * 1024
+
 # How often it is looked at streams and at memory; at messages twice in the time that one may take, but no more often
 # than the shortest period.
 _PERIOD_SECONDS: Final = 1.0
-
-# What a process takes with all that it may load, and some traffic. With less it would let traffic pass for nothing.
-_LEAST_BYTES: Final = 128 * 1024 * 1024
 _SHORTEST_PERIOD_SECONDS: Final = 0.02
 
 
@@ -46,20 +46,24 @@ def memory_bound_bytes(setting: int | Literal["auto", "off"], workers: int) -> i
 class Watchdog:
     """Looks after the engine of a process. `run_soon` has the engine call something in its own thread."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it looks at, and whom it tells
         self,
         gate: Gate,
         watch: Watch,
         run_soon: Callable[[Callable[[], None]], None],
         on_shedding: Callable[[bool], None],
         find_taken: Callable[[], int | None] = taken_bytes,
+        *,
+        also: Callable[[], None] = lambda: None,
     ) -> None:
+        """`also` is called each time, in the watchdog's thread: it must not raise, and be done soon."""
         self.max_memory_bytes: int | None = None
         self._gate = gate
         self._watch = watch
         self._run_soon = run_soon
         self._on_shedding = on_shedding
         self._find_taken = find_taken
+        self._also = also
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
 
@@ -86,6 +90,7 @@ class Watchdog:
         self._run_soon(lambda: self._gate.sweep(time.monotonic()))
         if self._gate.is_shedding:
             give_back()
+        self._also()
 
     def _run(self) -> None:
         look_at = time.monotonic() + _PERIOD_SECONDS

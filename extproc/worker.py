@@ -15,7 +15,6 @@ from prometheus_client import CollectorRegistry
 
 from extproc.assignment import WorkerSettings
 from extproc.config.address import HostPort, UnixSocket, parse_address
-from extproc.config.settings import Settings
 from extproc.errors import EXIT_FAILURE, EXIT_USAGE, ListenerError, SettingsError
 from extproc.lifecycle import Patience, patience_of, serve_until_told
 from extproc.listening import Listening
@@ -25,6 +24,7 @@ from extproc.observability import Counts, flush_seconds_of
 from extproc.server.leash import Leash
 from extproc.server.listen import check_listen
 from extproc.server.signals import Signals
+from extproc.sinks.recent_files import RecentWriter, remove_recent
 from extproc.sinks.shared import remove_values, share_values
 from extproc.telemetry.background import stop_all
 
@@ -54,14 +54,15 @@ def main() -> None:
             log.error("not ready", reason=str(error))  # noqa: TRY400 - no bug
             sys.exit(EXIT_FAILURE)  # the next process may have more luck
     if leash.is_cut:  # nobody else is left to do it
+        remove_recent(told.metrics_directory, (told.index,))
         remove_values(told.metrics_directory, told.settings.workers)  # the supervisor's own
         remove_values(told.metrics_directory, told.index)
 
 
 def _serve(told: WorkerSettings, leash: Leash) -> None:
-    settings, listen = told.settings, parse_address(told.listen)
+    listen = parse_address(told.listen)
     shares_port = isinstance(listen, HostPort)
-    worker = _Worker(settings, leash, shares_port=shares_port, stdout=told.stdout)
+    worker = _Worker(told, leash, shares_port=shares_port)
     if not shares_port:
         check_listen(listen)  # the supervisor keeps a port for us
     worker.metering.start()
@@ -78,12 +79,13 @@ def _serve(told: WorkerSettings, leash: Leash) -> None:
 class _Worker:
     """All parts of a worker."""
 
-    def __init__(self, settings: Settings, leash: Leash, *, shares_port: bool, stdout: int | None) -> None:
-        registry = CollectorRegistry()
-        self.metering = Metering(settings, registry, Counts(registry), stdout=stdout)
+    def __init__(self, told: WorkerSettings, leash: Leash, *, shares_port: bool) -> None:
+        settings, registry = told.settings, CollectorRegistry()
+        self.metering = Metering(settings, registry, Counts(registry), stdout=told.stdout)
         processor, watch = self.metering.processor, self.metering.watch
         self.listening = Listening(settings, processor, registry, watch, shares_port=shares_port)
-        self.watchdog = self.metering.build_watchdog(self.listening.engine)
+        writer = RecentWriter(told.metrics_directory, told.index, self.metering.recent.snapshot)
+        self.watchdog = self.metering.build_watchdog(self.listening.engine, writer.write)
         self.settings = settings
         self._leash = leash
 

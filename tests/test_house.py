@@ -95,11 +95,18 @@ ROOMS = {
     "extproc.sinks": VOCABULARY
     | {"extproc.sinks.base", "extproc.sinks.exemplars", "extproc.sinks.labels", "extproc.label_rules"},
     "extproc.sinks.tokens": VOCABULARY
-    | {"extproc.sinks.exemplars", "extproc.sinks.labels", "extproc.sinks.prometheus"},
+    | {
+        "extproc.sinks.exemplars",
+        "extproc.sinks.labels",
+        "extproc.sinks.prometheus",
+        "extproc.sinks.token_families",
+    },
     "extproc.sinks.unpriced": VOCABULARY | {"extproc.sinks.labels", "extproc.sinks.prometheus"},
     "extproc.sinks.usage_log": VOCABULARY | {"extproc.sinks.metadata", "extproc.sinks.line_output", "extproc.pace"},
     "extproc.sinks.line_output": {"extproc.errors"},
     "extproc.sinks.shared": set(),
+    "extproc.sinks.recent": VOCABULARY | {"extproc.sinks.labels"},
+    "extproc.sinks.recent_files": {"extproc.sinks.recent"},
     "extproc.sinks.processes": set(),
     # Traces and metrics for other systems: sinks, and what carries them off. The schema says what is wanted of them.
     "extproc.telemetry": VOCABULARY
@@ -142,6 +149,7 @@ ROOMS = {
     "extproc.budgets.ledger": VOCABULARY | {"extproc.budgets.rules", "extproc.wire.ratelimit"},
     "extproc.status": VOCABULARY | {"extproc.config", "extproc.codec"},
     "extproc.admin": {"extproc.admin", "extproc.errors", "extproc.config.address", "extproc.pace"},
+    "extproc.admin.recent": {"extproc.sinks.recent"},
     # Prints configuration for Envoy, and looks at that of a running one: from settings, without a sidecar.
     "extproc.envoyconfig": VOCABULARY
     | {"extproc.envoyconfig", "extproc.config", "extproc.upstreams", "extproc.charging.charges"},
@@ -188,6 +196,7 @@ TESTED_ELSEWHERE = {
     "extproc.commands.replay": "tests/test_cli.py",
     "extproc.commands.run": "tests/test_cli.py",
     "extproc.commands.serve": "tests/test_cli.py",
+    "extproc.admin.answers": "tests/admin/test_server.py",
     "extproc.assignment": "tests/test_worker.py",
     "extproc.codec.payload": "tests/codec/test_framing.py",
     "extproc.config.bounds": "tests/config/test_settings.py",
@@ -243,6 +252,7 @@ TESTED_ELSEWHERE = {
     "extproc.server.queue_health": "tests/server/test_engine.py",
     "extproc.server.worker_process": "tests/server/test_workers.py",
     "extproc.sinks.base": "tests/server/test_session.py",
+    "extproc.sinks.token_families": "tests/sinks/test_tokens.py",
     "extproc.surroundings": "tests/server/test_surroundings.py",
     "extproc.telemetry.sender": "tests/telemetry/test_delivery.py",
     "extproc.telemetry.series": "tests/telemetry/test_store.py",

@@ -57,8 +57,8 @@ def default(text: str) -> object:
         return ()
     if text == "off":
         return None
-    if text == "`false`":
-        return False
+    if text in ("`true`", "`false`"):
+        return text == "`true`"
     if text == "section":
         return "section"
     words = tuple(quoted(text))

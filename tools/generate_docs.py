@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Write docs/providers.md and docs/extproc.schema.json from what the sidecar goes by; the work behind `make docs`.
+"""Write what is written from other things: the work behind `make docs`.
 
-Owns: the page. A test fails where either is not what this writes.
+Owns: docs/providers.md, and which files are written: the schema of the settings, Grafana's boards, the PrometheusRule. A
+test fails where one of them is not what this writes.
 """
 
 from __future__ import annotations
@@ -15,8 +16,12 @@ from extproc.providers.detect import FLAVOURS
 from extproc.providers.paths import ENDPOINTS, Endpoint
 from extproc.providers.uncounted import UNCOUNTED
 from extproc.providers.vendors import VENDORS
+from tools.alerts import OBJECT, render_object
+from tools.dashboards.boards import BOARDS
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+DASHBOARDS = ROOT / "k8s" / "components" / "grafana-dashboard"
 PAGE = DOCS / "providers.md"
 SCHEMA = DOCS / "extproc.schema.json"
 
@@ -118,7 +123,16 @@ def _vendors() -> Iterator[tuple[str, ...]]:
         yield f"`{vendor.provider}`", ", ".join(f"`{glob}`" for glob in vendor.authorities) + where
 
 
+def written() -> Iterator[tuple[Path, str]]:
+    """Yield each file with what stands in it."""
+    yield PAGE, render()
+    yield SCHEMA, render_schema()
+    for name, board in BOARDS.items():
+        yield DASHBOARDS / name, board.render()
+    yield OBJECT, render_object()
+
+
 if __name__ == "__main__":
-    for file, text in ((PAGE, render()), (SCHEMA, render_schema())):
+    for file, text in written():
         file.write_text(text, encoding="utf-8")
-        print(f"wrote {file.relative_to(DOCS.parent)}")
+        print(f"wrote {file.relative_to(ROOT)}")

@@ -170,9 +170,8 @@ def render_parts() -> str:
     parts = frozenset({Part.FILTER, Part.CLUSTER, Part.ACCESS_LOG})
     flags = " ".join(f"--part {part}" for part in Part if part in parts)
     printed = print_configuration(settings, Wish(parts=parts))
-    return (
-        f"# Written by `make docs` with\n#   extproc envoy-config --config {folder}/extproc.yaml {flags}\n#\n{printed}"
-    )
+    command = f"extproc envoy-config --config {folder}/extproc.yaml"
+    return f"# Written by `make docs` with\n#   {command} \\\n#     {flags}\n#\n{printed}"
 
 
 def render_all() -> Iterator[tuple[Path, str]]:

@@ -4,17 +4,18 @@
     /livez     200 as long as the process runs
     /readyz    200 as long as new streams are welcome, else 503
     /status    what is running, and what it needs of Envoy, as JSON
-    /          what is here
+    /          for browsers a page to look at, for others what is here
+    /recent    what the page shows, as JSON
 
-Owns: HTTP on the admin port. It runs in threads of its own, so that a slow scraper holds up nothing but itself, and it
-only ever reads. What a connection may take is bounded by connections.py.
+Owns: HTTP on the admin port; what is answered is the business of answers.py. It runs in threads of its own, so that a
+slow scraper holds up nothing but itself, and it only ever reads. What a connection may take is bounded by
+connections.py.
 """
 
 from __future__ import annotations
 
 import io
 import ipaddress
-import json
 import socket
 import threading
 import time
@@ -26,6 +27,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 import structlog
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
+from extproc.admin.answers import build_application, plain
 from extproc.admin.connections import ANSWER_SECONDS, MAX_CONNECTIONS, AnswerWriter, BoundedReader, Places
 from extproc.admin.scrapes import PacedRegistry, Turns
 from extproc.config.address import HostPort
@@ -36,16 +38,6 @@ if TYPE_CHECKING:
 
 # How long `close` may have to wait for the listening thread.
 _POLL_SECONDS = 0.1
-
-_INDEX = """\
-ai-gateway-extproc {version}
-
-/metrics   token counts and the health of this process, for Prometheus
-/livez     is the process alive
-/readyz    are new streams welcome
-/status    what is running, and what it needs of Envoy, as JSON
-"""
-
 
 log = structlog.stdlib.get_logger("extproc")
 
@@ -166,11 +158,15 @@ class AdminServer(_Listener):
         *,
         version: str,
         find_status: Callable[[], Mapping[str, Any]] = dict,
+        find_recent: Callable[[], Callable[[], bytes] | None] = lambda: None,
         max_connections: int = MAX_CONNECTIONS,
     ) -> None:
-        """Listen on `address`. Raises SettingsError if it can't be had."""
+        """Listen on `address`. `find_recent` returns what tells the page, if there is to be one.
+
+        Raises SettingsError if the address can't be had.
+        """
         metrics = _metrics_of(registry)
-        app = _application(metrics, is_ready, find_status, _INDEX.format(version=version))
+        app = build_application(metrics, is_ready, find_status, find_recent, version)
         super().__init__(address, _guarded(app, address), max_connections)
 
 
@@ -184,34 +180,9 @@ class MetricsServer(_Listener):
         def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             if environ.get("PATH_INFO") == "/metrics":
                 return metrics(environ, start_response)
-            return _plain(start_response, "404 Not Found", "/metrics is all there is\n")
+            return plain(start_response, "404 Not Found", "/metrics is all there is\n")
 
         super().__init__(address, _guarded(answer, address), MAX_CONNECTIONS)
-
-
-def _application(
-    metrics: WSGIApplication, is_ready: Callable[[], bool], find_status: Callable[[], Mapping[str, Any]], index: str
-) -> WSGIApplication:
-    def answer(  # noqa: PLR0911 - one for each path
-        environ: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        match environ.get("PATH_INFO"):
-            case "/metrics":
-                return metrics(environ, start_response)
-            case "/livez":
-                return _plain(start_response, "200 OK", "ok\n")
-            case "/readyz" if is_ready():
-                return _plain(start_response, "200 OK", "ok\n")
-            case "/readyz":
-                return _plain(start_response, "503 Service Unavailable", "not ready\n")
-            case "/status":
-                return _answer(start_response, "200 OK", "application/json", json.dumps(find_status(), indent=1) + "\n")
-            case "/":
-                return _plain(start_response, "200 OK", index)
-            case _:
-                return _plain(start_response, "404 Not Found", index)
-
-    return answer
 
 
 def _metrics_of(registry: CollectorRegistry) -> WSGIApplication:
@@ -222,7 +193,7 @@ def _metrics_of(registry: CollectorRegistry) -> WSGIApplication:
         with turns.next() as is_mine:
             if is_mine:
                 return metrics(environ, start_response)
-        return _plain(start_response, "503 Service Unavailable", "too many scrapes at a time\n")
+        return plain(start_response, "503 Service Unavailable", "too many scrapes at a time\n")
 
     return application
 
@@ -234,15 +205,15 @@ def _guarded(answer: WSGIApplication, address: HostPort) -> WSGIApplication:
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         method = environ.get("REQUEST_METHOD")
         if method not in ("GET", "HEAD"):
-            return _plain(start_response, "405 Method Not Allowed", "only GET and HEAD\n")
+            return plain(start_response, "405 Method Not Allowed", "only GET and HEAD\n")
         if is_loopback and not _names_this_machine(environ.get("HTTP_HOST", "")):
             # A page in a browser has its own name point here, to be let read what this machine alone may see.
-            return _plain(start_response, "421 Misdirected Request", "this is for this machine, by its own names\n")
+            return plain(start_response, "421 Misdirected Request", "this is for this machine, by its own names\n")
         try:
             body = answer(environ | {"REQUEST_METHOD": "GET"}, start_response)
         except Exception:  # the library would print all of it
             log.exception("bug")
-            return _plain(start_response, "500 Internal Server Error", "this is a bug\n")
+            return plain(start_response, "500 Internal Server Error", "this is a bug\n")
         return body if method == "GET" else []
 
     return application
@@ -263,13 +234,3 @@ def _is_address(name: str) -> bool:
 
 def _is_loopback(host: str) -> bool:
     return host == "localhost" or (_is_address(host) and ipaddress.ip_address(host).is_loopback)
-
-
-def _plain(start_response: StartResponse, status: str, text: str) -> Iterable[bytes]:
-    return _answer(start_response, status, "text/plain; charset=utf-8", text)
-
-
-def _answer(start_response: StartResponse, status: str, content_type: str, text: str) -> Iterable[bytes]:
-    body = text.encode()
-    start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
-    return [body]

@@ -133,7 +133,7 @@ class ProcessSettings(BaseModel):
     )
     admin_listen: Annotated[str, AfterValidator(checked_host_port)] = Field(
         default="0.0.0.0:9092",
-        description="Where /metrics, /livez, /readyz and /status are served: host:port.",
+        description="Where /metrics, /livez, /readyz, /status and the page are served: host:port.",
         examples=["127.0.0.1:9092", "[::]:9092"],
         json_schema_extra={"pattern": f"^{_HOST_PORT_PATTERN}$"},
     )
@@ -192,6 +192,10 @@ class ProcessSettings(BaseModel):
         description="Where each exchange gets a line of JSON with what is in its metadata: stdout or an absolute path.",
         examples=["stdout", "/var/log/extproc/usage.jsonl"],
         json_schema_extra={"pattern": "^(stdout|/.*)$"},
+    )
+    page: bool = Field(
+        default=True,
+        description="Whether browsers get a page at / of the admin port: the last minutes, and what is to be mended.",
     )
     metadata_namespaces: Annotated[tuple[str, ...], AfterValidator(_checked_namespaces)] = Field(
         default=DEFAULT_NAMESPACES,

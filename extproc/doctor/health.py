@@ -5,13 +5,39 @@ Owns: what is found in its readiness and its metrics. Must not know Envoy.
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
+from typing import Final
 
-from extproc.doctor.findings import Finding, error, warning
+from extproc.doctor.findings import Finding, error, note, warning
 from extproc.doctor.sidecar import Sidecar
-from extproc.errors import Bound, Hindrance, Reason, Stage
+from extproc.errors import MENDS, Bound, Hindrance, Reason, Stage
 
 _WHERE = "sidecar"
+
+# All that is read here of its metrics: who has no text of them need not make one of the rest.
+NAMES: Final = (
+    "extproc_config_last_reload_successful",
+    "extproc_envoy_misconfigured",
+    "extproc_shedding",
+    "extproc_bounds_hit_total",
+    "extproc_extraction_errors_total",
+    "extproc_streams_without_message_total",
+    "extproc_label_values_dropped_total",
+    "extproc_label_values_cut_total",
+    "extproc_sink_errors_total",
+    "extproc_telemetry_dropped_total",
+    "extproc_usage_log_lines_total",
+    "extproc_unpriced_exchanges_total",
+    "extproc_worker_restarts_total",
+    "extproc_tls_certificate_expiry_timestamp_seconds",
+)
+
+_MENDS: dict[str, str] = {problem.value: mend for problem, mend in MENDS.items()}
+
+# How long before its end a certificate that nobody has renewed is told of.
+_EXPIRY_SECONDS: Final = 7 * 86400.0
 
 # What to do about exchanges that could not be read, where there is something.
 _ADVICE: dict[str, str] = {
@@ -47,7 +73,10 @@ def check_sidecar(sidecar: Sidecar) -> Iterator[Finding]:
         )
     yield from _check_configuration(sidecar)
     yield from _check_counters(sidecar)
+    yield from _check_losses(sidecar)
     yield from _check_bounds(sidecar)
+    yield from _check_certificate(sidecar)
+    yield from _check_prices(sidecar)
 
 
 def _check_configuration(sidecar: Sidecar) -> Iterator[Finding]:
@@ -64,8 +93,8 @@ def _check_configuration(sidecar: Sidecar) -> Iterator[Finding]:
         yield warning(
             "envoy-misconfigured",
             _WHERE,
-            f"By what came over its streams, it warns of: {problem}.",
-            "# what else is found here says how; if nothing is, it is mended, and a restart of the sidecar forgets it",
+            f"By what came over its streams, it warns of {problem}: {_MENDS.get(problem, 'see its log')}.",
+            "# once it is mended, a restart of the sidecar forgets it",
         )
 
 
@@ -123,6 +152,9 @@ def _check_counters(sidecar: Sidecar) -> Iterator[Finding]:
                 f"{value:.0f} exchanges are counted under a value of {label} whose end is missing.",
                 'labels: {rules: {"*": {max_length: 256}}}',
             )
+
+
+def _check_losses(sidecar: Sidecar) -> Iterator[Finding]:
     if errors := sidecar.total("extproc_sink_errors_total"):
         yield warning(
             "sink-errors",
@@ -137,3 +169,46 @@ def _check_counters(sidecar: Sidecar) -> Iterator[Finding]:
             f"{dropped:.0f} items of telemetry were taken by no collector.",
             "# is the collector there? See the sidecar's log; telemetry.queue has room for a while",
         )
+    lines = dict.fromkeys(("written", "dropped"), 0.0)
+    for labels, value in sidecar.series("extproc_usage_log_lines_total"):
+        lines[labels.get("outcome", "?")] = value
+    if lines["dropped"]:
+        yield error(
+            "usage-log-dropped",
+            _WHERE,
+            f"{lines['dropped']:.0f} exchanges are missing in the usage log.",
+            "# is there room on its disk, and does somebody read its pipe? See the sidecar's log",
+        )
+    if restarts := sidecar.total("extproc_worker_restarts_total"):
+        yield warning(
+            "workers-restarted",
+            _WHERE,
+            f"{restarts:.0f} times a worker has ended by itself: what was under way in it went on unmetered.",
+            "# see the sidecar's log; exit code -9 is the system's, for want of memory",
+        )
+
+
+def _check_certificate(sidecar: Sidecar) -> Iterator[Finding]:
+    for _, expires_at in sidecar.series("extproc_tls_certificate_expiry_timestamp_seconds"):
+        left_seconds = expires_at - time.time()
+        if expires_at and left_seconds < _EXPIRY_SECONDS:
+            when = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(expires_at))
+            some, verb = (error, "has expired") if left_seconds < 0 else (warning, "expires")
+            yield some(
+                "certificate-expires",
+                _WHERE,
+                f"The certificate of the ext_proc port {verb} on {when}: Envoy refuses it then.",
+                "# put new files in the place of listen_tls.cert_file and key_file: they are taken without a restart",
+            )
+
+
+def _check_prices(sidecar: Sidecar) -> Iterator[Finding]:
+    for labels, value in sidecar.series("extproc_unpriced_exchanges_total"):
+        if value:
+            model = json.dumps(labels.get("model", "?"), ensure_ascii=False)
+            yield note(
+                "model-unpriced",
+                _WHERE,
+                f"{value:.0f} exchanges with {model} are missing in what is counted of cost: it has no price.",
+                f"prices: {{models: [{{model: {model}, input: 1.25, output: 10}}]}}   # dollars for a million tokens",
+            )

@@ -86,7 +86,8 @@ class Tariff:
         if charged is None:
             return None
         amounts, rates = charged
-        return as_cost(sum([amount * rate for amount, rate in zip(amounts, rates, strict=True) if amount and rate]))
+        cost = as_cost(sum([amount * rate for amount, rate in zip(amounts, rates, strict=True) if amount and rate]))
+        return cost if usage.cached_tokens is usage.cache_creation_tokens is None else _with_cache(cost, usage, charged)
 
     def items(self, usage: TokenUsage) -> Iterator[Item]:
         """Yield what the cost is the sum of; nothing where there is none."""
@@ -148,6 +149,19 @@ def as_cost(femtodollars: int) -> Cost:
 def build_rates(dollars: Mapping[str, float | None]) -> Rates:
     """Return the rates of prices in dollars for a million tokens, by their kinds."""
     return Rates(**{kind: None if price is None else per_million(price) for kind, price in dollars.items()})
+
+
+def _with_cache(cost: Cost, usage: TokenUsage, charged: tuple[Amounts, Rates]) -> Cost:
+    """Return a cost with what caches had to do with it. They are never said to have saved less than nothing."""
+    (_, read, written, *_), rates = charged
+    if rates.input is None:
+        return cost
+    savings = premium = None
+    if usage.cached_tokens is not None and rates.cache_read is not None:
+        savings = max(read * (rates.input - rates.cache_read), 0) / FEMTODOLLARS
+    if usage.cache_creation_tokens is not None and rates.cache_write is not None:
+        premium = max(written * (rates.cache_write - rates.input), 0) / FEMTODOLLARS
+    return Cost(cost.usd, cost.usd_micros, savings, premium)
 
 
 def _part(tokens: int | None, rate: int | None, most: int) -> int:

@@ -12,7 +12,8 @@ from extproc.config.telemetry import Telemetry
 from extproc.sinks.base import UsageSink
 from extproc.sinks.labels import LabelChoices
 from extproc.sinks.prometheus import DroppedLabels
-from extproc.sinks.tokens import TokenFamilies, TokenMetrics
+from extproc.sinks.token_families import TokenFamilies
+from extproc.sinks.tokens import TokenMetrics
 from extproc.sinks.unpriced import UnpricedExchanges
 from extproc.telemetry.gen_ai import GenAIMetrics
 from extproc.telemetry.layers import LayerMetrics

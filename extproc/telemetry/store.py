@@ -130,8 +130,9 @@ class Families:
         self._asked.add(instrument.family)
         variants, names = self._histograms.setdefault(instrument.family, {}), tuple(sorted(label_names))
         if any(known.instrument.bounds != instrument.bounds for known in variants.values()):
-            variants.clear()
-        if names not in variants:
+            # At once: a scrape that is under way finds one or the other.
+            variants = self._histograms[instrument.family] = {names: HistogramFamily(instrument, names)}
+        elif names not in variants:
             variants[names] = HistogramFamily(instrument, names)
         return variants[names].given_in(tuple(label_names))
 

@@ -55,7 +55,8 @@ say() {
 ask POST /healthcheck/fail > /dev/null || { say "Envoy is gone already"; exit 0; }
 pause "$accept_seconds"
 
-# After --drain-time-s nothing new is taken on the gateway's port; what is under way goes on, and /stats/prometheus stays.
+# After --drain-time-s nothing new is taken on the gateway's port; what is under way goes on, and /stats/prometheus
+# stays.
 ask POST "/drain_listeners?graceful&inboundonly" > /dev/null || exit 0
 end=$((SECONDS + drain_seconds))
 while requests=$(count_active); do

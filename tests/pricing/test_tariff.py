@@ -103,7 +103,8 @@ def test_every_token_is_charged_once(usage: TokenUsage, given_rates: Rates) -> N
         assert listed == []
         return
     assert sides is not None
-    assert as_cost(sum(item.amount * item.rate for item in listed)) == cost
+    whole = as_cost(sum(item.amount * item.rate for item in listed))
+    assert (whole.usd, whole.usd_micros) == (cost.usd, cost.usd_micros)
     assert all(item.amount > 0 for item in listed)
     tokens = sum(item.amount for item in listed if item.kind != "request")
     assert tokens == sum(sides)
@@ -141,6 +142,48 @@ def test_a_side_that_was_not_used_needs_no_price() -> None:
         "audio_input": 2,
         "output": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("usage", "savings", "premium"),
+    [
+        (TokenUsage(100, 10), None, None),
+        (TokenUsage(100, 10, cached_tokens=0), 0.0, None),
+        (TokenUsage(100, 10, cached_tokens=40), 40 * 0.9e-6, None),
+        (TokenUsage(100, 10, cached_tokens=40, cache_creation_tokens=20), 40 * 0.9e-6, 20 * 0.25e-6),
+        (TokenUsage(30, 10, cached_tokens=40), 30 * 0.9e-6, None),
+    ],
+)
+def test_what_caches_had_to_do_with_it(usage: TokenUsage, savings: float | None, premium: float | None) -> None:
+    """Against the price of input, for no more than there was of it; of what nobody told there is nothing to say."""
+    tariff = Tariff(build_rates({"input": 1.0, "cache_read": 0.1, "cache_write": 1.25, "output": 2.0}))
+    cost = tariff.cost(usage)
+    assert cost is not None
+    assert cost.cache_savings_usd == pytest.approx(savings)
+    assert cost.cache_write_premium_usd == pytest.approx(premium)
+    items = {item.kind: item.amount * item.rate for item in tariff.items(usage)}
+    whole = sum(items.values()) + round(((savings or 0) - (premium or 0)) * 10**15)
+    assert whole == ((usage.prompt_tokens or 0) * 10**9 + 10 * 2 * 10**9)
+
+
+@pytest.mark.parametrize(
+    "dollars",
+    [
+        {"input": 1.0, "output": 2.0, "cache_read": 3.0, "cache_write": 0.5},  # odd, but nothing goes backwards
+        {"input": 1.0, "output": 2.0, "cache_read": 1.0, "cache_write": 1.0},
+    ],
+)
+def test_caches_never_save_less_than_nothing(dollars: dict[str, float | None]) -> None:
+    """Counters can't go back."""
+    cost = Tariff(build_rates(dollars)).cost(TokenUsage(100, 10, cached_tokens=40, cache_creation_tokens=20))
+    assert cost is not None
+    assert (cost.cache_savings_usd, cost.cache_write_premium_usd) == (0.0, 0.0)
+
+
+def test_without_a_price_of_input_there_is_nothing_to_compare_with() -> None:
+    """All of it was read from a cache."""
+    cost = Tariff(Rates(cache_read=10**9, output=10**9)).cost(TokenUsage(5, 5, cached_tokens=5))
+    assert cost == Cost(0.00001, 10)
 
 
 def test_a_request_may_have_a_price_of_its_own() -> None:

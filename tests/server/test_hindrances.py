@@ -8,8 +8,8 @@ from msgspec.structs import replace
 from support.everything import Everything
 from support.messages import REQUEST, exchange, protocol, request_body, request_headers, untyped_context
 
-from extproc.errors import Hindrance
-from extproc.server.hindrances import MENDS, Hindrances, Wanted
+from extproc.errors import MENDS, Hindrance
+from extproc.server.hindrances import Hindrances, Wanted
 from extproc.usage import Completion, TokenUsage, UsageRecord
 from extproc.wire.envoy import decode_request, read_modes
 

@@ -10,7 +10,8 @@ from support.metered_records import put, record, series
 from support.records import TRACE
 
 from extproc.sinks.prometheus import DroppedLabels
-from extproc.sinks.tokens import TokenFamilies, TokenMetrics
+from extproc.sinks.token_families import TokenFamilies
+from extproc.sinks.tokens import TokenMetrics
 from extproc.usage import Cost, Timing, TokenUsage, UsageSource
 
 
@@ -91,6 +92,18 @@ def test_costs_are_added_up_in_dollars(registry: CollectorRegistry) -> None:
     assert registry.get_sample_value("ai_cost_usd_total", labels | {"model": "other"}) is None
 
 
+def test_what_caches_saved_and_cost_has_counters_of_its_own(registry: CollectorRegistry) -> None:
+    """From 0 on where there is a price for it; nothing where nobody told."""
+    metrics = TokenMetrics(registry, max_label_values=9)
+    for cost in (Cost(1.0, 10**6), Cost(1.0, 10**6, 0.0), Cost(1.0, 10**6, 0.25)):
+        metrics.emit(record(TokenUsage(3, 4), cost=cost))
+    labels = {"llm": "openai", "model": "gpt-3.5-turbo"}
+    assert registry.get_sample_value("ai_cache_savings_usd_total", labels) == 0.25
+    assert registry.get_sample_value("ai_cache_write_premium_usd_total", labels) is None
+    metrics.emit(record(TokenUsage(3, 4), cost=Cost(1.0, 10**6, None, 0.125)))
+    assert registry.get_sample_value("ai_cache_write_premium_usd_total", labels) == 0.125
+
+
 def test_the_first_token_is_timed_where_there_was_one(registry: CollectorRegistry) -> None:
     """In seconds."""
     TokenMetrics(registry, max_label_values=9).emit(record(time_to_first_token_seconds=0.25))
@@ -146,7 +159,13 @@ def test_what_it_hands_out_is_what_the_library_would() -> None:
     metrics = TokenMetrics(registry, max_label_values=200)
     families = metrics._families
     histograms = (families.duration, families.first_token, families.per_token)
-    for family in (families.requests, *families.tokens.values(), families.rate_limited, families.cost, *histograms):
+    for family in (
+        families.requests,
+        *families.tokens.values(),
+        families.rate_limited,
+        *families.money.values(),
+        *histograms,
+    ):
         library.register(family)
     for number in range(3):
         usage = TokenUsage(number, 4, cached_tokens=0) if number else None

@@ -12,6 +12,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from extproc.sinks.exemplars import Witness
 from extproc.sinks.shared import SharedMetrics
+from extproc.telemetry import store
 from extproc.telemetry.instruments import Instrument
 from extproc.telemetry.series import is_shared
 from extproc.telemetry.store import Families
@@ -218,6 +219,24 @@ def test_other_bounds_begin_again() -> None:
     assert 'a_size_bytes_bucket{le="9.0"} 1.0\n' in (text := open_text(registry))
     assert "a_size_bytes_count 1.0\n" in text
     assert same is not other
+
+
+def test_a_scrape_finds_some_bounds_while_they_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Settings change in one thread, and are read in another."""
+    registry = CollectorRegistry()
+    families = Families(registry)
+    families.histogram(SIZES, [])
+    families.show()
+    make = store.HistogramFamily
+    found: list[str] = []
+
+    def make_meanwhile(instrument: Instrument, names: tuple[str, ...]) -> store.HistogramFamily:
+        found.extend(family.name for family in registry.collect())
+        return make(instrument, names)
+
+    monkeypatch.setattr(store, "HistogramFamily", make_meanwhile)
+    families.histogram(Instrument("a.size", "histogram", "By", "Sizes", (9.0,)), [])
+    assert found == ["a_size_bytes"]
 
 
 def test_what_is_no_longer_asked_for_is_no_longer_shown() -> None:

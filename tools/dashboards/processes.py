@@ -1,0 +1,27 @@
+"""What the processes of a sidecar take together: the one that answers scrapes, and its workers where it has any.
+
+Owns: these expressions.
+"""
+
+from __future__ import annotations
+
+from tools.dashboards.promql import PROCESS, SIDECARS, of_sidecars, rate
+
+_MEMORY = '{__name__=~"process_resident_memory_bytes|extproc_worker_resident_memory_bytes"'
+
+
+def memory_by_sidecar() -> str:
+    """Return the resident memory."""
+    return f"sum by (instance) ({of_sidecars(f'sum by ({PROCESS}) ({_MEMORY},{SIDECARS}}})')})"
+
+
+def cores_by_sidecar() -> str:
+    """Return the CPU time a second."""
+    own = rate("process_cpu_seconds_total", PROCESS, SIDECARS)
+    workers = rate("extproc_worker_cpu_seconds_total", PROCESS, SIDECARS)
+    return f"sum by (instance) ({of_sidecars(f'({own} + {workers} or {own})')})"
+
+
+def newest(metric: str) -> str:
+    """Return the value of a gauge, by sidecar."""
+    return f"max by (instance) ({metric}{{{SIDECARS}}})"
