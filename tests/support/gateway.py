@@ -27,8 +27,8 @@ class Gateway:
     `upstreams` are put in the place of the file's clusters; `change` may change the ext_proc filter's configuration,
     `configure` all of it.
     `max_buffer_bytes` bounds what Envoy holds of a body, in either direction. The sidecar has so many `workers`.
-    With `own_routes` the upstreams have routes in the place of the file's, each behind its name, and the sidecar is not
-    told who they are.
+    `ports` are free ones unless they are given. With `own_routes` the upstreams have routes in the place of the file's,
+    each behind its name, and the sidecar is not told who they are.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Gateway:
         configure: Callable[[Bootstrap], object] | None = None,
         max_buffer_bytes: int | None = None,
         sidecar: SidecarCommand | None = None,
+        ports: Ports | None = None,
     ) -> None:
         bootstrap = bootstrap or Bootstrap(file)
         if own_routes:
@@ -58,7 +59,7 @@ class Gateway:
             bootstrap.virtual_host["request_body_buffer_limit"] = max_buffer_bytes
         self.log = AccessLog()
         sidecar = sidecar or SidecarCommand(environ=ENGINE_ENVIRON)
-        self.stack = Stack(bootstrap, Ports(), on_log_line=self.log.add, sidecar=sidecar)
+        self.stack = Stack(bootstrap, ports or Ports(), on_log_line=self.log.add, sidecar=sidecar)
         self._exit = ExitStack()
 
     def __enter__(self) -> Self:

@@ -37,13 +37,13 @@ def check_metrics(text: str) -> str:
 
 
 class Prometheus:
-    """A context: a Prometheus that scrapes these addresses as fast as it can."""
+    """A context: a Prometheus that scrapes these addresses as fast as it can, or as they can."""
 
-    def __init__(self, folder: Path, *targets: str) -> None:
+    def __init__(self, folder: Path, *targets: str, interval: str = "200ms") -> None:
         program = find("prometheus")
         address = claim_port(HostPort("127.0.0.1", 0), "prometheus")
         scrape = {"job_name": "extproc", "static_configs": [{"targets": list(targets)}]}
-        config = {"global": {"scrape_interval": "200ms", "scrape_timeout": "200ms"}, "scrape_configs": [scrape]}
+        config = {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": [scrape]}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         self._url = f"http://{address}"
         self._log = (folder / "prometheus.log").open("wb")
