@@ -51,7 +51,7 @@ RUN library="$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))
     && rm -rf "${library}/ensurepip" \
     && PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash \
         -x '/(idlelib|lib2to3|tests?)/' "${library}" \
-    && find "${library}" -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
+    && find "${library}" -mmin -60 -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
 COPY --from=build /opt/extproc /opt/extproc
 COPY --from=build /usr/share/sbom /usr/share/sbom
 

@@ -179,3 +179,14 @@ def test_the_bill_names_what_is_installed_with_licence_and_hashes(tool: ModuleTy
         assert hashes == {file["hash"].removeprefix("sha256:") for file in package["wheels"]}
     direct = [re.split(r"[<>=;\[]", line)[0].replace(".", "-") for line in PYPROJECT["project"]["dependencies"]]
     assert all(components[name].get("licenses") for name in direct if name in components)
+
+
+def test_the_page_tells_what_there_is() -> None:
+    """Every argument of the build that one may set, and where the bill is."""
+    page = (ROOT / "docs" / "image.md").read_text()
+    arguments = {rest.partition("=")[0] for rest in of("ARG", INSTRUCTIONS)}
+    table = page.partition("| build argument |")[2].partition("\n\n")[0]
+    assert {name for row in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])} == arguments
+    (bill,) = re.findall(r"--output (/usr/share/sbom/\S+)", " ".join(of("RUN", BUILD)))
+    assert f"`{bill}`" in page
+    assert f"user and group {of('USER', FINAL)[0].partition(':')[0]}" in page
