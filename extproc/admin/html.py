@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 _DOCUMENT = "page.html"
-_STYLE = "page.css"
 
-# Each may use what stands in those before it.
+# Each may change, or use, what stands in those before it.
+_STYLES = ("page.css", "charts.css", "tables.css", "narrow.css")
 _SCRIPTS = (
     "format.js",
     "nodes.js",
@@ -44,7 +44,7 @@ class Page:
 
 def build_page(version: str) -> Page:
     """Put the page together for a sidecar of this version."""
-    style, script = _read(_STYLE), "\n".join(map(_read, _SCRIPTS))
+    style, script = ("\n".join(map(_read, names)) for names in (_STYLES, _SCRIPTS))
     parts = {"version": html.escape(version), "style": style, "script": script}
     body = _PLACE.sub(lambda place: parts[place[1]], _read(_DOCUMENT)).encode()
     etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeAlias
 
 import pytest
 from support.documented import ROOT, Command, commands_of, example_of, name_of, pages
@@ -32,6 +33,9 @@ TRAFFIC = (
     ("ops", OPENAI, "house-model", False),
     (None, OPENAI, "gpt-4o-mini", False),
 )
+# The text of a command, and what is in the files that it names.
+Before: TypeAlias = set[tuple[str, tuple[bytes, ...]]]
+
 _LIMITS = {"claude-sonnet-4": {"max_tokens": 40}}
 _DATE = re.compile(r"\b20\d\d(?:-\d\d)+(?:T[\d:.]+Z)?")
 
@@ -63,9 +67,9 @@ def _terminal(providers: MockProviders, tmp_path_factory: pytest.TempPathFactory
         yield terminal
 
 
-@pytest.fixture(scope="module", name="started")
-def _started() -> set[str]:
-    """Commands that are on several pages are started once."""
+@pytest.fixture(scope="module", name="done_before")
+def _done_before() -> Before:
+    """Commands that are on several pages, with the same files: once is enough, unless others read what they write."""
     return set()
 
 
@@ -77,26 +81,25 @@ def is_like(printed: str, shown: str) -> bool:
     return re.search(rf"(?m)^{wanted}$", spaced) is not None
 
 
-def do(terminal: Terminal, command: Command, folder: Path, started: set[str]) -> Done | None:
-    """Run a command, or start it, if it is not only checked and was not started before."""
+def do(terminal: Terminal, command: Command, folder: Path, done_before: Before) -> Done | None:
+    """Run a command, or start it, if it is not only checked and was not done before."""
     row = row_of(command)
     assert row is not None, command
     if row.way == "check":
         return None
-    if row.way == "run":
-        done = terminal.run(command.text, folder)
-    else:
-        again = without_comment(command.text) + "".join(path.read_text() for path in sorted(folder.glob("*.yaml")))
-        if again in started:
-            return None
-        started.add(again)
-        done = terminal.start(command.text, folder)
+    text = without_comment(command.text)
+    files = tuple((folder / word).read_bytes() for word in text.split() if (folder / word).is_file())
+    again = text, files
+    if again in done_before and ">" not in text and command.printed is None:
+        return None
+    done_before.add(again)
+    done = terminal.run(command.text, folder) if row.way == "run" else terminal.start(command.text, folder)
     assert done.code in row.codes, f"{command}\nended with {done.code}:\n{done.printed}"
     return done
 
 
 @pytest.mark.parametrize("page", [page for page in pages() if commands_of(page)], ids=name_of)
-def test_the_commands_of_a_page_do_what_it_says(terminal: Terminal, started: set[str], page: Path) -> None:
+def test_the_commands_of_a_page_do_what_it_says(terminal: Terminal, done_before: Before, page: Path) -> None:
     """In the order in which they stand there, in one folder."""
     folder = terminal.open(page)
     skipped = []
@@ -106,7 +109,7 @@ def test_the_commands_of_a_page_do_what_it_says(terminal: Terminal, started: set
         if lacking:
             skipped.append(f"no {', '.join(lacking)} here for line {command.line}")
             continue
-        done = do(terminal, command, folder, started)
+        done = do(terminal, command, folder, done_before)
         if done is not None and command.printed is not None and not is_shown_otherwise(command):
             assert is_like(done.printed, command.printed), f"{command}\nprinted:\n{done.printed}"
     if skipped:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
 from support.documented import ROOT, Command
@@ -62,6 +61,11 @@ CONTAINERS = "it needs a container engine"
 
 ROWS = (
     Row(r"extproc serve --listen 0\.0\.0\.0:18080$", "run", codes=(2,)),
+    Row(
+        r"extproc run --upstream https://api\.openai\.com --budget 1000/minute$",
+        "check",
+        reason="tests/e2e/test_budgets.py starts it, and uses a budget up",
+    ),
     Row(r"(\.venv/bin/)?extproc (serve|run) ", "start"),
     Row(r"(\.venv/bin/)?extproc serve$", "start"),
     Row(r"extproc doctor\b", "run", codes=(0, 3)),
@@ -77,7 +81,9 @@ ROWS = (
     Row(r"(python3|sed) ", "run"),
     Row(r"sqlite3 ", "run", needs=("sqlite3",)),
     Row(r"promtool ", "run", needs=("promtool",)),
-    Row(r"kubectl kustomize ", "run", needs=("kubectl",)),
+    Row(r"kubectl .*(-k|kustomize) (https?:|github\.com)", "check", reason="it is fetched from elsewhere"),
+    # What would be applied is built; a reader's own kustomization is by tests/k8s/test_page.py.
+    Row(r"kubectl (kustomize|.*-k) (\./)?k8s/", "run", needs=("kubectl",)),
     Row(r"(kubectl|helm|istioctl|kustomize|watch kubectl) ", "check", reason=CLUSTER, check=has_files),
     Row(r"(docker|podman|nerdctl) ", "check", reason=CONTAINERS, check=has_files),
     Row(r"make ", "check", reason="it takes long or runs in CI by itself", check=has_target),
@@ -110,8 +116,3 @@ def without_comment(text: str) -> str:
 def is_shown_otherwise(command: Command) -> bool:
     """Say whether what the page shows is not what is printed here."""
     return any(command.page == page and command.text.startswith(text) for page, text in PRINTED_OTHERWISE)
-
-
-def kustomizations_of(text: str) -> list[Path]:
-    """Return the folders that `kubectl apply -k` names."""
-    return [ROOT / path for path in re.findall(r"-k\s+(?:\./)?(\S+)", text) if not path.startswith(("http", "github"))]

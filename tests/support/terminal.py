@@ -1,4 +1,4 @@
-"""A shell in which the commands of a page are typed: in a folder with the files that the page speaks of, beside a gateway.
+"""A shell in which the commands of a page are typed: in a folder with the files that it speaks of, beside a gateway.
 
 Ports and folders of the page are those of the gateway and of the test; `extproc` is ours, and warm.
 """
@@ -28,9 +28,10 @@ from extproc.demo.stack import Stack
 
 _PROMETHEUS = ROOT / ".venv" / "prometheus" / "usr" / "bin"
 _SECONDS = 30
+_BASH = shutil.which("bash") or "bash"
 
 # What a page shows beside a command in a file of this name.
-_NAMED = re.compile(r"\A# ([\w.-]+\.(?:yaml|json))\n")
+_NAMED = re.compile(r"\A# ([\w./-]+\.(?:yaml|json))\n")
 
 # What a long-running command says when it is ready: `serve` in its log, `run` on its screen.
 _IS_READY = re.compile(r'"event": "ready"|Ctrl-C ends it')
@@ -58,12 +59,17 @@ class Terminal:
         self._folder = folder
         self._stack = stack
         self._usage_log = usage_log
+        self._port = free_port()
         self._bin = folder / "bin"
         self._bin.mkdir()
         address = folder / "warm.sock"
         write_shim(self._bin / "extproc", address)
         command = [sys.executable, "-m", "support.warm", str(address)]
         environ = inherited_environ(PYTHONPATH=f"{ROOT / 'tests'}:{ROOT}")
+        if self.lacks("kubectl") and not self.lacks("kustomize"):
+            kubectl = self._bin / "kubectl"
+            kubectl.write_text('#!/bin/sh\nshift\nexec kustomize build "$@"\n')
+            kubectl.chmod(0o755)
         self._warm = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ)
 
     def __enter__(self) -> Self:
@@ -85,24 +91,24 @@ class Terminal:
         """Return a new folder with what the commands of a page find."""
         folder = self._folder / re.sub(r"\W", "-", page.relative_to(ROOT).as_posix())
         folder.mkdir()
-        for name in ("k8s", "envoy", "docs", "README.md"):
-            if (ROOT / name).exists():
-                (folder / name).symlink_to(ROOT / name)
+        for name in ("k8s", "envoy"):
+            shutil.copytree(ROOT / name, folder / name)
         for name in ("extproc.yaml", "new.yaml"):
             (folder / name).write_text("log_level: info\n")
-        (folder / "krakend.json").write_text(_KRAKEND.replace("PORT", str(free_port())))
+        (folder / "krakend.json").write_text(_KRAKEND.replace("PORT", str(self._port)))
         (folder / "captured.har").write_bytes(har(entry()))
         for name, fixture in _CAPTURES.items():
             shutil.copytree(ROOT / "tests" / "fixtures" / fixture, folder / "captures" / name)
         for block in blocks_of(page):
             if (named := _NAMED.match(block.text)) is not None:
+                (folder / named[1]).parent.mkdir(exist_ok=True)
                 (folder / named[1]).write_text(self._adapt(block.text, folder))
         return folder
 
     def run(self, text: str, folder: Path) -> Done:
         """Type a command, and wait for its end."""
         done = subprocess.run(
-            ["bash", "-o", "pipefail", "-c", self._adapt(text, folder)],
+            [_BASH, "-o", "pipefail", "-c", self._adapt(text, folder)],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
             cwd=folder, env=self._environ(folder), timeout=_SECONDS, check=False,
         )  # fmt: skip
@@ -117,7 +123,7 @@ class Terminal:
             del environ["EXTPROC_LISTEN"]
         with log.open("wb") as file:
             process = subprocess.Popen(
-                ["bash", "-c", typed],
+                [_BASH, "-c", typed],
                 stdin=subprocess.DEVNULL, stdout=file, stderr=file, cwd=folder, env=environ, start_new_session=True,
             )  # fmt: skip
         try:
@@ -155,6 +161,7 @@ class Terminal:
             r"(?:localhost|127\.0\.0\.1):8080": str(stack.gateway),
             r"/var/log/extproc/usage\.jsonl": str(self._usage_log if "serve" not in text else folder / "usage.jsonl"),
             r"/run/extproc/": f"{folder}/",
+            r"unix-abstract:[\w-]+": f"unix-abstract:{folder}",
             r"\.venv/bin/extproc": "extproc",
             r"(?m)^budgets:$": "budgets:\n  listen: 127.0.0.1:0",
             r"(?m)^usage_log: .*$": f"usage_log: {json.dumps(str(folder / 'usage.jsonl'))}",
@@ -163,6 +170,7 @@ class Terminal:
                 f"extproc doctor --envoy-admin http://{stack.envoy_admin} --sidecar http://{stack.metrics}"
             ),
             r"\benvoy -c ": "envoy --mode validate -c ",
+            r"kubectl .*-k ": "kubectl kustomize ",
         }
         for place, ours in places.items():
             text = re.sub(place, lambda _, ours=ours: ours, text)  # type: ignore[misc]

@@ -6,38 +6,52 @@ folder, environment and files, and is otherwise what `extproc` is: the same entr
 
 from __future__ import annotations
 
+import ctypes
 import importlib
+import io
 import json
 import os
 import signal
 import socket
 import sys
 import traceback
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import NoReturn
 
 _MAX_ASK_BYTES = 1 << 20
 _READY = "ready"
+_PR_SET_PDEATHSIG = 1
 
-# What commands load when they run; nothing that starts threads.
-_LOADED = ("extproc.cli", "extproc.envoyconfig.printing", "extproc.replay.run", "extproc.reading", "extproc.doctor.run")
+# What commands load when they run, and one that builds much on its first run; nothing of it starts threads.
+_LOADED = (
+    "extproc.cli",
+    "extproc.app",
+    "extproc.demo.run",
+    "extproc.envoyconfig.printing",
+    "extproc.replay.run",
+    "extproc.reading",
+    "extproc.doctor.run",
+)
+_FIRST = (["extproc", "envoy-config"], ["extproc", "envoy-config", "--mode", "zero-body"])
 
 _SHIM = """\
 #!{python} -SE
-import json, os, socket, sys
-if sys.argv[1:2] and sys.argv[1] in {long}:
-    os.execv({python!r}, [{python!r}, "-m", "extproc", *sys.argv[1:]])
+import json, os, signal, socket, sys
 with socket.socket(socket.AF_UNIX) as connection:
     connection.connect({address!r})
     ask = json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode()
     socket.send_fds(connection, [ask], [0, 1, 2])
-    sys.exit(int(connection.recv(16)))
+    answer = connection.makefile()
+    process = int(answer.readline())
+    signal.signal(signal.SIGTERM, lambda *_: os.kill(process, signal.SIGTERM))
+    sys.exit(int(answer.readline()))
 """
 
 
 def write_shim(path: Path, address: Path) -> None:
-    """Write the command; those that run until they are told to end are processes of their own."""
-    path.write_text(_SHIM.format(python=sys.executable, long=("serve", "run", "demo"), address=str(address)))
+    """Write the command. It ends as the one it stands for does, and passes on that it is told to end."""
+    path.write_text(_SHIM.format(python=sys.executable, address=str(address)))
     path.chmod(0o755)
 
 
@@ -45,7 +59,10 @@ def serve(address: str) -> NoReturn:
     """Answer until killed."""
     for name in _LOADED:
         importlib.import_module(name)
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for a child
+    with redirect_stdout(io.StringIO()):
+        for arguments in _FIRST:
+            _call(arguments)
+    signal.signal(signal.SIGCHLD, _reap)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)
         listener.listen()
@@ -61,10 +78,18 @@ def serve(address: str) -> NoReturn:
                     os.close(file)
 
 
+def _reap(*_: object) -> None:
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+
+
 def _run(connection: socket.socket, ask: bytes, files: list[int]) -> NoReturn:
     """Become the command, and tell its exit code."""
     code = 1
     try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        connection.send(f"{os.getpid()}\n".encode())
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         arguments, folder, environ = json.loads(ask)
         for number, file in enumerate(files):

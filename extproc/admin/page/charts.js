@@ -41,14 +41,16 @@ function drawPercentiles({ series: [upper, lower] }, place) {
     { className: `band ${look}`, path: bandPath(lower.values, upper.values, place) },
     { className: `line dashed ${look}`, path: linePath(upper.values, place) },
     { className: `line ${look}`, path: linePath(lower.values, place) },
+    { className: `line dots ${look}`, path: dotsPath(upper.values, place) + dotsPath(lower.values, place) },
   ];
 }
 
 const largestOf = (values) => values.reduce((largest, value) => Math.max(largest, value ?? 0), 0);
 
 function stackFrame(recent, series, legend) {
-  const sums = Array.from({ length: series[0]?.values.length ?? 0 }, (_, index) => total(series.map((s) => s.values[index])));
-  return { ...frameOf(recent), series, legend, largest: largestOf(sums), sums };
+  const frame = frameOf(recent);
+  const sums = Array.from({ length: frame.count }, (_, index) => total(series.map(({ values }) => values[index])));
+  return { ...frame, series, legend, largest: largestOf(sums), sums };
 }
 
 const frameOf = (recent) => ({
@@ -87,7 +89,7 @@ function tokensFrame(recent, colours) {
   const isSame = (name) => models.filter(({ model }) => model === name).length > 1;
   const series = models.map(({ provider, model, tokens }) => {
     const key = keyOf({ provider, model });
-    const name = key === OTHER ? "other models" : isSame(model) ? `${provider} ${model}` : model;
+    const name = key === OTHER ? "other models" : isSame(model) || !model ? `${provider} ${model}` : model;
     return { slot: key === OTHER ? 0 : colours.of(key), name, values: tokens };
   });
   series.sort((a, b) => (a.slot || 99) - (b.slot || 99));
@@ -98,8 +100,12 @@ function tokensFrame(recent, colours) {
 function requestsFrame(recent) {
   const { requests, errors } = recent.steps.all;
   const succeeded = requests.map((value, index) => Math.max(0, value - errors[index]));
-  const series = [{ slot: 1, name: "without error", values: succeeded }, { slot: "bad", name: "errors", values: errors }];
-  return stackFrame(recent, series, series.map(({ slot, name, values }) => ({ slot, name, text: exact(total(values)) })));
+  const series = [
+    { slot: 1, name: "without error", values: succeeded },
+    { slot: "bad", name: "errors", values: errors },
+  ];
+  const legend = series.map(({ slot, name, values }) => ({ slot, name, text: exact(total(values)) }));
+  return stackFrame(recent, series, legend);
 }
 
 function makeCharts() {
@@ -141,7 +147,7 @@ class Trend {
     setAttribute(this.svg, "visibility", largest ? "visible" : "hidden");
     this.axis.fit(largest);
     const place = { left: 0, slot: 89 / whole.length, y: (value) => 39 - (value / this.axis.end) * 37 };
-    setAttribute(this.stroke, "d", linePath(whole, place));
+    setAttribute(this.stroke, "d", linePath(whole, place) + dotsPath(whole, place));
     setAttribute(this.area, "d", bandPath(whole.map((value) => (isKnown(value) ? 0 : null)), whole, place));
   }
 }

@@ -3,19 +3,33 @@
 const SEVERITIES = { error: "Error", warning: "Warning", note: "Note" };
 const SHOWN_AT_ONCE = 3;
 
-function findingNode({ severity, code, title, detail, mend }) {
-  const heading = element("h3", "", element("span", "severity", SEVERITIES[severity] ?? SEVERITIES.note),
-    element("span", "title", legible(title)), element("span", "code", legible(code)));
-  const node = element("li", "finding", heading, element("p", "", detail));
-  node.dataset.severity = severity;
-  if (mend) {
-    const box = element("pre", "", element("code", "", mend));
-    box.tabIndex = 0;
-    box.setAttribute("role", "region");
-    box.setAttribute("aria-label", `What mends it: ${legible(title)}`);
-    node.append(box);
+function mendNode({ title, mend }) {
+  const box = element("pre", "", element("code", "", mend));
+  box.tabIndex = 0;
+  box.setAttribute("role", "group");
+  box.setAttribute("aria-label", `What mends it: ${legible(title)}`);
+  return box;
+}
+
+const explained = (finding) => [element("p", "", finding.detail), ...(finding.mend ? [mendNode(finding)] : [])];
+
+/** Findings of one code: the first, and the others folded. */
+function findingsNode([first, ...others]) {
+  const heading = element("h3", "", element("span", "severity", SEVERITIES[first.severity] ?? SEVERITIES.note),
+    element("span", "title", legible(first.title)), element("span", "code", legible(first.code)));
+  const node = element("li", "finding", heading, ...explained(first));
+  node.dataset.severity = first.severity;
+  if (others.length) {
+    const summary = element("summary", "", `${exact(others.length)} more like this`);
+    node.append(element("details", "", summary, ...others.flatMap(explained)));
   }
   return node;
+}
+
+function groupByCode(findings) {
+  const groups = new Map();
+  for (const finding of findings) groups.set(finding.code, [...(groups.get(finding.code) ?? []), finding]);
+  return [...groups.values()];
 }
 
 class Findings {
@@ -27,15 +41,18 @@ class Findings {
     const text = JSON.stringify(findings);
     if (text === this.shown) return;
     this.shown = text;
-    const counts = Object.keys(SEVERITIES).map((severity) => [severity, findings.filter((each) => each.severity === severity).length]);
-    const said = counts.filter(([, count]) => count).map(([severity, count]) => plural(count, severity, `${severity}s`));
+    const said = Object.keys(SEVERITIES).flatMap((severity) => {
+      const count = findings.filter((each) => each.severity === severity).length;
+      return count ? [plural(count, severity, `${severity}s`)] : [];
+    });
     setHidden(byId("findings"), false);
     byId("findings").classList.toggle("fine", !findings.length);
     setText(byId("findings-text"), said.join(", ") || "Nothing to mend");
-    byId("findings-first").replaceChildren(...findings.slice(0, SHOWN_AT_ONCE).map(findingNode));
-    const rest = findings.slice(SHOWN_AT_ONCE);
+    const groups = groupByCode(findings);
+    const rest = groups.slice(SHOWN_AT_ONCE);
+    showNodes(byId("findings-first"), groups.slice(0, SHOWN_AT_ONCE).map(findingsNode));
     setHidden(byId("findings-more"), !rest.length);
     setText(byId("findings-more-text"), `${exact(rest.length)} more`);
-    byId("findings-rest").replaceChildren(...rest.map(findingNode));
+    showNodes(byId("findings-rest"), rest.map(findingsNode));
   }
 }

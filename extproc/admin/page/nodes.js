@@ -22,7 +22,12 @@ function drawing(tag, className = "", attributes = {}) {
 // What is already so is not written: a write is a layout.
 
 function setText(node, text) {
-  if (node.textContent !== text) node.textContent = text;
+  const only = node.firstChild;
+  if (only instanceof Text && !only.nextSibling) {
+    if (only.data !== text) only.data = text;
+  } else if (node.textContent !== text) {
+    node.textContent = text;
+  }
 }
 
 function setAttribute(node, key, value) {
@@ -48,6 +53,26 @@ function setName(node, text) {
   const shown = legible(text);
   setText(node, shown);
   setTitle(node, shown);
+}
+
+/** Make a node like a fresh one, and keep what is the same: what is open stays so, and the focus where it is. */
+function become(node, fresh) {
+  if (node.nodeName !== fresh.nodeName) {
+    node.replaceWith(fresh);
+  } else if (node instanceof Text) {
+    if (node.data !== fresh.data) node.data = fresh.data;
+  } else {
+    for (const key of fresh.getAttributeNames()) setAttribute(node, key, fresh.getAttribute(key));
+    showNodes(node, [...fresh.childNodes]);
+  }
+}
+
+function showNodes(parent, fresh) {
+  while (parent.childNodes.length > fresh.length) parent.lastChild.remove();
+  fresh.forEach((each, index) => {
+    if (index < parent.childNodes.length) become(parent.childNodes[index], each);
+    else parent.append(each);
+  });
 }
 
 /** Make as many children as there are items, and have each show its item. */

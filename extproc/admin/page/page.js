@@ -3,7 +3,7 @@
 const THEMES = { auto: "Auto", light: "Light", dark: "Dark" };
 const WINDOW_SECONDS = 900;
 
-/** Say something to those who do not see it; once, when it changes. */
+/** Say something to those who do not see it, when it changes. */
 const announce = (text) => setText(byId("announcer"), text);
 
 class State {
@@ -73,16 +73,16 @@ class Tile {
 }
 
 function makeTiles() {
-  const [tokens, money, requests, first] = ["tokens", "cost", "requests", "first-token"].map((name) => new Tile(`tile-${name}`));
+  const ids = ["tile-tokens", "tile-cost", "tile-requests", "tile-first-token"];
+  const [tokens, money, requests, first] = ids.map((id) => new Tile(id));
   return ({ sums, steps: { all }, now, started, first_step: firstStep }) => {
     const covered = Math.min(WINDOW_SECONDS, Math.max(60, now - Math.max(started, firstStep)));
     const used = sums.prompt_tokens + sums.completion_tokens;
     const perStep = all.prompt_tokens.map((value, index) => value + all.completion_tokens[index]);
     tokens.show(compact((used * 60) / covered), `${exact(used)} tokens in ${span(covered)}`,
       [`${compact(sums.prompt_tokens)} in`, `${compact(sums.completion_tokens)} out`], perStep);
-    const isPriced = sums.requests > sums.unpriced || sums.cost_usd_micros > 0;
-    money.show(isPriced || !sums.requests ? cost(sums.cost_usd_micros) : DASH, exactCost(sums.cost_usd_micros),
-      [isPriced && `${cost((sums.cost_usd_micros * 3600) / covered)} an hour`,
+    const spent = costOf(sums);
+    money.show(cost(spent), exactCost(spent), [spent > 0 && `${cost((spent * 3600) / covered)} an hour`,
         sums.unpriced > 0 && [`${compact(sums.unpriced)} unpriced`, "warn"]], all.cost_usd_micros);
     requests.show(compact(sums.requests), `${exact(sums.requests)} requests`,
       [[sums.errors ? `${share(sums.errors, sums.requests)} errors` : "no errors",
@@ -99,7 +99,8 @@ function showFacts({ version, now, started, workers, first_step: firstStep }) {
   setText(byId("version"), version);
   setText(byId("uptime"), span(now - started));
   setText(byId("workers"), `${exact(workers.ready)} of ${exact(workers.total)}`);
-  const heard = workers.heard < workers.total ? `, from ${exact(workers.heard)} of ${exact(workers.total)} workers` : "";
+  const isWhole = workers.heard >= workers.total;
+  const heard = isWhole ? "" : `, from ${exact(workers.heard)} of ${exact(workers.total)} workers`;
   setText(byId("window-text"), `${clock(Math.max(firstStep, started))} – ${clock(now)}${heard}`);
 }
 
@@ -136,8 +137,8 @@ function start() {
   const exchanges = new ExchangeTable(colours);
   const showTiles = makeTiles();
   const showCharts = makeCharts();
-  setText(byId("empty-doctor"),
-    `extproc doctor --envoy-admin http://127.0.0.1:9901 --sidecar ${new URL(".", location.href).href.replace(/\/$/, "")}`);
+  const here = new URL(".", location.href).href.replace(/\/$/, "");
+  setText(byId("empty-doctor"), `extproc doctor --envoy-admin http://127.0.0.1:9901 --sidecar ${here}`);
   const onAnswer = (recent) => {
     colours.assign(recent.steps.models.map(keyOf));
     const isEmpty = !recent.sums.requests && !recent.exchanges.length;

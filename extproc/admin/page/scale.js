@@ -65,20 +65,27 @@ function linePath(values, place) {
       isDrawing = false;
       return;
     }
-    const isAlone = !isDrawing && !isKnown(values[index + 1] ?? null);
     const x = (place.left + (index + 0.5) * place.slot).toFixed(2);
-    path += `${isDrawing ? "L" : "M"}${x} ${place.y(value).toFixed(2)}${isAlone ? "h0" : ""}`;
+    path += `${isDrawing ? "L" : "M"}${x} ${place.y(value).toFixed(2)}`;
     isDrawing = true;
   });
   return path;
+}
+
+/** Path of the points that have no neighbour, of which no line shows anything. */
+function dotsPath(values, place) {
+  const isAlone = (index) => isKnown(values[index]) && !isKnown(values[index - 1]) && !isKnown(values[index + 1]);
+  const x = (index) => (place.left + (index + 0.5) * place.slot).toFixed(2);
+  return values.map((value, index) => (isAlone(index) ? `M${x(index)} ${place.y(value).toFixed(2)}h0` : "")).join("");
 }
 
 /** Path of the area between two lines, where both are known. */
 function bandPath(lower, upper, place) {
   let path = "";
   let run = [];
+  const x = (index) => (place.left + (index + 0.5) * place.slot).toFixed(2);
+  const point = (index, value) => `${x(index)} ${place.y(value).toFixed(2)}`;
   const close = () => {
-    const point = (index, value) => `${(place.left + (index + 0.5) * place.slot).toFixed(2)} ${place.y(value).toFixed(2)}`;
     if (run.length > 1) {
       const there = run.map((index) => point(index, upper[index]));
       const back = run.toReversed().map((index) => point(index, lower[index]));

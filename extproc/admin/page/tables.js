@@ -52,7 +52,7 @@ const modelColumn = (colours) => ({
     const [swatch, name] = cell.firstElementChild.children;
     const slot = colours.of(keyOf(item));
     setAttribute(swatch, "class", `swatch ${slot ? colour(slot) : "s0"}`);
-    setName(name, keyOf(item) === OTHER ? "other models" : item.model ?? DASH);
+    setName(name, keyOf(item) === OTHER ? "other models" : item.model || DASH);
     if (item.provider_model && item.provider_model !== item.model) {
       setTitle(name, `${legible(item.model)}, answered by ${legible(item.provider_model)}`);
     }
@@ -63,17 +63,23 @@ const providerColumn = {
   title: "Provider", className: "w-provider",
   show: (cell, item) => {
     if (!cell.firstElementChild) cell.append(nameNode());
-    setName(cell.firstElementChild, keyOf(item) === OTHER ? DASH : item.provider ?? DASH);
+    setName(cell.firstElementChild, keyOf(item) === OTHER ? DASH : item.provider || DASH);
   },
 };
 
 const tokensOf = ({ sums }) => sums.prompt_tokens + sums.completion_tokens;
+
+/** What it cost, as far as is known: nothing, where nothing of it has a price. */
+const costOf = ({ cost_usd_micros: micros, unpriced }) => (unpriced && !micros ? null : micros);
+
 const ratio = (part, whole) => (whole ? part / whole : null);
 
 /** A column of numbers, with the value it is sorted by. */
 const numberColumn = (title, value, text, look, about = exactly) => ({
   ...textColumn(title, "number", (item) => text(value(item), item), look, (item) => about(value(item))), value,
 });
+
+const lastColumn = (...parts) => ({ ...numberColumn(...parts), className: "number w-last" });
 
 const exactly = (value) => (Number.isInteger(value) && value >= 10_000 ? exact(value) : "");
 
@@ -96,7 +102,6 @@ function modelColumns(colours) {
     const width = item.share.toFixed(3);
     if (cell.style.getPropertyValue("--share") !== width) cell.style.setProperty("--share", width);
   };
-  const isUnpriced = ({ sums }) => sums.unpriced > 0 && sums.unpriced >= sums.requests;
   return [
     { ...modelColumn(colours), value: ({ model }) => model },
     { ...providerColumn, value: ({ provider }) => provider },
@@ -107,10 +112,10 @@ function modelColumns(colours) {
     numberColumn("Prompt", ({ sums }) => sums.prompt_tokens, compact),
     numberColumn("Completion", ({ sums }) => sums.completion_tokens, compact),
     numberColumn("Cached", ({ sums }) => sums.cached_tokens, compact),
-    numberColumn("Cost", (item) => (isUnpriced(item) ? null : item.sums.cost_usd_micros), cost, undefined, exactCost),
+    numberColumn("Cost", ({ sums }) => costOf(sums), cost, undefined, exactCost),
     numberColumn("First p50", ({ sums }) => sums.first_token_seconds.p50, seconds),
     numberColumn("First p95", ({ sums }) => sums.first_token_seconds.p95, seconds),
-    numberColumn("Uncounted", ({ sums }) => ratio(sums.not_reported, sums.requests), (_, { sums }) =>
+    lastColumn("Uncounted", ({ sums }) => ratio(sums.not_reported, sums.requests), (_, { sums }) =>
       share(sums.not_reported, sums.requests), ({ sums }) => (sums.not_reported ? "warn" : "dim")),
   ];
 }
@@ -182,7 +187,8 @@ class ModelTable {
       if (this.columns[number] !== column) cell.removeAttribute("aria-sort");
       else setAttribute(cell, "aria-sort", direction > 0 ? "ascending" : "descending");
     });
-    const matches = ({ provider, model }) => [provider, model].some((name) => legible(name).toLowerCase().includes(this.wanted));
+    const isWanted = (name) => legible(name).toLowerCase().includes(this.wanted);
+    const matches = ({ provider, model }) => isWanted(provider) || isWanted(model);
     const shown = this.models.filter((item) => !this.wanted || matches(item)).sort(compare(column.value, direction));
     this.rows.show(shown.map((item) => [keyOf(item), item]));
     const hasMore = this.models.some((item) => keyOf(item) === OTHER);
@@ -211,7 +217,8 @@ function exchangeColumns(colours) {
     outcomeColumn(),
     tokens("Prompt", (item) => item.prompt_tokens),
     tokens("Completion", (item) => item.completion_tokens),
-    textColumn("Cost", "number", (item) => cost(item.cost_usd_micros), () => "", (item) => exactCost(item.cost_usd_micros)),
+    textColumn("Cost", "number", ({ cost_usd_micros: micros }) => cost(micros), () => "",
+      ({ cost_usd_micros: micros }) => exactCost(micros)),
     textColumn("Duration", "number", (item) => seconds(item.duration_seconds)),
     textColumn("First token", "number", (item) => seconds(item.first_token_seconds)),
     textColumn("Source", "", (item) => item.usage_source, (item) => sources[item.usage_source] ?? "dim"),
