@@ -22,6 +22,7 @@ from extproc.config.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+STATED = PYPROJECT["tool"]["audit"]["licences"]
 LOCK = tomllib.loads((ROOT / "uv.lock").read_text())
 POD = next(yaml.safe_load_all((ROOT / "k8s" / "base" / "deployment.yaml").read_text()))["spec"]["template"]["spec"]
 
@@ -152,21 +153,22 @@ Version: 1:2
 """
 
 
-def build_bill(tool: ModuleType) -> dict[str, Any]:
-    bill: dict[str, Any] = tool.build_bill(LOCK, PYPROJECT["tool"]["audit"]["licences"], STATUS)
+@pytest.fixture(name="bill", scope="module")
+def _bill(tool: ModuleType) -> dict[str, Any]:
+    """The bill of this very environment."""
+    bill: dict[str, Any] = tool.build_bill(LOCK, STATED, STATUS)
     return bill
 
 
-def test_the_bill_of_the_image_is_what_cyclonedx_says(tool: ModuleType) -> None:
-    """By its published schema, of this very environment; and the same each time."""
-    bill = build_bill(tool)
+def test_the_bill_of_the_image_is_what_cyclonedx_says(tool: ModuleType, bill: dict[str, Any]) -> None:
+    """By its published schema; and the same each time."""
     assert JsonStrictValidator(SchemaVersion.V1_5).validate_str(json.dumps(bill)) is None
-    assert bill == build_bill(tool)
+    assert bill == tool.build_bill(LOCK, STATED, STATUS)
 
 
-def test_the_bill_names_what_is_installed_with_licence_and_hashes(tool: ModuleType) -> None:
+def test_the_bill_names_what_is_installed_with_licence_and_hashes(bill: dict[str, Any]) -> None:
     """Of Python and of Debian; what a Debian has left of a package is not there."""
-    components = {component["name"]: component for component in build_bill(tool)["components"]}
+    components = {component["name"]: component for component in bill["components"]}
     assert "ai-gateway-extproc" not in components
     assert components["libc6"]["purl"] == "pkg:deb/debian/libc6@2.36-9%2Bdeb12u14?arch=amd64"
     assert "gone" not in components
