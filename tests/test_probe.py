@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry
-from support.sidecar import Sidecar, inherited_environ
+from support.sidecar import inherited_environ
 
-from extproc.admin.server import MetricsServer
+from extproc.admin.server import AdminServer, MetricsServer
 from extproc.config.address import HostPort
 from extproc.demo.process import claim_port
 from extproc.probe import main
@@ -22,13 +21,16 @@ def probe(address: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=30)
 
 
-def test_a_sidecar_that_lives_is_well_and_one_that_has_ended_is_not(tmp_path: Path) -> None:
+def test_an_admin_port_that_answers_is_well_and_one_that_is_gone_is_not() -> None:
     """By the exit code; what is wrong is one line."""
-    with Sidecar(tmp_path) as sidecar:
-        alive = probe(sidecar.admin)
-    gone = probe(sidecar.admin)
+    server = AdminServer(HostPort("127.0.0.1", 0), CollectorRegistry(), lambda: False, version="1")
+    try:
+        alive = probe(str(server.address))
+    finally:
+        server.close()
+    gone = probe(str(server.address))
     assert (alive.returncode, alive.stdout, alive.stderr) == (0, "", "")
-    said = f"extproc: no answer from {sidecar.admin}/livez (ConnectionRefusedError)\n"
+    said = f"extproc: no answer from {server.address}/livez (ConnectionRefusedError)\n"
     assert (gone.returncode, gone.stdout, gone.stderr) == (1, "", said)
 
 
