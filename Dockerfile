@@ -45,13 +45,15 @@ RUN /opt/extproc/bin/python -m compileall -q --invalidation-mode unchecked-hash 
 FROM ${PYTHON_IMAGE}
 ARG SOURCE_DATE_EPOCH=1577836800
 # Nothing installs packages in a running image. And Python's own modules get their byte code, which the official images
-# leave out: a process that may write nowhere would compile them anew at each start.
+# leave out: a process that may write nowhere would compile them anew at each start. A volume for the socket that is
+# new takes owner and mode of the folder here.
 RUN library="$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')" \
     && { python3 -B -m pip uninstall --quiet --yes --root-user-action ignore pip || true; } \
     && rm -rf "${library}/ensurepip" \
     && PYTHONHASHSEED=0 python3 -m compileall -q --invalidation-mode unchecked-hash \
         -x '/(idlelib|lib2to3|tests?)/' "${library}" \
-    && find "${library}" -mmin -60 -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
+    && install -d -o 65532 -g 65532 -m 2770 /run/extproc \
+    && find "${library}" /run/extproc -mmin -60 -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
 COPY --from=build /opt/extproc /opt/extproc
 COPY --from=build /usr/share/sbom /usr/share/sbom
 

@@ -104,6 +104,8 @@ def test_user_ports_and_command_are_those_of_the_pod() -> None:
     listen, admin = parse_address(Settings().listen), parse_host_port(Settings().admin_listen)
     assert of("EXPOSE", FINAL) == [f"{listen.port} {admin.port}"]  # type: ignore[union-attr]  # no socket by default
     assert [port["containerPort"] for port in sidecar["ports"]] == [admin.port]
+    (socket,) = [each["mountPath"] for each in sidecar["volumeMounts"] if each["name"] == "extproc-socket"]
+    assert f"install -d -o {ids['runAsUser']} -g {ids['runAsGroup']} -m 2770 {socket} " in of("RUN", FINAL)[0]
     assert of("ENTRYPOINT", FINAL) == ['["extproc"]']
     assert "command" not in sidecar
     assert of("CMD", FINAL) == [json.dumps(sidecar["args"][:1])]
@@ -124,7 +126,7 @@ def test_the_final_stage_ends_as_nobody_and_brings_nothing_from_the_network() ->
     assert "COPY" not in words[words.index("USER") :]
     assert "ADD" not in [word for word, _ in INSTRUCTIONS]
     runs = " ".join(of("RUN", FINAL))
-    assert not any(fnmatch(word, pattern) for word in runs.split() for pattern in ("install", "apt*", "curl", "wget"))
+    assert not any(fnmatch(word, pattern) for word in runs.split() for pattern in ("uv", "apt*", "curl", "wget"))
     assert "pip uninstall" in runs
 
 
