@@ -46,7 +46,12 @@ ROW = Row(
             "Share of calls that failed, by model",
             f"{_TELEMETRY} A model that fails alone is often withdrawn, misspelt, or not in your contract.",
             "percentunit",
-            [Query(share(_failed(_MODEL), rate(_CALLS, _MODEL, where=GEN_AI)), "{{gen_ai_request_model}}")],
+            [
+                Query(
+                    share(_failed(_MODEL), rate(_CALLS, _MODEL, where=GEN_AI)),
+                    "{{gen_ai_provider_name}} {{gen_ai_request_model}}",
+                )
+            ],
             warns_at=0.05,
             alarms_at=0.1,
             max_value=1,
