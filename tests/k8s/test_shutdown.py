@@ -80,6 +80,20 @@ def test_the_sidecar_begins_before_envoy_and_ends_after_it(folder: str) -> None:
     assert [each["name"] for each in containers_of(pod)] == ["extproc", "envoy"]
 
 
+@pytest.mark.parametrize("folder", ["base", "standalone", "overlays/existing-deployment"])
+def test_what_hangs_is_back_soon(folder: str) -> None:
+    """kubelet leaves a container whose probe fails the time of the pod, unless the probe has one of its own."""
+    (workload,) = of_kind(build(folder), "Deployment")
+    probes = [
+        container[kind]
+        for container in containers_of(pod_of(workload))
+        for kind in ("startupProbe", "livenessProbe")
+        if kind in container
+    ]
+    assert probes
+    assert {probe.get("terminationGracePeriodSeconds") for probe in probes} == {20}
+
+
 @dataclass
 class Draining:
     """An Envoy as in the pod, and where to reach it; its script to drain."""
