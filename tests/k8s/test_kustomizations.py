@@ -17,6 +17,7 @@ from support.manifests import (
     Object,
     build,
     combination_ids,
+    container_named,
     containers_of,
     labels_of,
     of_kind,
@@ -168,6 +169,11 @@ def test_a_scaler_measures_containers_that_are_there(folders: tuple[str, ...]) -
     (scaler,) = of_kind(objects, "HorizontalPodAutoscaler")
     measured = {metric["containerResource"]["container"] for metric in scaler["spec"]["metrics"]}
     assert measured == {container["name"] for container in containers_of(pod_of(deployment))}
+    aims = {metric["containerResource"]["container"]: metric["containerResource"]["target"]["averageValue"]
+            for metric in scaler["spec"]["metrics"]}  # fmt: skip
+    request = container_named(pod_of(deployment), "extproc")["resources"]["requests"]["cpu"]
+    # With the tenth above it at which nothing is scaled yet; on a full node a container gets no more than its request.
+    assert int(request.removesuffix("m")) > 1.1 * int(aims["extproc"].removesuffix("m"))
     assert "replicas" not in deployment["spec"]
 
 
