@@ -84,13 +84,8 @@ def test_the_sidecar_begins_before_envoy_and_ends_after_it(folder: str) -> None:
 def test_what_hangs_is_back_soon(folder: str) -> None:
     """kubelet leaves a container whose probe fails the time of the pod, unless the probe has one of its own."""
     (workload,) = of_kind(build(folder), "Deployment")
-    probes = [
-        container[kind]
-        for container in containers_of(pod_of(workload))
-        for kind in ("startupProbe", "livenessProbe")
-        if kind in container
-    ]
-    assert probes
+    containers = containers_of(pod_of(workload))
+    probes = [each[kind] for each in containers for kind in ("startupProbe", "livenessProbe") if kind in each]
     assert {probe.get("terminationGracePeriodSeconds") for probe in probes} == {20}
 
 
