@@ -76,8 +76,10 @@ format: $(READY) ## let ruff mend what it can
 proto: $(READY) ## generate the wire code from proto/
 	$(BIN)/python tools/generate_proto.py
 
-docs: $(READY) ## write docs/providers.md and docs/extproc.schema.json
+docs: $(READY) ## write what docs/ and k8s/ have of tables, schema and Envoy's configuration
 	$(BIN)/python tools/generate_docs.py
+	$(BIN)/python tools/generate_manifests.py
+	$(BIN)/python tools/generate_scale.py
 
 lock: $(READY) ## lock the newest dependencies that pyproject.toml allows
 	$(BIN)/uv lock --upgrade

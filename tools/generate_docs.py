@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Write what is written from other things: the work behind `make docs`.
 
-Owns: docs/providers.md, and which files are written: the schema of settings, Grafana's boards, the PrometheusRule.
-Tests fail where one of them is not what this writes.
+Owns: docs/providers.md, and which files are written: the schema of the settings, Grafana's boards, the PrometheusRule.
+A test fails where one of them is not what this writes.
 """
 
 from __future__ import annotations

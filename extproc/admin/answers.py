@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from extproc.admin.html import build_page
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -41,7 +44,7 @@ def build_application(
     version: str,
 ) -> WSGIApplication:
     """Return what answers; `find_recent` returns what tells the page, or None where there is none."""
-    index, page = _INDEX.format(version=version), _answer_page(find_recent)
+    index, page = _INDEX.format(version=version), _answer_page(find_recent, version)
 
     def answer(  # noqa: PLR0911 - one for each path
         environ: WSGIEnvironment, start_response: StartResponse
@@ -73,15 +76,25 @@ def plain(start_response: StartResponse, status: str, text: str) -> Iterable[byt
 
 
 def _answer_page(
-    find_recent: Callable[[], Callable[[], bytes] | None],
+    find_recent: Callable[[], Callable[[], bytes] | None], version: str
 ) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes] | None]:
+    """Return what answers for the page, or returns None where something else is to be answered."""
+    build = cache(lambda: build_page(version))
+
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes] | None:
         tell = find_recent()
         if tell is None:
             return None
         if environ.get("PATH_INFO") == "/recent":
             return _send(start_response, _JSON, tell(), _FOR_THE_PAGE)
-        return None
+        if "text/html" not in environ.get("HTTP_ACCEPT", ""):
+            return None
+        page = build()
+        if environ.get("HTTP_IF_NONE_MATCH") == page.etag:
+            start_response("304 Not Modified", [("ETag", page.etag)])
+            return []
+        start_response("200 OK", list(page.headers))
+        return [page.body]
 
     return answer
 

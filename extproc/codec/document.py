@@ -118,6 +118,37 @@ class HeldDocument:
         self._held.clear()
 
 
+class HeldPart:
+    """The bytes of one part of a sequence of them, an event or a line: of one that is too large, only that it is lost.
+
+    `max_bytes` bounds what is kept, as with HeldDocument.
+    """
+
+    __slots__ = ("_document", "is_lost")
+
+    def __init__(self, max_bytes: int) -> None:
+        self._document = HeldDocument(max_bytes)
+        self.is_lost = False
+
+    def add(self, piece: bytes) -> None:
+        """Keep a piece, unless the part is lost."""
+        if self.is_lost:
+            return
+        try:
+            self._document.add(piece)
+        except DecodeError:
+            self.is_lost = True
+
+    def take(self) -> bytes | None:
+        """Return what is kept, None if it is lost, and begin the next part."""
+        is_lost, self.is_lost = self.is_lost, False
+        try:
+            data = self._document.take()
+        except DecodeError:
+            return None
+        return None if is_lost else data
+
+
 class WholeDocument:
     """The body is one document. `max_document_bytes` bounds what is kept of it, when what is long is left out."""
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from extproc.codec.document import HeldDocument, WholeDocument
+from extproc.codec.document import HeldPart, WholeDocument
 from extproc.codec.payload import NOTHING, Framing, Pause, Payload
-from extproc.errors import DecodeError, Reason
+from extproc.errors import Reason
 
 # What is looked at to tell lines from one document, wherever the chunks are cut. A body whose first line is longer is
 # one document, if nobody says otherwise.
@@ -32,44 +32,27 @@ class NDJSON:
     is_sequence = True
 
     def __init__(self, max_line_bytes: int) -> None:
-        self._line = HeldDocument(max_line_bytes)
-        self._is_lost = False
+        self._line = HeldPart(max_line_bytes)
         self._pause = Pause()
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
         """Yield the lines that `chunk` completes."""
         start = 0
         while (end := chunk.find(b"\n", start)) >= 0:
-            self._hold(chunk[start:end])
+            self._line.add(chunk[start:end])
             yield from self.finish()
             start = end + 1
-        self._hold(chunk[start:])
+        self._line.add(chunk[start:])
 
     def finish(self) -> Iterator[Payload]:
         """Yield the line that is being received, if there is anything in it: the last one needs no line end."""
-        data, is_lost = self._take(), self._is_lost
-        self._is_lost = False
-        if is_lost:
+        data = self._line.take()
+        if data is None:
             yield Payload(b"", lost=Reason.TOO_LARGE)
-        elif data:
-            yield Payload(data)
+        elif line := data.strip():
+            yield Payload(line)
         elif self._pause.is_due():
             yield NOTHING
-
-    def _hold(self, part: bytes) -> None:
-        if self._is_lost:
-            return
-        try:
-            self._line.add(part)
-        except DecodeError:
-            self._is_lost = True
-
-    def _take(self) -> bytes:
-        try:
-            return self._line.take().strip()
-        except DecodeError:
-            self._is_lost = True
-            return b""
 
 
 class DocumentOrLines:

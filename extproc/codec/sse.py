@@ -12,18 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from extproc.codec.document import HeldDocument
+from extproc.codec.document import HeldPart
 from extproc.codec.payload import BOM, NOTHING, Pause, Payload
-from extproc.errors import DecodeError, Reason
+from extproc.errors import Reason
 
 _EVENT_FIELD = b"event: "
 _DATA_FIELD = b"data: "
 
 # Of a longer line what is data is held as data, and of any other the rest is passed over.
 _MAX_LINE_BYTES = 64 * 1024
-
-# Lines are cut out of so much at once: each takes dozens of bytes, and a message of megabytes may have millions.
-_SLICE_BYTES = 64 * 1024
 
 
 def split_plain(chunk: bytes) -> Sequence[tuple[bytes, bytes]]:
@@ -60,12 +57,11 @@ class SSEDecoder:
         self._line = bytearray()
         self._is_long = False  # a line whose start has been taken
         self._is_data = False  # the line that was taken last
-        self._data = HeldDocument(max_event_bytes)
+        self._data = HeldPart(max_event_bytes)
         self._max_only_bytes = min(_MAX_LINE_BYTES, max_event_bytes)
         self._only: bytes | None = None  # the data of a single line, as most events have it; more is held in _data
         self._has_data = False
         self._event = ""
-        self._is_lost = False
         self._cr_at_end = False
         self._at_start = True
         self._pause = Pause()
@@ -73,15 +69,11 @@ class SSEDecoder:
     @property
     def is_between_events(self) -> bool:
         """Whether the last event is complete and nothing of the next one has come."""
-        is_fresh = self._at_start or self._cr_at_end or self._is_lost
+        is_fresh = self._at_start or self._cr_at_end or self._data.is_lost
         return not (is_fresh or self._line or self._has_data or self._event)
 
     def feed(self, chunk: bytes) -> Iterator[Payload]:
-        """Yield the events that `chunk` completes."""
-        if len(chunk) > _SLICE_BYTES:
-            for start in range(0, len(chunk), _SLICE_BYTES):
-                yield from self.feed(chunk[start : start + _SLICE_BYTES])
-            return
+        """Yield the events that `chunk` completes. Its lines are all taken at once: a body comes in pieces."""
         if self._cr_at_end and chunk:
             # The CR already ended its line; an LF right behind it belongs to the same ending.
             self._cr_at_end = False
@@ -105,7 +97,7 @@ class SSEDecoder:
     def _hold(self, part: bytes) -> None:
         if self._is_long:
             if self._is_data:
-                self._hold_data(part)
+                self._data.add(part)
             return
         self._line += part
         if len(self._line) > _MAX_LINE_BYTES:
@@ -141,34 +133,22 @@ class SSEDecoder:
 
     def _hold_line(self, value: bytes) -> None:
         if self._only is not None:
-            self._hold_data(self._only)
+            self._data.add(self._only)
             self._only = None
         if self._has_data:
-            self._hold_data(b"\n")
-        self._hold_data(value)
-
-    def _hold_data(self, part: bytes) -> None:
-        if self._is_lost:
-            return
-        try:
-            self._data.add(part)
-        except DecodeError:
-            self._is_lost = True
+            self._data.add(b"\n")
+        self._data.add(value)
 
     def _dispatch(self) -> Iterator[Payload]:
-        data, event, is_lost = self._take_data(), self._event, self._is_lost
+        data, event = self._take_data(), self._event
         has_data, self._has_data = self._has_data, False
-        self._event, self._is_lost = "", False
+        self._event = ""
         if has_data:
             self._pause.reset()
-            yield Payload(b"", event, Reason.TOO_LARGE) if is_lost else Payload(data, event)
+            yield Payload(b"", event, Reason.TOO_LARGE) if data is None else Payload(data, event)
 
-    def _take_data(self) -> bytes:
-        if self._only is not None:
-            data, self._only = self._only, None
-            return data
-        try:
+    def _take_data(self) -> bytes | None:
+        if self._only is None:
             return self._data.take()
-        except DecodeError:
-            self._is_lost = True
-            return b""
+        data, self._only = self._only, None
+        return data

@@ -25,6 +25,7 @@ class Readiness:
 
     def __init__(self) -> None:
         self.ready = True
+        self.has_page = True
 
 
 @pytest.fixture(name="readiness")
@@ -42,6 +43,7 @@ def _admin(readiness: Readiness) -> Iterator[AdminServer]:
         lambda: readiness.ready,
         version="1.2.3",
         find_status=lambda: {"ready": readiness.ready},
+        find_recent=lambda: (lambda: b"{}") if readiness.has_page else None,
     )
     yield server
     server.close()
@@ -319,3 +321,44 @@ def test_a_scraper_can_have_a_port_with_metrics_and_nothing_else() -> None:
             MetricsServer(metrics.address, registry)
     finally:
         metrics.close()
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8"}
+
+
+def test_browsers_get_a_page_and_others_text(admin: AdminServer) -> None:
+    """Whoever looks with curl wants to read it."""
+    status, headers, body = get(admin, "/", BROWSER)
+    assert (status, headers["Content-Type"], headers["Content-Length"]) == (
+        200,
+        "text/html; charset=utf-8",
+        str(len(body)),
+    )
+    assert body.startswith(b"<!DOCTYPE html>")
+    assert "default-src 'none'" in headers["Content-Security-Policy"]
+    assert get(admin, "/")[2].startswith(b"ai-gateway-extproc 1.2.3\n")
+    assert get(admin, "/", BROWSER, "HEAD")[2] == b""
+
+
+def test_a_page_that_is_known_is_not_sent_again(admin: AdminServer) -> None:
+    """It changes with the version."""
+    etag = get(admin, "/", BROWSER)[1]["ETag"]
+    status, headers, body = get(admin, "/", BROWSER | {"If-None-Match": etag})
+    assert (status, headers["ETag"], body) == (304, etag, b"")
+    assert get(admin, "/", BROWSER | {"If-None-Match": '"other"'})[0] == 200
+
+
+def test_what_the_page_shows_is_for_it_alone(admin: AdminServer) -> None:
+    """Nothing keeps it, and no other site gets it."""
+    status, headers, body = get(admin, "/recent")
+    assert (status, headers["Content-Type"], body) == (200, "application/json", b"{}")
+    assert headers["Cache-Control"] == "no-store"
+    assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+    assert "Access-Control-Allow-Origin" not in headers
+
+
+def test_the_page_can_be_switched_off(admin: AdminServer, readiness: Readiness) -> None:
+    """While it serves."""
+    readiness.has_page = False
+    assert get(admin, "/recent")[0] == 404
+    assert get(admin, "/", BROWSER)[1]["Content-Type"].startswith("text/plain")

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.chunks import byte_by_byte, splits
 
+from extproc.codec.content import content_decoder
 from extproc.codec.payload import NOTHING, Payload
 from extproc.codec.sse import SSEDecoder
 from extproc.errors import Reason
+from extproc.readers import Body
 
 
 def decode(chunks: list[bytes], max_event_bytes: int = 10_000) -> list[Payload]:
@@ -221,10 +223,11 @@ def test_many_small_lines_take_no_more_memory_than_the_bound() -> None:
 
 
 def test_many_small_lines_in_one_chunk_take_little_memory() -> None:
-    """With a buffered body a chunk is megabytes, and a line of two bytes takes dozens in a list."""
+    """With a buffered body a chunk is megabytes, and a line of two bytes takes dozens in a list: it comes in pieces."""
     chunk = b"a\n" * 100_000 + b"a\r\n" * 100_000 + b"data: x\r\n\r\n"
     tracemalloc.start()
-    events = [event for event in SSEDecoder(1_000_000).feed(chunk) if event is not NOTHING]
+    body = Body(content_decoder(""), SSEDecoder(1_000_000))
+    events = [event for event in body.feed(chunk) if event is not NOTHING]
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert events == [Payload(b"x")]

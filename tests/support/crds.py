@@ -216,8 +216,13 @@ SPECS: dict[tuple[str, str], Schema] = {
 
 
 def check_object(document: dict[str, Any]) -> None:
-    """Fail if an object is not as its schema says."""
-    spec = SPECS[document["apiVersion"], document["kind"]]
+    """Fail if an object that was printed is not as its schema says: it has a name and a namespace."""
+    metadata = record("name", "namespace", name=NAME, namespace=NAME)
+    check_against(SPECS[document["apiVersion"], document["kind"]], metadata, document)
+
+
+def check_against(spec: Schema, metadata: Schema, document: dict[str, Any]) -> None:
+    """Fail if an object is not as these schemas of its parts say."""
     whole = record(
         "apiVersion",
         "kind",
@@ -225,7 +230,7 @@ def check_object(document: dict[str, Any]) -> None:
         "spec",
         apiVersion=TEXT,
         kind=TEXT,
-        metadata=record("name", "namespace", name=NAME, namespace=NAME),
+        metadata=metadata,
         spec=spec,
     )
     jsonschema.validate(document, whole)

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import urllib.parse
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,13 +38,25 @@ def check_metrics(text: str) -> str:
 
 
 class Prometheus:
-    """A context: a Prometheus that scrapes these addresses as fast as it can, or as they can."""
+    """A context: a Prometheus that scrapes these addresses as fast as it can, and evaluates these files of rules.
 
-    def __init__(self, folder: Path, *targets: str, interval: str = "200ms") -> None:
+    `relabel` are its `metric_relabel_configs`. It asks for the first time about five seconds after its start.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *targets: str,
+        rules: Sequence[Path] = (),
+        relabel: Sequence[Mapping[str, Any]] = (),
+        interval: str = "200ms",
+    ) -> None:
         program = find("prometheus")
         address = claim_port(HostPort("127.0.0.1", 0), "prometheus")
-        scrape = {"job_name": "extproc", "static_configs": [{"targets": list(targets)}]}
-        config = {"global": {"scrape_interval": interval, "scrape_timeout": interval}, "scrape_configs": [scrape]}
+        scrape: dict[str, Any] = {"job_name": "extproc", "static_configs": [{"targets": list(targets)}]}
+        scrape["metric_relabel_configs"] = list(relabel)
+        pace = {"scrape_interval": interval, "scrape_timeout": interval, "evaluation_interval": interval}
+        config = {"global": pace, "scrape_configs": [scrape], "rule_files": [str(path) for path in rules]}
         (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
         self._url = f"http://{address}"
         self._log = (folder / "prometheus.log").open("wb")
