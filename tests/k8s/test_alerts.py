@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from support.observable import observable
-from support.prometheus import find
+from support.prometheus import promtool
 from support.promql import selectors
 
 from tools.alerts import OBJECT, RULES, render_object
@@ -23,14 +23,6 @@ ALL_RULES = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for r
 ALERTS = {rule["alert"]: rule for rule in ALL_RULES if "alert" in rule}
 RECORDS = {rule["record"] for rule in ALL_RULES if "record" in rule}
 SECTIONS = dict(re.findall(r"^### (\w+)\n(.*?)(?=^#|\Z)", RUNBOOKS.read_text(), re.DOTALL | re.MULTILINE))
-
-
-def promtool(*arguments: str | Path) -> str:
-    """Return what promtool says, which has nothing against it."""
-    command = [find("promtool"), *map(str, arguments)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout
 
 
 def test_promtool_accepts_the_rules() -> None:

@@ -20,6 +20,7 @@ from grafana_foundation_sdk.cog.plugins import register_default_plugins
 from grafana_foundation_sdk.models.dashboard import Dashboard
 from support.observable import observable
 from support.observed import DASHBOARDS, VARIABLES, boards, queries, substituted
+from support.prometheus import promtool
 from support.promql import grouped, selectors
 
 from tools.dashboards.boards import BOARDS
@@ -127,12 +128,12 @@ def test_panels_by_team_hold_without_teams() -> None:
 
 
 def test_descriptions_name_alerts_and_pages_that_there_are(root: Path) -> None:
-    """The page of bills is written beside this one."""
+    """Whoever reads one knows where to go on."""
     rules = yaml.safe_load((root / "k8s" / "alerts.yaml").read_text())
     alerts = {rule.get("alert") for group in rules["groups"] for rule in group["rules"]}
     text = " ".join(panel["description"] for _, board in boards() for panel in panels(board))
     assert set(re.findall(r"\b(?:Extproc|Llm)[A-Z]\w+", text)) <= alerts
-    assert all((root / page).is_file() for page in set(re.findall(r"docs/\w+\.md", text)) - {"docs/billing.md"})
+    assert all((root / page).is_file() for page in set(re.findall(r"docs/\w+\.md", text)))
 
 
 def test_the_component_has_a_config_map_for_each_board(tmp_path: Path) -> None:
@@ -148,3 +149,65 @@ def test_the_component_has_a_config_map_for_each_board(tmp_path: Path) -> None:
         assert each["kind"] == "ConfigMap"
         assert each["metadata"]["labels"]["grafana_dashboard"] == "1"
         assert sum(map(len, each["data"].values())) < 1_000_000
+
+
+# What sidecars with one process and with several count, a second, and hold; and a program that is none.
+COUNTERS = {
+    'process_cpu_seconds_total{instance="one",job="a"}': 0.5,
+    'process_cpu_seconds_total{instance="two",job="a"}': 0.1,
+    'process_cpu_seconds_total{instance="three",job="b"}': 1,
+    'extproc_worker_cpu_seconds_total{instance="two",job="a",worker="0"}': 0.7,
+    'extproc_worker_cpu_seconds_total{instance="two",job="a",worker="1"}': 0.8,
+    'ai_total_tokens_total{instance="one",job="a",llm="openai",model="m"}': 1.2,
+    'ai_total_tokens_total{instance="one",job="a",llm="openai",model="m",usage_source="estimated"}': 0.8,
+    'ai_total_tokens_total{instance="two",job="a",llm="openai",model="m",team="blue"}': 1,
+    'ai_prompt_tokens_total{instance="one",job="a",llm="openai",model="m"}': 5,
+    'ai_cached_tokens_total{instance="one",job="a",llm="openai",model="m"}': 4,
+    'extproc_exchanges_total{instance="one",job="a",completion="complete"}': 6,
+    'extproc_exchanges_total{instance="two",job="a",completion="error"}': 1,
+    'extproc_exchanges_total{instance="two",job="a",completion="truncated"}': 1,
+}
+GAUGES = {
+    'extproc_build_info{instance="one",job="a",version="1"}': 1,
+    'extproc_build_info{instance="two",job="a",version="1"}': 1,
+    'process_resident_memory_bytes{instance="one",job="a"}': 90,
+    'process_resident_memory_bytes{instance="two",job="a"}': 50,
+    'process_resident_memory_bytes{instance="three",job="b"}': 70,
+    'extproc_worker_resident_memory_bytes{instance="two",job="a",worker="0"}': 100,
+    'extproc_worker_resident_memory_bytes{instance="two",job="a",worker="1"}': 100,
+}
+
+# What panels make of it.
+EXPECTED: list[tuple[tuple[str, str], dict[str, float]]] = [
+    (("ai-gateway-sidecar", "Memory by sidecar"), {'{instance="one"}': 90, '{instance="two"}': 250}),
+    (("ai-gateway-sidecar", "Cores by sidecar"), {'{instance="one"}': 0.5, '{instance="two"}': 1.6}),
+    (("ai-gateway", "Tokens a minute by team"), {'{shown="no label team"}': 120, '{shown="blue",team="blue"}': 60}),
+    (("ai-gateway", "Failed"), {"{}": 0.25}),
+    (
+        ("ai-gateway", "Tokens by who counted them"),
+        {'{usage_source="reported"}': 0.733, '{usage_source="estimated"}': 0.267},
+    ),
+    (("ai-gateway", "Share of the prompt that came from caches, by model"), {'{llm="openai",model="m"}': 0.8}),
+]
+
+
+def test_numbers_are_those_of_one_process_and_of_several(tmp_path: Path) -> None:
+    """By promtool: without workers and without teams, with both, and beside a program that is no sidecar."""
+    asked = {
+        (board, title): substituted(query, {**VARIABLES, "job": ".+", "__rate_interval": "5m"})
+        for board, document in boards()
+        for title, query in queries(document)
+    }
+    series = [{"series": name, "values": f"0+{60 * each}x20"} for name, each in COUNTERS.items()]
+    series += [{"series": name, "values": f"{value}x20"} for name, value in GAUGES.items()]
+    answers = [
+        {
+            "expr": f"round({asked[panel]}, 0.001)",
+            "eval_time": "10m",
+            "exp_samples": [{"labels": labels, "value": value} for labels, value in samples.items()],
+        }
+        for panel, samples in EXPECTED
+    ]
+    case = {"interval": "1m", "input_series": series, "promql_expr_test": answers}
+    (tmp_path / "boards.yaml").write_text(yaml.safe_dump({"tests": [case]}))
+    promtool("test", "rules", tmp_path / "boards.yaml")

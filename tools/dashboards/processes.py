@@ -5,23 +5,23 @@ Owns: these expressions.
 
 from __future__ import annotations
 
-from tools.dashboards.promql import PROCESS, SIDECARS, of_sidecars, rate
+from tools.dashboards.promql import PROCESS, SIDECAR, SIDECARS, of_sidecars, rate
 
 _MEMORY = '{__name__=~"process_resident_memory_bytes|extproc_worker_resident_memory_bytes"'
 
 
 def memory_by_sidecar() -> str:
     """Return the resident memory."""
-    return f"sum by (instance) ({of_sidecars(f'sum by ({PROCESS}) ({_MEMORY},{SIDECARS}}})')})"
+    return f"sum by ({SIDECAR}) ({of_sidecars(f'sum by ({PROCESS}) ({_MEMORY},{SIDECARS}}})')})"
 
 
 def cores_by_sidecar() -> str:
     """Return the CPU time a second."""
     own = rate("process_cpu_seconds_total", PROCESS, SIDECARS)
     workers = rate("extproc_worker_cpu_seconds_total", PROCESS, SIDECARS)
-    return f"sum by (instance) ({of_sidecars(f'({own} + {workers} or {own})')})"
+    return f"sum by ({SIDECAR}) ({of_sidecars(f'({own} + {workers} or {own})')})"
 
 
 def newest(metric: str) -> str:
     """Return the value of a gauge, by sidecar."""
-    return f"max by (instance) ({metric}{{{SIDECARS}}})"
+    return f"max by ({SIDECAR}) ({metric}{{{SIDECARS}}})"
