@@ -4,7 +4,8 @@
 const POLL_MS = 2_000;
 const IDLE_POLL_MS = 10_000;
 const IDLE_AFTER_MS = 3_600_000;
-const MAX_RETRY_MS = 30_000;
+const RETRY_FACTOR = 1.5;
+const MAX_RETRY_MS = 15_000;
 const ANSWER_MS = 10_000;
 
 class Poll {
@@ -52,7 +53,7 @@ class Poll {
   }
 
   get pauseMs() {
-    if (this.failures) return Math.min(POLL_MS * 2 ** (this.failures - 1), MAX_RETRY_MS);
+    if (this.failures) return Math.min(POLL_MS * RETRY_FACTOR ** (this.failures - 1), MAX_RETRY_MS);
     return performance.now() - this.touched > IDLE_AFTER_MS ? IDLE_POLL_MS : POLL_MS;
   }
 }
