@@ -163,9 +163,10 @@ COUNTERS = {
     'ai_total_tokens_total{instance="two",job="a",llm="openai",model="m",team="blue"}': 1,
     'ai_prompt_tokens_total{instance="one",job="a",llm="openai",model="m"}': 5,
     'ai_cached_tokens_total{instance="one",job="a",llm="openai",model="m"}': 4,
-    'extproc_exchanges_total{instance="one",job="a",completion="complete"}': 6,
-    'extproc_exchanges_total{instance="two",job="a",completion="error"}': 1,
-    'extproc_exchanges_total{instance="two",job="a",completion="truncated"}': 1,
+    'ai_requests_total{instance="one",job="a",llm="openai",model="m"}': 6,
+    'ai_requests_total{instance="two",job="a",llm="openai",model="m",team="blue"}': 2,
+    'ai_failed_requests_total{instance="one",job="a",llm="openai",model="m",failure="server_error"}': 1,
+    'ai_failed_requests_total{instance="two",job="a",llm="openai",model="m",team="blue",failure="client_error"}': 1,
 }
 GAUGES = {
     'extproc_build_info{instance="one",job="a",version="1"}': 1,
@@ -173,6 +174,8 @@ GAUGES = {
     'process_resident_memory_bytes{instance="one",job="a"}': 90,
     'process_resident_memory_bytes{instance="two",job="a"}': 50,
     'process_resident_memory_bytes{instance="three",job="b"}': 70,
+    'extproc_max_memory_bytes{instance="one",job="a"}': 100,
+    'extproc_max_memory_bytes{instance="two",job="a"}': 125,
     'extproc_worker_resident_memory_bytes{instance="two",job="a",worker="0"}': 100,
     'extproc_worker_resident_memory_bytes{instance="two",job="a",worker="1"}': 100,
 }
@@ -180,6 +183,10 @@ GAUGES = {
 # What panels make of it.
 EXPECTED: list[tuple[tuple[str, str], dict[str, float]]] = [
     (("ai-gateway-sidecar", "Memory by sidecar"), {'{instance="one"}': 90, '{instance="two"}': 250}),
+    (
+        ("ai-gateway-sidecar", "Largest process, of its bound of memory"),
+        {'{instance="one"}': 0.9, '{instance="two"}': 0.8},
+    ),
     (("ai-gateway-sidecar", "Cores by sidecar"), {'{instance="one"}': 0.5, '{instance="two"}': 1.6}),
     (("ai-gateway", "Tokens a minute by team"), {'{shown="no label team"}': 120, '{shown="blue",team="blue"}': 60}),
     (("ai-gateway", "Failed"), {"{}": 0.25}),

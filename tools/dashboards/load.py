@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tools.dashboards.board import Row
 from tools.dashboards.panels import Panel, Query
-from tools.dashboards.processes import cores_by_sidecar, memory_by_sidecar
+from tools.dashboards.processes import cores_by_sidecar, memory_by_sidecar, memory_of_bound
 from tools.dashboards.promql import PROCESS, SIDECAR, SIDECARS, of_sidecars
 
 ROW = Row(
@@ -21,15 +21,14 @@ ROW = Row(
             [Query(memory_by_sidecar(), "{{cluster}} {{instance}}")],
         ),
         Panel(
-            "Memory by worker",
-            "Resident, where there are workers; max_memory_bytes holds for each.",
-            "bytes",
-            [
-                Query(
-                    f"extproc_worker_resident_memory_bytes{{{SIDECARS}}}", "{{cluster}} {{instance}} worker {{worker}}"
-                )
-            ],
-            no_value="no workers: one process",
+            "Largest process, of its bound of memory",
+            "By sidecar. max_memory_bytes holds for each process; beyond it new exchanges pass unread. Runbook: "
+            "ExtprocMemoryNearBound.",
+            "percentunit",
+            [Query(memory_of_bound(), "{{cluster}} {{instance}}")],
+            warns_at=0.75,
+            alarms_at=0.9,
+            no_value="no bound",
         ),
         Panel(
             "Cores by sidecar",

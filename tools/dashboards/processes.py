@@ -15,6 +15,14 @@ def memory_by_sidecar() -> str:
     return f"sum by ({SIDECAR}) ({of_sidecars(f'sum by ({PROCESS}) ({_MEMORY},{SIDECARS}}})')})"
 
 
+def memory_of_bound() -> str:
+    """Return what the largest process that meters takes, of what each may take; nothing where there is no bound."""
+    workers = f"max by ({PROCESS}) (extproc_worker_resident_memory_bytes{{{SIDECARS}}})"
+    alone = f"max by ({PROCESS}) (process_resident_memory_bytes{{{SIDECARS}}})"
+    bound = f"max by ({PROCESS}) (extproc_max_memory_bytes{{{SIDECARS}}}) > 0"
+    return f"max by ({SIDECAR}) (({workers} or {alone}) / ({bound}))"
+
+
 def cores_by_sidecar() -> str:
     """Return the CPU time a second."""
     own = rate("process_cpu_seconds_total", PROCESS, SIDECARS)
