@@ -103,6 +103,8 @@ $(READY): pyproject.toml uv.lock tools/setup_environment.py
 	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION)
 	@touch $@
 
+# What only another target needs is no less to be kept.
+.PRECIOUS: $(GROUP_READY)%
 $(GROUP_READY)%: $(READY)
 	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION) \
 	  $(patsubst $(GROUP_READY)%,--group=%,$(sort $@ $(wildcard $(GROUP_READY)*)))
