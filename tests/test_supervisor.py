@@ -106,7 +106,8 @@ def test_each_worker_has_a_socket_and_the_metrics_are_one(tmp_path: Path) -> Non
 def told_after_two_exchanges(folder: Path, *flags: str) -> tuple[list[str], Series]:
     """Return what /metrics says of families, and its samples, without those that only workers have."""
     folder.mkdir()
-    with Sidecar(folder, *flags) as sidecar:
+    # On a busy machine any message may take long.
+    with Sidecar(folder, *flags, environ={"EXTPROC_SLOW_MESSAGE_SECONDS": "60"}) as sidecar:
         for address in (sidecar.addresses * 2)[:2]:
             meter(address)
         wait_for(lambda: value(sidecar, "extproc_streams_active") == 0)
