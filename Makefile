@@ -8,6 +8,9 @@ UV_VERSION := 0.13.8
 # The rooms that only compute: every branch of theirs is tested.
 CORE := extproc/codec/*,extproc/providers/*,extproc/headers.py,extproc/question.py,extproc/readers.py,extproc/request_reader.py,extproc/response.py,extproc/response_reader.py,extproc/policy.py,extproc/include_usage.py,extproc/injection.py,extproc/pricing/*,extproc/stopwatch.py,extproc/runs.py,extproc/transcript.py,extproc/details.py,extproc/known.py,extproc/exchange.py,extproc/usage.py,extproc/native.py,extproc/trace_context.py
 
+DOCKER ?= docker
+IMAGE ?= ai-gateway-extproc
+
 VENV := .venv
 BIN := $(VENV)/bin
 # Newer than the lock when the environment holds what the lock says.
@@ -23,7 +26,7 @@ AUDITOR := $(VENV)/audit
 NATIVE := $(VENV)/bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench fuzz soak names browser lint audit format proto docs lock clean
+.PHONY: help setup demo test bench fuzz soak names browser lint audit image format proto docs lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -69,6 +72,13 @@ lint: $(READY) ## ruff, formatting, mypy
 audit: $(READY) $(AUDITOR)/.ready ## known vulnerabilities and licences of what is locked; dist/sbom.cdx.json
 	@$(BIN)/python tools/audit.py --pip-audit $(AUDITOR)/bin/pip-audit $(ARGS)
 
+# What is built says which source it is of; files have the time of its last commit, so that who builds it again gets the same.
+image: ## build the sidecar's image (IMAGE=ai-gateway-extproc, DOCKER=podman, ARGS for its build)
+	$(DOCKER) build --tag $(IMAGE) --build-arg UV_VERSION=$(UV_VERSION) \
+	  --build-arg VERSION=$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' extproc/__init__.py) \
+	  --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	  --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct 2>/dev/null || echo 1577836800) $(ARGS) .
+
 format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -76,7 +86,7 @@ format: $(READY) ## let ruff mend what it can
 proto: $(READY) ## generate the wire code from proto/
 	$(BIN)/python tools/generate_proto.py
 
-docs: $(READY) ## write what docs/ and k8s/ have of tables, schema and Envoy's configuration
+docs: $(READY) ## write what docs/ and k8s/ have of tables, schema, Envoy's configuration, boards and alerts
 	$(BIN)/python tools/generate_docs.py
 	$(BIN)/python tools/generate_manifests.py
 	$(BIN)/python tools/generate_scale.py
@@ -93,6 +103,8 @@ $(READY): pyproject.toml uv.lock tools/setup_environment.py
 	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION)
 	@touch $@
 
+# What only another target needs is no less to be kept.
+.PRECIOUS: $(GROUP_READY)%
 $(GROUP_READY)%: $(READY)
 	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION) \
 	  $(patsubst $(GROUP_READY)%,--group=%,$(sort $@ $(wildcard $(GROUP_READY)*)))

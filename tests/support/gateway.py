@@ -27,8 +27,8 @@ class Gateway:
     `upstreams` are put in the place of the file's clusters; `change` may change the ext_proc filter's configuration,
     `configure` all of it.
     `max_buffer_bytes` bounds what Envoy holds of a body, in either direction. The sidecar has so many `workers`.
-    With `own_routes` the upstreams have routes in the place of the file's, each behind its name, and the sidecar is not
-    told who they are.
+    `ports` are free ones unless they are given. With `own_routes` the upstreams have routes in the place of the file's,
+    each behind its name, and the sidecar is not told who they are.
     """
 
     def __init__(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import http.client
 import threading
-from typing import Self
+from typing import Protocol, Self
 
-from support.gateway import Gateway
 from support.upstream import Reply, Upstream
 
 QUESTION = b'{"model": "gpt-4o", "stream": true, "stream_options": {"include_usage": true}, "messages": []}'
@@ -15,6 +14,13 @@ DELTA = b'data: {"choices": [{"delta": {"content": "x"}}]}\n\n'
 USAGE = b'data: {"choices": [], "usage": {"prompt_tokens": 30, "completion_tokens": 2, "total_tokens": 32}}\n\n'
 END = b"data: [DONE]\n\n"
 TOKENS = 32
+
+
+class Gateway(Protocol):
+    """What is in front of the server that streams."""
+
+    def connect(self) -> http.client.HTTPConnection:
+        """Return a connection to it."""
 
 
 class Streams:

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from tools.dashboards.board import Row
 from tools.dashboards.panels import Panel, Query
-from tools.dashboards.promql import HOUR, largest, others, rate, share
+from tools.dashboards.promql import HOUR, rate, share
 
 _CACHED, _PROMPT = "ai_cached_tokens_total", "ai_prompt_tokens_total"
 _SAVED, _PREMIUM = "ai_cache_savings_usd_total", "ai_cache_write_premium_usd_total"
-_BY_MODEL = rate(_SAVED, "llm, model", per_seconds=HOUR)
 _WRITING = f"({rate(_PREMIUM, per_seconds=HOUR)} or vector(0))"
 
 ROW = Row(
@@ -27,11 +26,10 @@ ROW = Row(
         ),
         Panel(
             "Dollars an hour that caches save",
-            "What reading from caches saved against the price of input, by model: the ten largest, and all others.",
+            "What reading from caches saved against the price of input, by model: it is in the cost already.",
             "currencyUSD",
             [
-                Query(largest(_BY_MODEL, _SAVED, "llm, model"), "{{llm}} {{model}}"),
-                Query(others(_BY_MODEL, _SAVED, "llm, model"), "all others"),
+                Query(rate(_SAVED, "llm, model", per_seconds=HOUR), "{{llm}} {{model}}"),
             ],
             kind="stack",
         ),
