@@ -100,6 +100,7 @@ def test_it_shows_what_the_metrics_say(browser: Browser, busy: Gateway) -> None:
         seen.wait_for_state("ready")
         prompt = dict(zip(cells(seen, "Model"), cells(seen, "Prompt"), strict=True))
         completion = dict(zip(cells(seen, "Model"), cells(seen, "Completion"), strict=True))
+        assert set(cells(seen, "Cost")) == {"–"}  # noqa: RUF001 - none has a price, nor has an error
         whole = TOKENS.search(seen.texts("#chart-tokens-summary")[0])
         assert seen.wrong == []
         seen.take_picture("light")
@@ -164,6 +165,7 @@ def test_nobody_is_kept_out(browser: Browser, busy: Gateway, name: str, options:
         seen.take_picture(name)
         assert {"Warning", "Note"} <= set(seen.texts(".finding .severity"))
         seen.page.locator(".finding summary").first.click()
+        assert re.search(r"And \d that are not shown here", seen.texts(".finding details")[0])
         assert seen.find_barriers() == []
 
 
