@@ -103,7 +103,8 @@ class Metering:
 
     def build_watchdog(self, engine: Engine, also: Callable[[], None] = lambda: None) -> Watchdog:
         """Return what looks after the engine that meters, and calls `also` each time it looks."""
-        watchdog = Watchdog(self.gate, self.watch, engine.run_soon, self._strain.shedding, also=also)
+        strain = self._strain
+        watchdog = Watchdog(self.gate, self.watch, engine.run_soon, strain.shedding, on_bound=strain.bounded, also=also)
         watchdog.adopt(self._now.settings)
         return watchdog
 
@@ -119,6 +120,8 @@ class Metering:
 
         def switch() -> None:
             before, self._now = self._now, prepared
+            if not settings.page:
+                self.recent.forget()
             self.load()
             for each in prepared.background:
                 if each not in before.background:

@@ -45,6 +45,20 @@ class Completion(enum.StrEnum):
         return self in (Completion.ERROR, Completion.TRUNCATED)
 
 
+class Failure(enum.StrEnum):
+    """Why a call failed, as a client sees it: whose turn it is to do something about it."""
+
+    CLIENT_ERROR = "client_error"  # 4xx: the request was no good, or the key
+    RATE_LIMITED = "rate_limited"  # 429, the provider's or Envoy's own
+    SERVER_ERROR = "server_error"  # 5xx
+    INTERRUPTED = "interrupted"  # an error within the answer, or it broke off
+
+
+_TOO_MANY_REQUESTS = 429
+_CLIENT_ERRORS = range(400, 500)
+_SERVER_ERRORS = range(500, 600)
+
+
 class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     """Token counts of one answer. `None`: the provider did not say; 0: it said zero.
 
@@ -189,6 +203,18 @@ class UsageRecord(msgspec.Struct, frozen=True, gc=False):
     def model(self) -> str | None:
         """The model as asked for; where that is not known, as answered."""
         return self.request_model or self.response_model
+
+    @property
+    def failure(self) -> Failure | None:
+        """Why it failed; None if it did not."""
+        if not self.completion.is_failure:
+            return None
+        status = self.status_code
+        if status == _TOO_MANY_REQUESTS:
+            return Failure.RATE_LIMITED
+        if status in _CLIENT_ERRORS:
+            return Failure.CLIENT_ERROR
+        return Failure.SERVER_ERROR if status in _SERVER_ERRORS else Failure.INTERRUPTED
 
     @property
     def time_per_output_token_seconds(self) -> float | None:

@@ -54,15 +54,20 @@ class Watchdog:
         on_shedding: Callable[[bool], None],
         find_taken: Callable[[], int | None] = taken_bytes,
         *,
+        on_bound: Callable[[int | None], None] = lambda _: None,
         also: Callable[[], None] = lambda: None,
     ) -> None:
-        """`also` is called each time, in the watchdog's thread: it must not raise, and be done soon."""
+        """`on_bound` and `on_shedding` hear how much memory there may be, and whether it is short.
+
+        `also` is called each time, in the watchdog's thread: it must not raise, and be done soon.
+        """
         self.max_memory_bytes: int | None = None
         self._gate = gate
         self._watch = watch
         self._run_soon = run_soon
         self._on_shedding = on_shedding
         self._find_taken = find_taken
+        self._on_bound = on_bound
         self._also = also
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
@@ -73,6 +78,7 @@ class Watchdog:
         self._gate.max_stream_seconds = settings.max_stream_seconds
         self._watch.slow_seconds = settings.slow_message_seconds
         self.max_memory_bytes = memory_bound_bytes(settings.max_memory_bytes, settings.workers)
+        self._on_bound(self.max_memory_bytes)
 
     def start(self) -> None:
         """Begin to look."""

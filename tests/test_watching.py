@@ -25,8 +25,10 @@ class Watched:
         self.told: list[bool] = []
         self.called: list[Callable[[], None]] = []
         self.hits: list[Bound] = []
+        self.bounds: list[int | None] = []
         self.gate, self.watch = Gate(self.hits.append), Watch()
-        self.watchdog = Watchdog(self.gate, self.watch, self.called.append, self.told.append, lambda: self.taken_bytes)
+        told = (self.called.append, self.told.append)
+        self.watchdog = Watchdog(self.gate, self.watch, *told, lambda: self.taken_bytes, on_bound=self.bounds.append)
         self.watchdog.adopt(Settings.model_validate(given))
 
     def look(self, taken_bytes: int | None) -> None:
@@ -40,7 +42,7 @@ def test_exchanges_are_shed_from_the_bound_on_and_read_again_well_below_it() -> 
     with capture_logs() as logged:
         for taken in (200, 201, 201, 190, 181, 180, 190, None):
             watched.look(None if taken is None else taken * MIB)
-    assert watched.told == [True, False]
+    assert (watched.told, watched.bounds) == ([True, False], [200 * MIB])
     assert [line["event"] for line in logged] == [
         "memory is short, exchanges pass unread",
         "there is memory again, exchanges are read",

@@ -31,7 +31,7 @@ _TAKEN_EVERYWHERE = frozenset({"le", "quantile", "extproc_group"})
 # What beside these the metrics have of their own that custom labels are added to.
 RESERVED_LABELS = _TAKEN_EVERYWHERE | {
     "llm", "model", "gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_system", "gen_ai_request_model",
-    "gen_ai_response_model", "gen_ai_token_type", "gen_ai_token_modality", "error_type", "usage_source",
+    "gen_ai_response_model", "gen_ai_token_type", "gen_ai_token_modality", "error_type", "usage_source", "failure",
     "key_extproc_usage_source",
 }  # fmt: skip
 # As pydantic has it.

@@ -28,6 +28,11 @@ _TOKEN_COUNTERS = MappingProxyType(
     }
 )
 
+# How many calls failed, by the label that tells why.
+FAILED: Final = "failed"
+FAILURE: Final = "failure"
+_FAILED_HELP: Final = "LLM exchanges that failed, as their clients see it, by whose turn it is"
+
 # What limits were charged; it is no count of the provider's.
 RATE_LIMITED: Final = "rate_limited_tokens"
 # Name of the counter (without _total) -> (HELP, field of Cost).
@@ -100,6 +105,7 @@ class LabelledFamilies:
         self.tokens = {
             field: Counter(name, help_, names, registry=None) for name, (help_, field) in _TOKEN_COUNTERS.items()
         }
+        self.failed = Counter("ai_failed_requests", _FAILED_HELP, names, registry=None)
         self.rate_limited = Counter("ai_rate_limited_tokens", _RATE_LIMITED_HELP, names, registry=None)
         self.money = {field: Counter(name, help_, names, registry=None) for name, (help_, field) in _MONEY.items()}
         self.duration, self.first_token, self.per_token = (
@@ -159,7 +165,7 @@ class TokenFamilies:
     def describe(self) -> Iterator[Metric]:
         """Yield the families without samples."""
         any_ = next(iter(self._by_names.values()))
-        counters = (any_.requests, *any_.tokens.values(), any_.rate_limited, *any_.money.values())
+        counters = (any_.requests, any_.failed, *any_.tokens.values(), any_.rate_limited, *any_.money.values())
         for family in (*counters, *any_.times):
             yield from family.describe()
 
@@ -167,6 +173,7 @@ class TokenFamilies:
         """Yield the families; their samples are made as they are read."""
         picks: list[_Pick] = [
             _picker("requests"),
+            _token_picker(FAILED),
             *(_token_picker(field) for _, field in _TOKEN_COUNTERS.values()),
             _token_picker(RATE_LIMITED),
             *(_token_picker(field) for _, field in _MONEY.values()),

@@ -18,9 +18,18 @@ from prometheus_client.samples import Exemplar
 from extproc.sinks.exemplars import Witness, witness_of
 from extproc.sinks.labels import LLM_AND_MODEL
 from extproc.sinks.prometheus import DroppedLabels
-from extproc.sinks.token_families import RATE_LIMITED, LabelledFamilies, Labels, Series, TokenFamilies, TokenSeries
+from extproc.sinks.token_families import (
+    FAILED,
+    FAILURE,
+    RATE_LIMITED,
+    LabelledFamilies,
+    Labels,
+    Series,
+    TokenFamilies,
+    TokenSeries,
+)
 from extproc.surroundings import UNKNOWN_LABEL
-from extproc.usage import Cost, TokenUsage, UsageRecord, UsageSource
+from extproc.usage import Cost, Failure, TokenUsage, UsageRecord, UsageSource
 
 # A label of the tokens of exchanges of which not all was reported.
 USAGE_SOURCE = "usage_source"
@@ -59,6 +68,9 @@ class TokenMetrics:
         told = (*names, USAGE_SOURCE)
         self._told_families = families.of(told)
         self._told_in_order = itemgetter(*map(told.index, self._told_families.names))
+        failed = (*names, FAILURE)
+        self._failed_families = families.of(failed)
+        self._failed_in_order = itemgetter(*map(failed.index, self._failed_families.names))
 
     def emit(self, record: UsageRecord) -> None:
         """Count one exchange."""
@@ -68,11 +80,11 @@ class TokenMetrics:
         if custom and record.surroundings is not None and len(record.surroundings.labels) == len(custom):
             custom = record.surroundings.labels
         labels = self._labels.values(record.provider, record.model, *custom, is_proven=record.usage is not None)
-        series = self._series.get(labels)
-        if series is None:
-            series = self._series[labels] = self._families.find(self._in_order(labels))
+        series = self._series.get(labels) or self._begin(labels)
         witness = witness_of(record, time.time()) if self._exemplars else None
         series.requests.inc()
+        if (failed := record.failure) is not None:
+            self._count_failure(labels, failed, 1)
         _observe(series.duration, record.duration_seconds, witness)
         if record.time_to_first_token_seconds is not None:
             if series.first_token is None:
@@ -87,6 +99,16 @@ class TokenMetrics:
             _count(counted, RATE_LIMITED, families.rate_limited, record.rate_limited_tokens, witness)
         if record.cost is not None:
             _count_money(counted, families, record.cost, witness)
+
+    def _begin(self, labels: Labels) -> Series:
+        series = self._series[labels] = self._families.find(self._in_order(labels))
+        for failure in Failure:  # at 0: a count that appears with its first failure has no increase
+            self._count_failure(labels, failure, 0)
+        return series
+
+    def _count_failure(self, labels: Labels, failure: Failure, amount: int) -> None:
+        series = self._failed_families.find_tokens(self._failed_in_order((*labels, failure.value)))
+        _count(series, FAILED, self._failed_families.failed, amount, None)
 
     def _counted(self, series: Series, labels: Labels, source: UsageSource) -> tuple[TokenSeries, LabelledFamilies]:
         if source not in _TOLD_SOURCES:

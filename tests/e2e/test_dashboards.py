@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
 from support.observed import Observed, boards, queries, substituted
+from support.promql import grouped, selectors
 from support.waiting import wait_for
 
 from extproc.demo.mock.server import MockProviders, Pace
+from tools.alerts import RULES
 
 pytestmark = pytest.mark.e2e
 
@@ -26,6 +31,25 @@ def _observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
         observed.use()
         observed.use()
         yield observed
+
+
+# Labels that Prometheus adds as it scrapes, and those that a rule or a board makes itself.
+_ADDED = {"cluster", "namespace", "job", "instance"}
+_MADE = {"shown", "llm"}
+
+# What a healthy sidecar does not have, so that no series shows its labels.
+_NEVER_HERE = {"extproc_sink_errors_total", "up"}
+
+
+def rules() -> list[str]:
+    """Return what alerts and records ask."""
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return [rule["expr"] for group in groups for rule in group["rules"]]
+
+
+def expressions() -> list[str]:
+    """Return what boards and rules ask, as Prometheus gets it."""
+    return rules() + [substituted(query) for _, _, query in ASKED]
 
 
 def answer(observed: Observed, query: str) -> dict[frozenset[tuple[str, str]], float]:
@@ -46,3 +70,24 @@ def test_every_query_of_every_panel_has_an_answer(observed: Observed) -> None:
         wait_for(is_answered)
     except AssertionError:
         pytest.fail("\n".join(f"{board}: {title}: {query}" for board, title, query in silent))
+
+
+def test_every_label_that_is_asked_for_is_there(observed: Observed) -> None:
+    """On the metric that is chosen by it; or, where series are grouped by it, on one of those."""
+    there: dict[str, set[str]] = defaultdict(set)
+    for family in text_string_to_metric_families(observed.gateway.stack.scrape()):
+        for sample in family.samples:
+            there[sample.name] |= _ADDED | sample.labels.keys()
+    for expression in expressions():
+        asked = [each for each in selectors(expression) if ":" not in each.metric and each.metric not in _NEVER_HERE]
+        for each in asked:
+            assert each.labels <= there[each.metric], (each, expression)
+        if asked:
+            known = set().union(*(there[each.metric] for each in asked))
+            assert grouped(expression) <= known | _ADDED | _MADE, expression
+
+
+def test_rules_can_be_evaluated_over_real_series(observed: Observed) -> None:
+    """A match that finds two where there may be one is an error, and shows only where there are series."""
+    for expression in rules():
+        observed.prometheus.query(expression)

@@ -45,6 +45,7 @@ def test_an_object_says_what_is_written_and_counted() -> None:
         "metadata": DynamicMetadata(["mine"]).build(RECORD),
         "counters": [
             {"name": "ai_requests_total", "labels": labels, "value": 1},
+            {"name": "ai_failed_requests_total", "labels": labels | {"failure": "interrupted"}, "value": 1},
             {"name": "ai_prompt_tokens_total", "labels": labels | {"usage_source": "partial"}, "value": 21},
             {"name": "ai_total_tokens_total", "labels": labels | {"usage_source": "partial"}, "value": 21},
             {"name": "extproc_exchanges_total", "labels": {"completion": "truncated"}, "value": 1},

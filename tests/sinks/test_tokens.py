@@ -12,7 +12,7 @@ from support.records import TRACE
 from extproc.sinks.prometheus import DroppedLabels
 from extproc.sinks.token_families import TokenFamilies
 from extproc.sinks.tokens import TokenMetrics
-from extproc.usage import Cost, Timing, TokenUsage, UsageSource
+from extproc.usage import Completion, Cost, Failure, Timing, TokenUsage, UsageSource
 
 
 @pytest.fixture(name="registry")
@@ -92,6 +92,31 @@ def test_costs_are_added_up_in_dollars(registry: CollectorRegistry) -> None:
     assert registry.get_sample_value("ai_cost_usd_total", labels | {"model": "other"}) is None
 
 
+@pytest.mark.parametrize(
+    ("completion", "status", "failure"),
+    [
+        (Completion.ERROR, 400, "client_error"),
+        (Completion.ERROR, 401, "client_error"),
+        (Completion.ERROR, 429, "rate_limited"),
+        (Completion.ERROR, 503, "server_error"),
+        (Completion.ERROR, 200, "interrupted"),
+        (Completion.ERROR, None, "interrupted"),
+        (Completion.TRUNCATED, 200, "interrupted"),
+        (Completion.CANCELLED, 200, None),
+        (Completion.COMPLETE, 200, None),
+    ],
+)
+def test_failures_are_counted_by_whose_turn_it_is(
+    registry: CollectorRegistry, completion: Completion, status: int | None, failure: str | None
+) -> None:
+    """Each from 0 on, so that the first one is an increase; what a client gave up is none."""
+    TokenMetrics(registry, max_label_values=9).emit(record(completion=completion, status_code=status))
+    labels = {"llm": "openai", "model": "gpt-3.5-turbo"}
+    counted = {each.value: registry.get_sample_value("ai_failed_requests_total", labels | {"failure": each.value})
+               for each in Failure}  # fmt: skip
+    assert counted == {each.value: float(each == failure) for each in Failure}
+
+
 def test_what_caches_saved_and_cost_has_counters_of_its_own(registry: CollectorRegistry) -> None:
     """From 0 on where there is a price for it; nothing where nobody told."""
     metrics = TokenMetrics(registry, max_label_values=9)
@@ -158,9 +183,11 @@ def test_what_it_hands_out_is_what_the_library_would() -> None:
     registry, library = CollectorRegistry(), CollectorRegistry()
     metrics = TokenMetrics(registry, max_label_values=200)
     families = metrics._families
+    failed = metrics._failed_families.failed
     histograms = (families.duration, families.first_token, families.per_token)
     for family in (
         families.requests,
+        failed,
         *families.tokens.values(),
         families.rate_limited,
         *families.money.values(),

@@ -53,6 +53,7 @@ _TLS_CONTEXT = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Up
 _PATH = "/openai/v1/chat/completions"
 _ASK = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "Hi"}]}'
 _STREAMED = _ASK[:-1] + b', "stream": true}'
+_UNREPORTED = _ASK[:-1] + b', "stream": true, "stream_options": {"include_usage": false}}'
 # More than a board shows by themselves, all with a price, and one without.
 _MODELS = ("gpt-4o", "gpt-4o-mini", "gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano", "gpt-5", "gpt-5-mini", "o1", "o3",
            "o3-mini", "o4-mini", "nobody-has-a-price-for-it")  # fmt: skip
@@ -118,7 +119,7 @@ class Observed:
         """Send one of each kind, with and without what providers and clients do wrong; wait until Prometheus knows."""
         exchanges = [(request.path, json.dumps(request.body).encode()) for request in demo_requests()]
         exchanges += [(_PATH, _ASK.replace(b"gpt-4o", model.encode())) for model in _MODELS]
-        exchanges += [(_PATH, body) for body in (_STREAMED, b"{}", _ASK[:-9])]
+        exchanges += [(_PATH, body) for body in (_STREAMED, _UNREPORTED, b"{}", _ASK[:-9])]
         expected = self._known() + len(exchanges)
         with ThreadPoolExecutor(8) as clients:
             list(clients.map(self._post, exchanges))
@@ -142,6 +143,7 @@ def _settings(folder: Path) -> dict[str, Any]:
             "exporters": {"otlp": [collector]},
         },
         "usage_log": str(folder / "usage.jsonl"),
+        "max_memory_bytes": 1024**3,
         "listen_tls": ServerFiles(folder / "tls").setting,
         "slow_message_seconds": 0.001,  # which the first messages take
     }

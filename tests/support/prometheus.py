@@ -37,6 +37,14 @@ def check_metrics(text: str) -> str:
     return ended.stdout + ended.stderr + (f"exit code {ended.returncode}" if ended.returncode else "")
 
 
+def promtool(*arguments: str | Path) -> str:
+    """Return what promtool says, which has nothing against it."""
+    command = [find("promtool"), *map(str, arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
 class Prometheus:
     """A context: a Prometheus that scrapes these addresses as fast as it can, and evaluates these files of rules.
 

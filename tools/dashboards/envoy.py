@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tools.dashboards.board import Row
 from tools.dashboards.panels import Panel, Query
-from tools.dashboards.promql import MINUTE, SIDECARS, rate
+from tools.dashboards.promql import MINUTE, SIDECAR, SIDECARS, rate
 
 ROW = Row(
     "Envoy",
@@ -33,7 +33,7 @@ ROW = Row(
             "Exchanges that went on unmetered, by sidecar: too little CPU, or message_timeout too short. Runbook: "
             "ExtprocUnmetered.",
             "ops",
-            [Query(rate("extproc_streams_without_message_total", "instance", SIDECARS), "{{instance}}")],
+            [Query(rate("extproc_streams_without_message_total", SIDECAR, SIDECARS), "{{cluster}} {{instance}}")],
         ),
         Panel(
             "Exchanges that were no LLM's, a second",

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 from tools.dashboards.board import Row
 from tools.dashboards.panels import Panel, Query
-from tools.dashboards.promql import GEN_AI, SIDECARS, rate, share
+from tools.dashboards.promql import GEN_AI, SIDECARS, TRAFFIC, rate, share
 
-_TELEMETRY = (
-    "Needs `telemetry` in the settings (`telemetry: {}` will do): other counts have no error beside a provider."
-)
-_CALLS = "gen_ai_client_operation_duration_seconds_count"
-_PROVIDER, _MODEL = "gen_ai_provider_name", "gen_ai_provider_name, gen_ai_request_model"
+# Where a client was wrong the provider did what it should.
+_NOT_CLIENTS = f'{TRAFFIC},failure!="client_error"'
 
 
-def _failed(by: str) -> str:
-    return rate(_CALLS, by, where=f'{GEN_AI},error_type!=""')
+def _failed(by: str, where: str = _NOT_CLIENTS) -> str:
+    return rate("ai_failed_requests_total", by, where=where)
 
 
 ROW = Row(
@@ -33,37 +30,55 @@ ROW = Row(
         ),
         Panel(
             "Share of calls that failed, by provider",
-            f"{_TELEMETRY} Beyond 10 %: runbook LlmErrorShareHigh. Several at once is rather a network than a "
-            "provider.",
+            "Without those in which the client was wrong. Beyond 10 %: runbook LlmErrorShareHigh. Several at once is "
+            "rather a network than a provider.",
             "percentunit",
-            [Query(share(_failed(_PROVIDER), rate(_CALLS, _PROVIDER, where=GEN_AI)), f"{{{{{_PROVIDER}}}}}")],
+            [Query(share(_failed("llm"), rate("ai_requests_total", "llm")), "{{llm}}")],
             warns_at=0.05,
             alarms_at=0.1,
             max_value=1,
-            no_value="no telemetry, or no calls",
+            no_value="no calls",
         ),
         Panel(
             "Share of calls that failed, by model",
-            f"{_TELEMETRY} A model that fails alone is often withdrawn, misspelt, or not in your contract.",
+            "With those in which the client was wrong. A model that fails alone is often withdrawn, misspelt, or not "
+            "in your contract.",
             "percentunit",
             [
                 Query(
-                    share(_failed(_MODEL), rate(_CALLS, _MODEL, where=GEN_AI)),
-                    "{{gen_ai_provider_name}} {{gen_ai_request_model}}",
+                    share(_failed("llm, model", TRAFFIC), rate("ai_requests_total", "llm, model")),
+                    "{{llm}} {{model}}",
                 )
             ],
             warns_at=0.05,
             alarms_at=0.1,
             max_value=1,
-            no_value="no telemetry, or no calls",
+            no_value="no calls",
         ),
         Panel(
-            "Failed calls a second, by provider and error",
-            f"{_TELEMETRY} The provider's own word, or the status. rate_limit_exceeded and 429: ask for quota, or "
-            "set budgets; invalid_request_error and 400: a client of yours; 5xx: theirs.",
+            "Failed calls a second, by provider and failure",
+            "`rate_limited`: ask for quota, or set budgets. `server_error` and `interrupted`: the provider, or the way "
+            "to it. `client_error`: a client of yours, or its key.",
             "reqps",
-            [Query(_failed("gen_ai_provider_name, error_type"), "{{gen_ai_provider_name}} {{error_type}}")],
-            width=12,
+            [Query(_failed("llm, failure", TRAFFIC), "{{llm}} {{failure}}")],
+            width=8,
+            no_value="no calls",
+        ),
+        Panel(
+            "Failed calls a second, in the provider's words",
+            "Its own word, or the status. Needs `telemetry` in the settings (`telemetry: {}` will do).",
+            "reqps",
+            [
+                Query(
+                    rate(
+                        "gen_ai_client_operation_duration_seconds_count",
+                        "gen_ai_provider_name, error_type",
+                        where=f'{GEN_AI},error_type!=""',
+                    ),
+                    "{{gen_ai_provider_name}} {{error_type}}",
+                )
+            ],
+            width=8,
             no_value="no telemetry, or no errors",
         ),
         Panel(
@@ -76,7 +91,7 @@ ROW = Row(
                     "{{http_response_status_code}}",
                 )
             ],
-            width=12,
+            width=8,
             no_value="no telemetry",
         ),
     ],

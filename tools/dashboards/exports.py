@@ -69,7 +69,7 @@ ROW = Row(
             [
                 Query(
                     f"time() - {newest('extproc_config_last_reload_success_timestamp_seconds')}",
-                    "{{instance}}",
+                    "{{cluster}} {{instance}}",
                 )
             ],
         ),

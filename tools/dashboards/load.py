@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from tools.dashboards.board import Row
 from tools.dashboards.panels import Panel, Query
-from tools.dashboards.processes import cores_by_sidecar, memory_by_sidecar
-from tools.dashboards.promql import PROCESS, SIDECARS, of_sidecars
+from tools.dashboards.processes import cores_by_sidecar, memory_by_sidecar, memory_of_bound
+from tools.dashboards.promql import PROCESS, SIDECAR, SIDECARS, of_sidecars
 
 ROW = Row(
     "Load",
@@ -18,27 +18,30 @@ ROW = Row(
             "Resident, of all its processes. At nine tenths of the container's limit (max_memory_bytes: auto) "
             "exchanges pass unread: give it more, or less at a time (max_streams). Runbook: ExtprocShedding.",
             "bytes",
-            [Query(memory_by_sidecar(), "{{instance}}")],
+            [Query(memory_by_sidecar(), "{{cluster}} {{instance}}")],
         ),
         Panel(
-            "Memory by worker",
-            "Resident, where there are workers; max_memory_bytes holds for each.",
-            "bytes",
-            [Query(f"extproc_worker_resident_memory_bytes{{{SIDECARS}}}", "{{instance}} worker {{worker}}")],
-            no_value="no workers: one process",
+            "Largest process, of its bound of memory",
+            "By sidecar. max_memory_bytes holds for each process; beyond it new exchanges pass unread. Runbook: "
+            "ExtprocMemoryNearBound.",
+            "percentunit",
+            [Query(memory_of_bound(), "{{cluster}} {{instance}}")],
+            warns_at=0.75,
+            alarms_at=0.9,
+            no_value="no bound",
         ),
         Panel(
             "Cores by sidecar",
             "CPU time a second, of all its processes. A worker uses one at most: near their number, add workers or "
             "pods.",
             "short",
-            [Query(cores_by_sidecar(), "{{instance}}")],
+            [Query(cores_by_sidecar(), "{{cluster}} {{instance}}")],
         ),
         Panel(
             "Streams open",
             "Exchanges under way, by sidecar. At max_streams (20,000 for each worker) new ones pass unread.",
             "short",
-            [Query(f"sum by (instance) (extproc_streams_active{{{SIDECARS}}})", "{{instance}}")],
+            [Query(f"sum by ({SIDECAR}) (extproc_streams_active{{{SIDECARS}}})", "{{cluster}} {{instance}}")],
             kind="stack",
         ),
         Panel(
@@ -48,8 +51,8 @@ ROW = Row(
             "short",
             [
                 Query(
-                    f"sum by (instance, worker) (increase(extproc_worker_restarts_total{{{SIDECARS}}}[15m]))",
-                    "{{instance}} worker {{worker}}",
+                    f"sum by ({SIDECAR}, worker) (increase(extproc_worker_restarts_total{{{SIDECARS}}}[15m]))",
+                    "{{cluster}} {{instance}} worker {{worker}}",
                 )
             ],
             warns_at=1,
@@ -60,7 +63,7 @@ ROW = Row(
             "Of the process that answers scrapes. It grows with connections; a line that only rises is a leak: "
             "report it.",
             "short",
-            [Query(of_sidecars(f"max by ({PROCESS}) (process_open_fds{{{SIDECARS}}})"), "{{instance}}")],
+            [Query(of_sidecars(f"max by ({PROCESS}) (process_open_fds{{{SIDECARS}}})"), "{{cluster}} {{instance}}")],
         ),
     ],
 )

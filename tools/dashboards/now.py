@@ -8,13 +8,13 @@ from __future__ import annotations
 from tools.dashboards.board import Row
 from tools.dashboards.panels import Panel, Query
 from tools.dashboards.processes import cores_by_sidecar, memory_by_sidecar, newest
-from tools.dashboards.promql import DAY, SIDECARS, rate, share
+from tools.dashboards.promql import DAY, SIDECAR, SIDECARS, rate, share
 
 _READY = f"sum(extproc_workers_ready{{{SIDECARS}}})"
 _EXPIRY = f"(min(extproc_tls_certificate_expiry_timestamp_seconds{{{SIDECARS}}}) - time()) / {DAY}"
 _EMPTY = rate("extproc_streams_without_message_total", where=SIDECARS)
 _UNMETERED = share(_EMPTY, f"{rate('extproc_exchanges_total', where=SIDECARS)} + ({_EMPTY})")
-_SINCE = f"time() - {newest('process_start_time_seconds')} and on (instance) extproc_build_info{{{SIDECARS}}}"
+_SINCE = f"time() - {newest('process_start_time_seconds')} and on ({SIDECAR}) extproc_build_info{{{SIDECARS}}}"
 
 ROW = Row(
     "Now",
@@ -120,12 +120,12 @@ ROW = Row(
             "short",
             [
                 Query(newest("up"), "Up"),
-                Query(f"max by (instance, version) (extproc_build_info{{{SIDECARS}}})", "Running"),
+                Query(f"max by ({SIDECAR}, version) (extproc_build_info{{{SIDECARS}}})", "Running"),
                 Query(_SINCE, "Since"),
                 Query(memory_by_sidecar(), "Memory"),
                 Query(cores_by_sidecar(), "Cores"),
-                Query(f"sum by (instance) (extproc_streams_active{{{SIDECARS}}})", "Streams"),
-                Query(rate("extproc_exchanges_total", "instance", SIDECARS), "Exchanges a second"),
+                Query(f"sum by ({SIDECAR}) (extproc_streams_active{{{SIDECARS}}})", "Streams"),
+                Query(rate("extproc_exchanges_total", SIDECAR, SIDECARS), "Exchanges a second"),
             ],
             kind="table",
             width=24,

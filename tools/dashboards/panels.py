@@ -130,7 +130,9 @@ def _stat(_: Panel) -> stat.Panel:
 def _heat(panel: Panel) -> heatmap.Panel:
     colours = heatmap.HeatmapColorOptions().mode("scheme").scheme("Turbo").steps(64)  # type: ignore[arg-type]
     axis = heatmap.YAxisConfig().unit(panel.unit).axis_placement(looks.AxisPlacement.LEFT)
-    return heatmap.Panel().color(colours).y_axis(axis).show_legend().show_tooltip().cell_gap(1)
+    linear = common.ScaleDistributionConfig().type(looks.ScaleDistribution.LINEAR)
+    built = heatmap.Panel().color(colours).scale_distribution(linear)
+    return built.y_axis(axis).show_legend().show_tooltip().cell_gap(1)
 
 
 def _table(panel: Panel) -> table.Panel:

@@ -9,6 +9,8 @@ from __future__ import annotations
 # What tells one process, and one deployment, from another. A missing label groups as an empty one.
 DEPLOYMENT = "cluster, namespace, job"
 PROCESS = f"{DEPLOYMENT}, instance"
+# The same, as short as a legend can have it: addresses of pods are used again in other clusters.
+SIDECAR = "cluster, instance"
 
 SIDECARS = 'cluster=~"$cluster",namespace=~"$namespace",job=~"$job"'
 _TEAMS = '${team_label}=~"$team"'
