@@ -53,8 +53,8 @@ overload_manager:
 """
 OVERLOAD_IN_A_POD = """\
 overload_manager:
-  # Above nine tenths of 900 MiB new requests are answered with 503: below the container's limit of 1 GiB, at which Envoy
-  # would be killed with all that is under way. What is under way may still grow.
+  # Above nine tenths of 900 MiB new requests are answered with 503: below the container's limit of 1 GiB, at which
+  # Envoy would be killed with all that is under way. What is under way may still grow.
   refresh_interval: 0.1s
   actions:
     - name: envoy.overload_actions.shrink_heap
