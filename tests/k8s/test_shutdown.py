@@ -215,7 +215,7 @@ def test_the_script_waits_for_the_last_answer(tmp_path: Path) -> None:
 @contextmanager
 def admin_interface(answer: Callable[[str], str | None]) -> Iterator[int]:
     """One that answers as it is told to, None being nothing at all; yield its port."""
-    held = []
+    held: list[socket.socket] = []
 
     def serve() -> None:
         with suppress(OSError):
