@@ -144,5 +144,6 @@ def _settings(folder: Path) -> dict[str, Any]:
         },
         "usage_log": str(folder / "usage.jsonl"),
         "listen_tls": ServerFiles(folder / "tls").setting,
+        "max_memory_bytes": 1 << 32,
         "slow_message_seconds": 0.001,  # which the first messages take
     }

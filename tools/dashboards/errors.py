@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from tools.dashboards.board import Row
 from tools.dashboards.panels import Panel, Query
-from tools.dashboards.promql import GEN_AI, SIDECARS, rate, share
+from tools.dashboards.promql import GEN_AI, SIDECARS, of_sidecars, rate, share
 
-_TELEMETRY = (
-    "Needs `telemetry` in the settings (`telemetry: {}` will do): other counts have no error beside a provider."
-)
+_TELEMETRY = "Needs `telemetry` in the settings (`telemetry: {}` will do)."
+_FAILED, _ALL = "ai_failed_requests_total", "ai_requests_total"
 _CALLS = "gen_ai_client_operation_duration_seconds_count"
-_PROVIDER, _MODEL = "gen_ai_provider_name", "gen_ai_provider_name, gen_ai_request_model"
+_ANSWERS = "http_server_request_duration_seconds_count"
 
 
-def _failed(by: str) -> str:
-    return rate(_CALLS, by, where=f'{GEN_AI},error_type!=""')
+def _of_ours(metric: str, by: str, where: str) -> str:
+    """Return the rate of a count whose name is not ours alone: other programs in the same job may have it."""
+    return f"sum by ({by}) ({of_sidecars(f'rate({metric}{{{where}}}[$__rate_interval])')})"
 
 
 ROW = Row(
@@ -33,50 +33,50 @@ ROW = Row(
         ),
         Panel(
             "Share of calls that failed, by provider",
-            f"{_TELEMETRY} Beyond 10 %: runbook LlmErrorShareHigh. Several at once is rather a network than a "
-            "provider.",
+            "Beyond 10 %: runbook LlmErrorShareHigh. Several at once is rather a network than a provider.",
             "percentunit",
-            [Query(share(_failed(_PROVIDER), rate(_CALLS, _PROVIDER, where=GEN_AI)), f"{{{{{_PROVIDER}}}}}")],
+            [Query(share(rate(_FAILED, "llm"), rate(_ALL, "llm")), "{{llm}}")],
             warns_at=0.05,
             alarms_at=0.1,
             max_value=1,
-            no_value="no telemetry, or no calls",
+            no_value="no calls",
         ),
         Panel(
             "Share of calls that failed, by model",
-            f"{_TELEMETRY} A model that fails alone is often withdrawn, misspelt, or not in your contract.",
+            "A model that fails alone is often withdrawn, misspelt, or not in your contract.",
             "percentunit",
-            [
-                Query(
-                    share(_failed(_MODEL), rate(_CALLS, _MODEL, where=GEN_AI)),
-                    "{{gen_ai_provider_name}} {{gen_ai_request_model}}",
-                )
-            ],
+            [Query(share(rate(_FAILED, "llm, model"), rate(_ALL, "llm, model")), "{{llm}} {{model}}")],
             warns_at=0.05,
             alarms_at=0.1,
             max_value=1,
-            no_value="no telemetry, or no calls",
+            no_value="no calls",
+        ),
+        Panel(
+            "Failed calls a second, by provider and whose turn it is",
+            "client_error (4xx): a client of yours, or a key. rate_limited (429): ask for quota, or a budget of yours "
+            "is used up. server_error (5xx): theirs. interrupted: the answer broke off.",
+            "reqps",
+            [Query(rate(_FAILED, "llm, failure"), "{{llm}} {{failure}}")],
+            kind="stack",
         ),
         Panel(
             "Failed calls a second, by provider and error",
-            f"{_TELEMETRY} The provider's own word, or the status. rate_limit_exceeded and 429: ask for quota, or "
-            "set budgets; invalid_request_error and 400: a client of yours; 5xx: theirs.",
+            f"{_TELEMETRY} The provider's own word, or the status, such as insufficient_quota or "
+            "context_length_exceeded.",
             "reqps",
-            [Query(_failed("gen_ai_provider_name, error_type"), "{{gen_ai_provider_name}} {{error_type}}")],
-            width=12,
+            [
+                Query(
+                    _of_ours(_CALLS, "gen_ai_provider_name, error_type", f'{GEN_AI},error_type!=""'),
+                    "{{gen_ai_provider_name}} {{error_type}}",
+                )
+            ],
             no_value="no telemetry, or no errors",
         ),
         Panel(
             "Answers a second by status",
-            "What clients got. Needs `telemetry` in the settings; 429 is a budget of yours or a provider's limit.",
+            f"What clients got. {_TELEMETRY} 429 is a budget of yours or a provider's limit.",
             "reqps",
-            [
-                Query(
-                    rate("http_server_request_duration_seconds_count", "http_response_status_code", where=SIDECARS),
-                    "{{http_response_status_code}}",
-                )
-            ],
-            width=12,
+            [Query(_of_ours(_ANSWERS, "http_response_status_code", SIDECARS), "{{http_response_status_code}}")],
             no_value="no telemetry",
         ),
     ],

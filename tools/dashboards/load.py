@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tools.dashboards.board import Row
 from tools.dashboards.panels import Panel, Query
-from tools.dashboards.processes import cores_by_sidecar, memory_by_sidecar
+from tools.dashboards.processes import cores_by_sidecar, fullest_of_its_bound, memory_by_sidecar
 from tools.dashboards.promql import PROCESS, SIDECAR, SIDECARS, of_sidecars
 
 ROW = Row(
@@ -15,14 +15,23 @@ ROW = Row(
     [
         Panel(
             "Memory by sidecar",
-            "Resident, of all its processes. At nine tenths of the container's limit (max_memory_bytes: auto) "
-            "exchanges pass unread: give it more, or less at a time (max_streams). Runbook: ExtprocShedding.",
+            "Resident, of all its processes.",
             "bytes",
             [Query(memory_by_sidecar(), "{{cluster}} {{instance}}")],
         ),
         Panel(
+            "Memory of the fullest process, of its bound",
+            "By sidecar; max_memory_bytes holds for each process. At 100 % new exchanges pass unread: give it more, or "
+            "less at a time (max_streams). Runbook: ExtprocShedding.",
+            "percentunit",
+            [Query(fullest_of_its_bound(), "{{cluster}} {{instance}}")],
+            warns_at=0.8,
+            alarms_at=1,
+            no_value="no bound",
+        ),
+        Panel(
             "Memory by worker",
-            "Resident, where there are workers; max_memory_bytes holds for each.",
+            "Resident, where there are workers.",
             "bytes",
             [
                 Query(
@@ -37,6 +46,7 @@ ROW = Row(
             "pods.",
             "short",
             [Query(cores_by_sidecar(), "{{cluster}} {{instance}}")],
+            width=6,
         ),
         Panel(
             "Streams open",
@@ -44,6 +54,7 @@ ROW = Row(
             "short",
             [Query(f"sum by ({SIDECAR}) (extproc_streams_active{{{SIDECARS}}})", "{{cluster}} {{instance}}")],
             kind="stack",
+            width=6,
         ),
         Panel(
             "Restarts of workers",
@@ -58,6 +69,7 @@ ROW = Row(
             ],
             warns_at=1,
             no_value="no workers: one process",
+            width=6,
         ),
         Panel(
             "Files open",
@@ -65,6 +77,7 @@ ROW = Row(
             "report it.",
             "short",
             [Query(of_sidecars(f"max by ({PROCESS}) (process_open_fds{{{SIDECARS}}})"), "{{cluster}} {{instance}}")],
+            width=6,
         ),
     ],
 )

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from tools.dashboards.board import Row
 from tools.dashboards.panels import Panel, Query
-from tools.dashboards.promql import HOUR, MINUTE, SIDECARS, increase, quantile, rate, share
+from tools.dashboards.promql import HOUR, MINUTE, increase, quantile, rate, share
 
 _BILL = "To bill a team, see docs/billing.md: a graph samples, a bill must not."
-_ENDED = "extproc_exchanges_total"
-_FAILED = rate(_ENDED, where=f'{SIDECARS},completion=~"error|truncated"')
-
 
 ROW = Row(
     "Overview",
@@ -60,10 +57,10 @@ ROW = Row(
         ),
         Panel(
             "Failed",
-            "The share of exchanges that ended in an error or were cut off, of all providers and models: these "
-            "counts have neither. Beyond 5 % look at the row Errors; runbook: LlmErrorShareHigh.",
+            "The share of exchanges that ended in an error or were cut off. Beyond 5 % look at the row Errors; "
+            "runbook: LlmErrorShareHigh.",
             "percentunit",
-            [Query(share(_FAILED, rate(_ENDED, where=SIDECARS)))],
+            [Query(share(rate("ai_failed_requests_total"), rate("ai_requests_total")))],
             kind="stat",
             width=4,
             height=4,

@@ -22,6 +22,21 @@ def cores_by_sidecar() -> str:
     return f"sum by ({SIDECAR}) ({of_sidecars(f'({own} + {workers} or {own})')})"
 
 
+def fullest_of_its_bound() -> str:
+    """Return the share of max_memory_bytes that the fullest process of each sidecar has taken, where it is bound."""
+    processes = (
+        f"(extproc_worker_resident_memory_bytes{{{SIDECARS}}}"
+        f" or on ({PROCESS}) process_resident_memory_bytes{{{SIDECARS}}})"
+    )
+    bound = f"(extproc_max_memory_bytes{{{SIDECARS}}} > 0)"
+    return f"max by ({SIDECAR}) ({processes} / on ({PROCESS}) group_left () {bound})"
+
+
+def answering() -> str:
+    """Return `up` of all that has been a sidecar within a day: a job may have others in it, Envoy for one."""
+    return f"(up{{{SIDECARS}}} and on ({PROCESS}) present_over_time(extproc_build_info{{{SIDECARS}}}[1d]))"
+
+
 def newest(metric: str) -> str:
     """Return the value of a gauge, by sidecar."""
     return f"max by ({SIDECAR}) ({metric}{{{SIDECARS}}})"
