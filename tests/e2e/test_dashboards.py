@@ -45,9 +45,9 @@ def _observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
         yield observed
 
 
-# Labels that Prometheus adds as it scrapes, and those that a rule or a board makes itself.
+# Labels that Prometheus adds as it scrapes, and one that a board makes itself.
 _ADDED = {"cluster", "namespace", "job", "instance"}
-_MADE = {"shown", "llm"}
+_MADE = {"shown"}
 
 # What a healthy sidecar does not have, so that no series shows its labels.
 _NEVER_HERE = {"extproc_sink_errors_total", "up"}
