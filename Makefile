@@ -86,7 +86,7 @@ format: $(READY) ## let ruff mend what it can
 proto: $(READY) ## generate the wire code from proto/
 	$(BIN)/python tools/generate_proto.py
 
-docs: $(READY) ## write what docs/ and k8s/ have of tables, schema and Envoy's configuration
+docs: $(READY) ## write what docs/ and k8s/ have of tables, schema, Envoy's configuration, boards and alerts
 	$(BIN)/python tools/generate_docs.py
 	$(BIN)/python tools/generate_manifests.py
 	$(BIN)/python tools/generate_scale.py
@@ -103,6 +103,8 @@ $(READY): pyproject.toml uv.lock tools/setup_environment.py
 	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION)
 	@touch $@
 
+# What only another target needs is no less to be kept.
+.PRECIOUS: $(GROUP_READY)%
 $(GROUP_READY)%: $(READY)
 	@$(PYTHON) tools/setup_environment.py --venv $(VENV) --uv $(UV_VERSION) \
 	  $(patsubst $(GROUP_READY)%,--group=%,$(sort $@ $(wildcard $(GROUP_READY)*)))

@@ -38,6 +38,10 @@ FIELDS = (
 )
 
 
+# Of a longer body so much of its start and of its end goes byte by byte, and what is between them at random.
+ENDS_BYTES = 4096
+
+
 def cut(body: bytes, how: str) -> list[bytes]:
     """Return the body in pieces: whole, by lines, byte by byte, in sevens, or at random."""
     if how == "whole":
@@ -45,7 +49,9 @@ def cut(body: bytes, how: str) -> list[bytes]:
     if how == "lines":
         return re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", body)
     if how == "1":
-        return byte_by_byte(body)
+        start, middle = body[:ENDS_BYTES], body[ENDS_BYTES:-ENDS_BYTES]
+        end = body[len(start) + len(middle) :]
+        return [*byte_by_byte(start), *cut(middle, "random"), *byte_by_byte(end)]
     step = random.Random(len(body))
     pieces, start = [], 0
     while start < len(body):

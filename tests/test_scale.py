@@ -83,7 +83,7 @@ def test_a_pair_of_labels_has_as_many_series() -> None:
             usage,
             timing=Timing(last_token_seconds=1.2, output_chunks=2),
             time_to_first_token_seconds=0.1,
-            cost=Cost(0.5, 500_000),
+            cost=Cost(0.5, 500_000, 0.1, 0.1),
             rate_limited_tokens=7,
         )
     )

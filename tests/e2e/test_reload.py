@@ -102,7 +102,7 @@ class Load:
             self.failures.append(error)
 
 
-@pytest.mark.parametrize(("workers", "reloads"), [(1, 30), (2, 16)])
+@pytest.mark.parametrize(("workers", "reloads"), [(1, 14), (2, 8)])
 def test_reloads_under_load_lose_nothing(tmp_path: Path, upstream: Upstream, workers: int, reloads: int) -> None:
     """So many of them, one in two of a file that is wrong: labels change with the good ones and with nothing else."""
     reloaded = Reloaded(tmp_path, upstream, settings(0), workers)

@@ -143,7 +143,7 @@ def _settings(folder: Path) -> dict[str, Any]:
             "exporters": {"otlp": [collector]},
         },
         "usage_log": str(folder / "usage.jsonl"),
+        "max_memory_bytes": 1024**3,
         "listen_tls": ServerFiles(folder / "tls").setting,
-        "max_memory_bytes": 1 << 32,
         "slow_message_seconds": 0.001,  # which the first messages take
     }

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from tools.dashboards.board import Row
 from tools.dashboards.panels import Panel, Query
-from tools.dashboards.promql import GEN_AI, SIDECARS, of_sidecars, rate, share
+from tools.dashboards.promql import GEN_AI, SIDECARS, TRAFFIC, of_sidecars, rate, share
 
-_TELEMETRY = "Needs `telemetry` in the settings (`telemetry: {}` will do)."
-_FAILED, _ALL = "ai_failed_requests_total", "ai_requests_total"
-_CALLS = "gen_ai_client_operation_duration_seconds_count"
-_ANSWERS = "http_server_request_duration_seconds_count"
+# Where a client was wrong the provider did what it should.
+_NOT_CLIENTS = f'{TRAFFIC},failure!="client_error"'
+
+
+def _failed(by: str, where: str = _NOT_CLIENTS) -> str:
+    return rate("ai_failed_requests_total", by, where=where)
 
 
 def _of_ours(metric: str, by: str, where: str) -> str:
@@ -33,9 +35,10 @@ ROW = Row(
         ),
         Panel(
             "Share of calls that failed, by provider",
-            "Beyond 10 %: runbook LlmErrorShareHigh. Several at once is rather a network than a provider.",
+            "Without those in which the client was wrong. Beyond 10 %: runbook LlmErrorShareHigh. Several at once is "
+            "rather a network than a provider.",
             "percentunit",
-            [Query(share(rate(_FAILED, "llm"), rate(_ALL, "llm")), "{{llm}}")],
+            [Query(share(_failed("llm"), rate("ai_requests_total", "llm")), "{{llm}}")],
             warns_at=0.05,
             alarms_at=0.1,
             max_value=1,
@@ -43,40 +46,57 @@ ROW = Row(
         ),
         Panel(
             "Share of calls that failed, by model",
-            "A model that fails alone is often withdrawn, misspelt, or not in your contract.",
+            "With those in which the client was wrong. A model that fails alone is often withdrawn, misspelt, or not "
+            "in your contract.",
             "percentunit",
-            [Query(share(rate(_FAILED, "llm, model"), rate(_ALL, "llm, model")), "{{llm}} {{model}}")],
+            [
+                Query(
+                    share(_failed("llm, model", TRAFFIC), rate("ai_requests_total", "llm, model")),
+                    "{{llm}} {{model}}",
+                )
+            ],
             warns_at=0.05,
             alarms_at=0.1,
             max_value=1,
             no_value="no calls",
         ),
         Panel(
-            "Failed calls a second, by provider and whose turn it is",
-            "client_error (4xx): a client of yours, or a key. rate_limited (429): ask for quota, or a budget of yours "
-            "is used up. server_error (5xx): theirs. interrupted: the answer broke off.",
+            "Failed calls a second, by provider and failure",
+            "`rate_limited`: ask for quota, or set budgets. `server_error` and `interrupted`: the provider, or the way "
+            "to it. `client_error`: a client of yours, or its key.",
             "reqps",
-            [Query(rate(_FAILED, "llm, failure"), "{{llm}} {{failure}}")],
-            kind="stack",
+            [Query(_failed("llm, failure", TRAFFIC), "{{llm}} {{failure}}")],
+            width=8,
+            no_value="no calls",
         ),
         Panel(
-            "Failed calls a second, by provider and error",
-            f"{_TELEMETRY} The provider's own word, or the status, such as insufficient_quota or "
-            "context_length_exceeded.",
+            "Failed calls a second, in the provider's words",
+            "Its own word, or the status. Needs `telemetry` in the settings (`telemetry: {}` will do).",
             "reqps",
             [
                 Query(
-                    _of_ours(_CALLS, "gen_ai_provider_name, error_type", f'{GEN_AI},error_type!=""'),
+                    _of_ours(
+                        "gen_ai_client_operation_duration_seconds_count",
+                        "gen_ai_provider_name, error_type",
+                        f'{GEN_AI},error_type!=""',
+                    ),
                     "{{gen_ai_provider_name}} {{error_type}}",
                 )
             ],
+            width=8,
             no_value="no telemetry, or no errors",
         ),
         Panel(
             "Answers a second by status",
-            f"What clients got. {_TELEMETRY} 429 is a budget of yours or a provider's limit.",
+            "What clients got. Needs `telemetry` in the settings; 429 is a budget of yours or a provider's limit.",
             "reqps",
-            [Query(_of_ours(_ANSWERS, "http_response_status_code", SIDECARS), "{{http_response_status_code}}")],
+            [
+                Query(
+                    _of_ours("http_server_request_duration_seconds_count", "http_response_status_code", SIDECARS),
+                    "{{http_response_status_code}}",
+                )
+            ],
+            width=8,
             no_value="no telemetry",
         ),
     ],

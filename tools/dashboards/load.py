@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tools.dashboards.board import Row
 from tools.dashboards.panels import Panel, Query
-from tools.dashboards.processes import cores_by_sidecar, fullest_of_its_bound, memory_by_sidecar
+from tools.dashboards.processes import cores_by_sidecar, memory_by_sidecar, memory_of_bound
 from tools.dashboards.promql import PROCESS, SIDECAR, SIDECARS, of_sidecars
 
 ROW = Row(
@@ -15,30 +15,20 @@ ROW = Row(
     [
         Panel(
             "Memory by sidecar",
-            "Resident, of all its processes.",
+            "Resident, of all its processes. At nine tenths of the container's limit (max_memory_bytes: auto) "
+            "exchanges pass unread: give it more, or less at a time (max_streams). Runbook: ExtprocShedding.",
             "bytes",
             [Query(memory_by_sidecar(), "{{cluster}} {{instance}}")],
         ),
         Panel(
-            "Memory of the fullest process, of its bound",
-            "By sidecar; max_memory_bytes holds for each process. At 100 % new exchanges pass unread: give it more, or "
-            "less at a time (max_streams). Runbook: ExtprocShedding.",
+            "Largest process, of its bound of memory",
+            "By sidecar. max_memory_bytes holds for each process; beyond it new exchanges pass unread. Runbook: "
+            "ExtprocMemoryNearBound.",
             "percentunit",
-            [Query(fullest_of_its_bound(), "{{cluster}} {{instance}}")],
-            warns_at=0.8,
-            alarms_at=1,
+            [Query(memory_of_bound(), "{{cluster}} {{instance}}")],
+            warns_at=0.75,
+            alarms_at=0.9,
             no_value="no bound",
-        ),
-        Panel(
-            "Memory by worker",
-            "Resident, where there are workers.",
-            "bytes",
-            [
-                Query(
-                    f"extproc_worker_resident_memory_bytes{{{SIDECARS}}}", "{{cluster}} {{instance}} worker {{worker}}"
-                )
-            ],
-            no_value="no workers: one process",
         ),
         Panel(
             "Cores by sidecar",
@@ -46,7 +36,6 @@ ROW = Row(
             "pods.",
             "short",
             [Query(cores_by_sidecar(), "{{cluster}} {{instance}}")],
-            width=6,
         ),
         Panel(
             "Streams open",
@@ -54,7 +43,6 @@ ROW = Row(
             "short",
             [Query(f"sum by ({SIDECAR}) (extproc_streams_active{{{SIDECARS}}})", "{{cluster}} {{instance}}")],
             kind="stack",
-            width=6,
         ),
         Panel(
             "Restarts of workers",
@@ -69,7 +57,6 @@ ROW = Row(
             ],
             warns_at=1,
             no_value="no workers: one process",
-            width=6,
         ),
         Panel(
             "Files open",
@@ -77,7 +64,6 @@ ROW = Row(
             "report it.",
             "short",
             [Query(of_sidecars(f"max by ({PROCESS}) (process_open_fds{{{SIDECARS}}})"), "{{cluster}} {{instance}}")],
-            width=6,
         ),
     ],
 )

@@ -21,7 +21,8 @@ ROW = Row(
     [
         Panel(
             "Sidecars that answer",
-            "Of those that Prometheus has known within a day. Below 100 % exchanges pass unmetered there: runbook ExtprocDown.",
+            "Of those that Prometheus has known within a day. Below 100 % exchanges pass unmetered there: runbook "
+            "ExtprocDown.",
             "percentunit",
             [Query(f"avg({answering()})")],
             kind="stat",

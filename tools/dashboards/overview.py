@@ -11,6 +11,7 @@ from tools.dashboards.promql import HOUR, MINUTE, increase, quantile, rate, shar
 
 _BILL = "To bill a team, see docs/billing.md: a graph samples, a bill must not."
 
+
 ROW = Row(
     "Overview",
     [
@@ -57,8 +58,8 @@ ROW = Row(
         ),
         Panel(
             "Failed",
-            "The share of exchanges that ended in an error or were cut off. Beyond 5 % look at the row Errors; "
-            "runbook: LlmErrorShareHigh.",
+            "The share of exchanges that failed or were cut off. Beyond 5 % look at the row Errors, which tells whose "
+            "turn it is; runbook: LlmErrorShareHigh.",
             "percentunit",
             [Query(share(rate("ai_failed_requests_total"), rate("ai_requests_total")))],
             kind="stat",

@@ -15,21 +15,19 @@ def memory_by_sidecar() -> str:
     return f"sum by ({SIDECAR}) ({of_sidecars(f'sum by ({PROCESS}) ({_MEMORY},{SIDECARS}}})')})"
 
 
+def memory_of_bound() -> str:
+    """Return what the largest process that meters takes, of what each may take; nothing where there is no bound."""
+    workers = f"max by ({PROCESS}) (extproc_worker_resident_memory_bytes{{{SIDECARS}}})"
+    alone = f"max by ({PROCESS}) (process_resident_memory_bytes{{{SIDECARS}}})"
+    bound = f"max by ({PROCESS}) (extproc_max_memory_bytes{{{SIDECARS}}}) > 0"
+    return f"max by ({SIDECAR}) (({workers} or {alone}) / ({bound}))"
+
+
 def cores_by_sidecar() -> str:
     """Return the CPU time a second."""
     own = rate("process_cpu_seconds_total", PROCESS, SIDECARS)
     workers = rate("extproc_worker_cpu_seconds_total", PROCESS, SIDECARS)
     return f"sum by ({SIDECAR}) ({of_sidecars(f'({own} + {workers} or {own})')})"
-
-
-def fullest_of_its_bound() -> str:
-    """Return the share of max_memory_bytes that the fullest process of each sidecar has taken, where it is bound."""
-    processes = (
-        f"(extproc_worker_resident_memory_bytes{{{SIDECARS}}}"
-        f" or on ({PROCESS}) process_resident_memory_bytes{{{SIDECARS}}})"
-    )
-    bound = f"(extproc_max_memory_bytes{{{SIDECARS}}} > 0)"
-    return f"max by ({SIDECAR}) ({processes} / on ({PROCESS}) group_left () {bound})"
 
 
 def answering() -> str:
