@@ -120,6 +120,8 @@ class Metering:
 
         def switch() -> None:
             before, self._now = self._now, prepared
+            if not settings.page:
+                self.recent.forget()
             self.load()
             for each in prepared.background:
                 if each not in before.background:

@@ -10,18 +10,27 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 from prometheus_client import CollectorRegistry
 
 from extproc import __version__
 from extproc.admin.recent import tell_recent
+from extproc.pace import Pace
 from extproc.sinks.recent import Snapshot
+
+if TYPE_CHECKING:
+    from extproc.doctor.findings import Finding
 
 # How long what is made is told to others: of the last minutes, and of what is to be mended, for which metrics are read.
 _RECENT_SECONDS: Final = 1.0
 _FINDINGS_SECONDS: Final = 10.0
+
+# So many findings alike are told one by one: of models without a price there are as many as clients have names for.
+_MAX_ALIKE: Final = 20
+
+_PACE: Final = Pace()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +66,16 @@ class Overview:
     def tell(self) -> bytes:
         """Return the document of now, as JSON."""
         with self._lock:
-            now = self._clock()
-            if not 0 <= now - self._told_at < _RECENT_SECONDS:
-                self._told, self._told_at = msgspec.json.encode(self._build()), now
+            if not 0 <= self._clock() - self._told_at < _RECENT_SECONDS:
+                self._told = msgspec.json.encode(self._build())
+                self._told_at = self._clock()  # workers may have been waited for
             return self._told
 
     def _build(self) -> dict[str, Any]:
         state, snapshots = self._find_state(), self._read()
         workers = {"total": state.workers, "ready": state.workers_ready, "heard": len(snapshots)}
         about = {"version": __version__, "started": self._started_at, "is_ready": state.is_ready, "workers": workers}
-        return about | tell_recent(snapshots, self._clock()) | {"findings": self._find(is_ready=state.is_ready)}
+        return about | tell_recent(snapshots, self._clock(), _PACE) | {"findings": self._find(is_ready=state.is_ready)}
 
     def _find(self, *, is_ready: bool) -> list[dict[str, Any]]:
         now = self._clock()
@@ -76,7 +85,10 @@ class Overview:
 
 
 def find_problems(registry: CollectorRegistry, *, is_ready: bool) -> list[dict[str, Any]]:
-    """Return what the metrics of a sidecar say is to be mended: what `extproc doctor` says of it, without Envoy."""
+    """Return what the metrics of a sidecar say is to be mended: what `extproc doctor` says of it, without Envoy.
+
+    `alike` is how many there are with the same severity and code, of which only the first may be here.
+    """
     # Who has no page does without them.
     from extproc.doctor.findings import gather  # noqa: PLC0415
     from extproc.doctor.health import NAMES, check_sidecar  # noqa: PLC0415
@@ -85,13 +97,18 @@ def find_problems(registry: CollectorRegistry, *, is_ready: bool) -> list[dict[s
     families = registry.restricted_registry(NAMES).collect()
     samples = tuple((one.name, one.labels, one.value) for family in families for one in family.samples)
     sidecar = replace(read_sidecar(None, "", is_ready=is_ready), samples=samples)
+    alike: dict[tuple[str, str], list[Finding]] = {}
+    for each in gather(check_sidecar(sidecar)):
+        alike.setdefault((each.severity.value, each.code), []).append(each)
     return [
         {
-            "severity": each.severity.value,
-            "code": each.code,
-            "title": each.code.replace("-", " ").capitalize(),
+            "severity": severity,
+            "code": code,
+            "title": code.replace("-", " ").capitalize(),
             "detail": each.meaning,
             "mend": each.mend,
+            "alike": len(found),
         }
-        for each in gather(check_sidecar(sidecar))
+        for (severity, code), found in alike.items()
+        for each in found[:_MAX_ALIKE]
     ]

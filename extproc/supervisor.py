@@ -57,6 +57,9 @@ _SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a folder of our own is made in it
 # Containers have little shared memory, and a process that writes to a page for which there is no room is killed.
 _LABEL_BYTES, _TELEMETRY_LABEL_BYTES = 16 * 1024, 64 * 1024
 
+# What a worker writes for the page, twice at a time, and more than that: what is left is for the metrics.
+_PAGE_BYTES = 1024 * 1024
+
 
 def serve(settings: Settings, source: Source) -> int:
     """Serve with several workers until SIGTERM or SIGINT, drain; return how many exchanges had to be cut off.
@@ -251,7 +254,8 @@ def _build_metrics_directory(settings: Settings) -> tempfile.TemporaryDirectory[
     Each count is written there, and a page that is on its way to a disk can make who writes to it wait.
     """
     label_bytes = _LABEL_BYTES if settings.telemetry is None else _TELEMETRY_LABEL_BYTES
-    size_bytes = settings.workers * settings.labels.most_values(settings.max_label_values) * label_bytes
+    page_bytes = _PAGE_BYTES if settings.page else 0
+    size_bytes = settings.workers * (settings.labels.most_values(settings.max_label_values) * label_bytes + page_bytes)
     has_room = os.access(_SHARED_MEMORY, os.W_OK) and shutil.disk_usage(_SHARED_MEMORY).free > size_bytes
     try:
         return tempfile.TemporaryDirectory(prefix="extproc-metrics-", dir=_SHARED_MEMORY if has_room else None)

@@ -149,7 +149,7 @@ ROOMS = {
     "extproc.budgets.ledger": VOCABULARY | {"extproc.budgets.rules", "extproc.wire.ratelimit"},
     "extproc.status": VOCABULARY | {"extproc.config", "extproc.codec"},
     "extproc.admin": {"extproc.admin", "extproc.errors", "extproc.config.address", "extproc.pace"},
-    "extproc.admin.recent": {"extproc.sinks.recent"},
+    "extproc.admin.recent": {"extproc.sinks.recent", "extproc.pace"},
     # Prints configuration for Envoy, and looks at that of a running one: from settings, without a sidecar.
     "extproc.envoyconfig": VOCABULARY
     | {"extproc.envoyconfig", "extproc.config", "extproc.upstreams", "extproc.charging.charges"},

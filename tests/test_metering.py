@@ -115,6 +115,19 @@ def test_prices_change_and_the_sum_goes_on() -> None:
     assert costs == [pytest.approx(3), pytest.approx(3.6), pytest.approx(3.6)]
 
 
+def test_without_a_page_nothing_is_remembered() -> None:
+    """Nor what was remembered for the one that there was."""
+    metered = Metered()
+    for has_page in (False, True):
+        meter(metered.metering.processor)
+        metered.metering.settle()
+        metered.switch(page=has_page)
+        assert metered.metering.recent.snapshot().exchanges == []
+    meter(metered.metering.processor)
+    metered.metering.settle()
+    assert len(metered.metering.recent.snapshot().exchanges) == 1
+
+
 def test_running_totals_have_their_cost() -> None:
     """So that it is known of an answer that is given up: each total has that of what was used until then."""
     metered = Metered(prices={"models": [{"model": "gpt-4o", "input": 1, "output": 2}]})

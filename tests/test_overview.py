@@ -17,11 +17,13 @@ class Told:
         self.now = 1_000_000.0
         self.state = State(is_ready=True, workers=2, workers_ready=2)
         self.reads = 0
+        self.read_seconds = 0.0
         self.registry = CollectorRegistry()
         self.overview = Overview(self.registry, self.read, lambda: self.state, lambda: self.now)
 
     def read(self) -> list[Snapshot]:
         self.reads += 1
+        self.now += self.read_seconds
         return [Snapshot(self.now, [], [])]
 
     def tell(self) -> dict[str, Any]:
@@ -46,6 +48,10 @@ def test_however_many_ask_it_is_made_once_a_second() -> None:
         told.now += seconds
         told.tell()
     assert told.reads == 3
+    told.now, told.read_seconds = told.now + 10, 2.5
+    for _ in range(3):  # who have waited while it was made
+        told.tell()
+    assert told.reads == 4
 
 
 def test_what_is_to_be_mended_is_looked_for_every_ten_seconds() -> None:
@@ -73,3 +79,14 @@ def test_the_gravest_problem_comes_first() -> None:
         ("warning", "label-values-dropped"),
         ("note", "model-unpriced"),
     ]
+
+
+def test_what_is_alike_is_not_told_without_end() -> None:
+    """Of models without a price there are as many as clients have names for: the first are those with most of them."""
+    registry = CollectorRegistry()
+    unpriced = Counter("extproc_unpriced_exchanges", "u", ["model"], registry=registry)
+    for number in range(1, 1001):
+        unpriced.labels(f"m{number}").inc(number)
+    found = find_problems(registry, is_ready=True)
+    assert {one["alike"] for one in found} == {1000}
+    assert [one["detail"].split()[0] for one in found] == [str(1000 - place) for place in range(20)]

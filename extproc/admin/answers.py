@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from extproc.admin.html import build_page
+from extproc.admin.scrapes import Turns
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -27,6 +28,9 @@ ai-gateway-extproc {version}
 """
 
 _JSON = "application/json"
+
+# What is told is made for one at a time, and may wait for workers: whoever probes needs a place as well.
+_MAX_WAITING_PAGES = 63
 
 # What is told is for the page that asks: nothing keeps it, and no other site may read it or have it read.
 _FOR_THE_PAGE = (
@@ -80,13 +84,17 @@ def _answer_page(
 ) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes] | None]:
     """Return what answers for the page, or returns None where something else is to be answered."""
     build = cache(lambda: build_page(version))
+    turns = Turns(at_a_time=1, waiting=_MAX_WAITING_PAGES)
 
     def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes] | None:
         tell = find_recent()
         if tell is None:
             return None
         if environ.get("PATH_INFO") == "/recent":
-            return _send(start_response, _JSON, tell(), _FOR_THE_PAGE)
+            with turns.next() as is_mine:
+                if is_mine:
+                    return _send(start_response, _JSON, tell(), _FOR_THE_PAGE)
+            return plain(start_response, "503 Service Unavailable", "too many pages at a time\n")
         if "text/html" not in environ.get("HTTP_ACCEPT", ""):
             return None
         page = build()

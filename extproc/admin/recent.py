@@ -10,6 +10,7 @@ import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
+from extproc.pace import AT_ONCE, Pace
 from extproc.sinks.recent import (
     MAX_EXCHANGES,
     OTHERS,
@@ -19,6 +20,7 @@ from extproc.sinks.recent import (
     Snapshot,
     Tally,
     Times,
+    add_up,
     merge,
 )
 
@@ -41,18 +43,22 @@ _TOLD: Final = (
     "cached_tokens",
     "reasoning_tokens",
     "cost_usd_micros",
+    "priced",
     "unpriced",
     "not_reported",
 )
 
 
-def tell_recent(snapshots: Sequence[Snapshot], now: float) -> dict[str, Any]:
-    """Return the document of what these processes remember at a time, in seconds since 1970."""
+def tell_recent(snapshots: Sequence[Snapshot], now: float, pace: Pace = AT_ONCE) -> dict[str, Any]:
+    """Return the document of what these processes remember at a time, in seconds since 1970.
+
+    To add up takes some 50 ms at most, at the `pace` of whoever has traffic to attend to.
+    """
     steps = merge(cell for snapshot in snapshots for cell in snapshot.cells)
     first = (int(now // STEP_SECONDS) - STEPS + 1) * STEP_SECONDS
     times = range(first, first + STEPS * STEP_SECONDS, STEP_SECONDS)
-    by_model = _sum_by_model(steps, times)
-    everything = _add(by_model.values())
+    by_model = _sum_by_model(steps, pace.over(times))
+    everything = add_up(by_model.values())
     rows = _leading(by_model, _MAX_ROWS)
     exchanges = heapq.merge(*(each.exchanges for each in snapshots), key=lambda one: one.time, reverse=True)
     return {
@@ -61,7 +67,7 @@ def tell_recent(snapshots: Sequence[Snapshot], now: float) -> dict[str, Any]:
         "first_step": first,
         "sums": _tell(everything),
         "models": [{**name._asdict(), "sums": _tell(tally)} for name, tally in rows.items()],
-        "steps": {"all": _tell_steps(steps, times), "models": _tell_lines(steps, times, by_model)},
+        "steps": {"all": _tell_steps(steps, pace.over(times)), "models": _tell_lines(steps, times, by_model)},
         "exchanges": list(exchanges)[:MAX_EXCHANGES],
     }
 
@@ -80,14 +86,7 @@ def _leading(by_model: Mapping[ModelOf, Tally], count: int) -> dict[ModelOf, Tal
     own = [name for name in by_model if name != OTHERS][:count]
     leading = {name: by_model[name] for name in own}
     rest = [tally for name, tally in by_model.items() if name not in leading]
-    return leading | ({OTHERS: _add(rest)} if rest else {})
-
-
-def _add(tallies: Iterable[Tally]) -> Tally:
-    total = Tally()
-    for tally in tallies:
-        total.add(tally)
-    return total
+    return leading | ({OTHERS: add_up(rest)} if rest else {})
 
 
 def _tell(tally: Tally) -> dict[str, Any]:
@@ -104,7 +103,7 @@ def _tell_times(times: Times) -> dict[str, float | None]:
 
 
 def _tell_steps(steps: _Steps, times: Iterable[int]) -> dict[str, list[Any]]:
-    tallies = [_add(steps.get(at, {}).values()) for at in times]
+    tallies = [add_up(steps.get(at, {}).values()) for at in times]
     told: dict[str, list[Any]] = {
         name: [getattr(tally, name) for tally in tallies]
         for name in ("requests", "errors", "prompt_tokens", "completion_tokens", "cost_usd_micros")

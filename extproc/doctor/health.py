@@ -203,7 +203,8 @@ def _check_certificate(sidecar: Sidecar) -> Iterator[Finding]:
 
 
 def _check_prices(sidecar: Sidecar) -> Iterator[Finding]:
-    for labels, value in sidecar.series("extproc_unpriced_exchanges_total"):
+    series = sidecar.series("extproc_unpriced_exchanges_total")
+    for labels, value in sorted(series, key=lambda one: -one[1]):
         if value:
             model = json.dumps(labels.get("model", "?"), ensure_ascii=False)
             yield note(

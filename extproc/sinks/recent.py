@@ -24,10 +24,11 @@ STEPS: Final = 90
 MAX_MODELS_IN_A_STEP: Final = 25
 MAX_EXCHANGES: Final = 50
 
-# Where buckets of times end: each at 2**(1/4) times the end of the one before, from a millisecond to four hours.
+# Where buckets of times end: each at 2**(1/4) times the end of the one before, from a tenth of a millisecond, which a
+# token of a fast model takes, to four hours.
 _BUCKETS_IN_A_DOUBLING: Final = 4
-_LEAST_SECONDS: Final = 0.001
-_BOUNDS_SECONDS: Final = tuple(_LEAST_SECONDS * 2 ** (bucket / _BUCKETS_IN_A_DOUBLING) for bucket in range(96))
+_LEAST_SECONDS: Final = 0.0001
+_BOUNDS_SECONDS: Final = tuple(_LEAST_SECONDS * 2 ** (bucket / _BUCKETS_IN_A_DOUBLING) for bucket in range(110))
 
 
 class Times(msgspec.Struct, array_like=True):
@@ -68,6 +69,7 @@ class Tally(msgspec.Struct, array_like=True):
     cached_tokens: int = 0
     reasoning_tokens: int = 0
     cost_usd_micros: int = 0
+    priced: int = 0  # exchanges whose cost is known
     unpriced: int = 0
     not_reported: int = 0  # of the exchanges that were no errors, those whose provider did not say all that they used
     durations: Times = msgspec.field(default_factory=Times)
@@ -93,6 +95,7 @@ class Tally(msgspec.Struct, array_like=True):
             self.not_reported += 1
         if record.cost is not None:
             self.cost_usd_micros += record.cost.usd_micros
+            self.priced += 1
         self.unpriced += record.is_unpriced
         self.durations.observe(record.duration_seconds)
         if record.time_to_first_token_seconds is not None:
@@ -112,6 +115,7 @@ class Tally(msgspec.Struct, array_like=True):
         self.cached_tokens += other.cached_tokens
         self.reasoning_tokens += other.reasoning_tokens
         self.cost_usd_micros += other.cost_usd_micros
+        self.priced += other.priced
         self.unpriced += other.unpriced
         self.not_reported += other.not_reported
         self.durations.add(other.durations)
@@ -198,12 +202,18 @@ class RecentExchanges:
                 places.configure(choice, choice.max_values or max_label_values)
             self._labels.configure(max_label_values)
 
+    def forget(self) -> None:
+        """Be as if nothing had happened yet."""
+        with self._lock:
+            self._tallies, self._closed = {}, {}
+            self._exchanges.clear()
+
     def emit(self, record: UsageRecord) -> None:
         """Remember an exchange."""
         if not record.is_llm:
             return
-        now = self._clock()
         with self._lock:
+            now = self._clock()
             name = ModelOf(*self._labels.values(record.provider, record.model, is_proven=record.usage is not None))
             self._go_on(int(now // STEP_SECONDS))
             self._find(name).count(record)
@@ -211,8 +221,8 @@ class RecentExchanges:
 
     def snapshot(self) -> Snapshot:
         """Return what is remembered now."""
-        now = self._clock()
         with self._lock:
+            now = self._clock()  # here: whoever looks must not come with a time that is over for those who emit
             self._go_on(int(now // STEP_SECONDS))
             now_cells = [Cell(self._step * STEP_SECONDS, *name, _copy(tally)) for name, tally in self._tallies.items()]
             cells = [cell for closed in self._closed.values() for cell in closed] + now_cells
@@ -228,29 +238,42 @@ class RecentExchanges:
         return tally
 
     def _go_on(self, step: int) -> None:
-        """Be in this step, and forget those that are too long ago. A clock may have been put back."""
-        if step == self._step:
+        """Be in this step, and forget those that are too long ago.
+
+        A clock may have been put back: by little, and the step goes on; by more, and that is forgotten which is yet to
+        come. What has happened in the step that is now again, still has.
+        """
+        if self._step - 1 <= step <= self._step:
             return
         at = self._step * STEP_SECONDS
         self._closed[self._step] = [Cell(at, *name, tally) for name, tally in self._tallies.items()]
-        self._step, self._tallies = step, {}
+        again = self._closed.pop(step, ())
+        self._step, self._tallies = step, {ModelOf(cell.provider, cell.model): _copy(cell.tally) for cell in again}
         for known in [known for known in self._closed if not step - STEPS < known < step]:
             del self._closed[known]
 
 
 def merge(cells: Iterable[Cell]) -> dict[int, dict[ModelOf, Tally]]:
-    """Return what happened in each step, of several processes together."""
-    steps: dict[int, dict[ModelOf, Tally]] = {}
+    """Return what happened in each step, of several processes together. It is to be read: some of it is theirs."""
+    steps: dict[int, dict[ModelOf, list[Tally]]] = {}
     for cell in cells:
-        name = ModelOf(cell.provider, cell.model)
-        steps.setdefault(cell.step, {}).setdefault(name, Tally()).add(cell.tally)
-    return steps
+        steps.setdefault(cell.step, {}).setdefault(ModelOf(cell.provider, cell.model), []).append(cell.tally)
+    return {
+        step: {name: tallies[0] if len(tallies) == 1 else add_up(tallies) for name, tallies in models.items()}
+        for step, models in steps.items()
+    }
+
+
+def add_up(tallies: Iterable[Tally]) -> Tally:
+    """Return what several have counted."""
+    total = Tally()
+    for tally in tallies:
+        total.add(tally)
+    return total
 
 
 def _copy(tally: Tally) -> Tally:
-    copy = Tally()
-    copy.add(tally)
-    return copy
+    return add_up((tally,))
 
 
 def _told(ended_at: float, name: ModelOf, record: UsageRecord) -> RecentExchange:

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 from support.records import JSON, STREAM
 
 from extproc.admin.recent import tell_recent
+from extproc.pace import Pace
 from extproc.sinks.labels import LabelChoices
 from extproc.sinks.recent import STEP_SECONDS, STEPS, RecentExchanges, Snapshot
 from extproc.usage import Completion, UsageRecord
@@ -31,6 +32,15 @@ def test_what_workers_remember_is_one() -> None:
     assert everything["first_token_p50_seconds"][-2:] == [None, told["sums"]["first_token_seconds"]["p50"]]
     assert all(len(values) == STEPS for values in everything.values())
     assert [one.time for one in told["exchanges"]] == [NOW, NOW, NOW - STEP_SECONDS]
+
+
+def test_it_rests_while_it_adds_up() -> None:
+    """Traffic goes on beside it; and to tell it changes nothing of what is told."""
+    rests: list[float] = []
+    snapshot = remembered(JSON, STREAM)
+    told = tell_recent([snapshot], NOW, Pace(work_seconds=0, rest_seconds=0.1, sleep=rests.append))
+    assert rests == [0.1] * 2 * STEPS
+    assert told == tell_recent([snapshot], NOW)
 
 
 def test_nothing_is_nothing() -> None:

@@ -362,3 +362,30 @@ def test_the_page_can_be_switched_off(admin: AdminServer, readiness: Readiness) 
     readiness.has_page = False
     assert get(admin, "/recent")[0] == 404
     assert get(admin, "/", BROWSER)[1]["Content-Type"].startswith("text/plain")
+
+
+def test_pages_that_wait_leave_places_to_probes(readiness: Readiness) -> None:
+    """A supervisor waits for its workers before it tells; others are told that there are too many of them."""
+    told, asked = threading.Event(), threading.Event()
+
+    def tell() -> bytes:
+        asked.set()
+        assert told.wait(10)
+        return b"{}"
+
+    server = AdminServer(
+        HostPort("127.0.0.1", 0), CollectorRegistry(), lambda: readiness.ready, version="1", find_recent=lambda: tell
+    )
+    try:
+        with ThreadPoolExecutor(100) as pool:
+            first = pool.submit(get, server, "/recent")
+            assert asked.wait(10)
+            others = [pool.submit(get, server, "/recent") for _ in range(99)]
+            wait_for(lambda: sum(other.done() for other in others) == 36)
+            assert {other.result()[0] for other in others if other.done()} == {503}
+            assert get(server, "/livez")[0] == 200
+            told.set()
+            assert [each.result()[0] for each in (first, *others)].count(200) == 64
+    finally:
+        told.set()
+        server.close()

@@ -46,6 +46,10 @@ class Remembered:
         return merge(self.sink.snapshot().cells)
 
 
+def requests_of(steps: dict[int, dict[ModelOf, Tally]]) -> dict[int, int]:
+    return {step: tallies[GPT].requests for step, tallies in steps.items()}
+
+
 def asked(model: str) -> UsageRecord:
     return replace(JSON, request_model=model)
 
@@ -60,7 +64,7 @@ def test_exchanges_are_added_up_by_step_and_model() -> None:
     tally = remembered.steps[int(START)][GPT]
     assert (tally.requests, tally.errors, tally.cancelled, tally.streamed, tally.not_reported) == (2, 0, 1, 1, 1)
     assert (tally.prompt_tokens, tally.completion_tokens, tally.cached_tokens, tally.tokens) == (200, 80, 60, 280)
-    assert (tally.cost_usd_micros, tally.unpriced) == (500_000, 0)
+    assert (tally.cost_usd_micros, tally.priced, tally.unpriced) == (500_000, 1, 0)
     assert tally.first_tokens.quantile(0.5) == pytest.approx(0.5, rel=0.1)
     assert tally.durations.quantile(0.95) == pytest.approx(1.5, rel=0.1)
 
@@ -88,11 +92,51 @@ def test_steps_go_by() -> None:
 
 
 def test_a_clock_that_is_put_back_costs_what_is_yet_to_come() -> None:
-    """And nothing else."""
+    """And nothing else: what has happened in the step that is now again still has. Snapshots stay what they were."""
     remembered = Remembered().emit(JSON)
-    remembered.now -= 3600
+    remembered.now += 30
+    snapshot = remembered.emit(JSON, JSON).sink.snapshot()
+    remembered.now -= 30
     remembered.emit(JSON)
-    assert {step: tallies[GPT].requests for step, tallies in remembered.steps.items()} == {int(START) - 3600: 1}
+    assert requests_of(remembered.steps) == {int(START): 2}
+    assert requests_of(merge(snapshot.cells)) == {int(START): 1, int(START) + 30: 2}
+    remembered.now -= 3600
+    assert requests_of(remembered.emit(JSON).steps) == {int(START) - 3600: 1}
+
+
+def test_a_clock_that_is_put_right_costs_nothing() -> None:
+    """By less than a step, which then goes on."""
+    remembered = Remembered().emit(JSON)
+    remembered.now += STEP_SECONDS
+    remembered.emit(JSON)
+    remembered.now -= 0.001
+    remembered.emit(JSON)
+    remembered.now += 0.001
+    assert requests_of(remembered.emit(JSON).steps) == {int(START): 1, int(START) + STEP_SECONDS: 3}
+
+
+def test_who_looks_as_a_step_ends_takes_nothing_away() -> None:
+    """The time is that of the moment in which nobody else emits."""
+    remembered = Remembered().emit(JSON)
+    held = []
+
+    def read() -> float:
+        held.append(remembered.sink._lock.locked())
+        return remembered.now
+
+    remembered.sink._clock = read
+    remembered.emit(JSON).sink.snapshot()
+    assert held == [True, True]
+
+
+def test_what_is_forgotten_did_not_happen() -> None:
+    """What comes after it does."""
+    remembered = Remembered().emit(JSON)
+    remembered.now += STEP_SECONDS
+    remembered.emit(JSON).sink.forget()
+    snapshot = remembered.sink.snapshot()
+    assert (snapshot.cells, snapshot.exchanges) == ([], [])
+    assert requests_of(remembered.emit(JSON).steps) == {int(START) + STEP_SECONDS: 1}
 
 
 def test_a_step_has_so_many_models() -> None:
@@ -142,7 +186,7 @@ def test_a_snapshot_is_what_it_was_on_the_way_and_later() -> None:
     assert msgspec.msgpack.decode(sent, type=Snapshot) == snapshot
 
 
-@given(st.lists(st.floats(0.001, 10_000), min_size=1), st.floats(0.01, 1))
+@given(st.lists(st.floats(0.0001, 10_000), min_size=1), st.floats(0.01, 1))
 def test_a_quantile_is_near_what_it_stands_for(times: list[float], share: float) -> None:
     """Within the width of a bucket."""
     counted = Times()
@@ -158,6 +202,6 @@ def test_what_took_no_time_or_ages_has_a_place() -> None:
     counted = Times()
     assert counted.quantile(0.5) is None
     counted.observe(0)
-    assert counted.quantile(0.5) == pytest.approx(0.001, rel=0.1)
+    assert counted.quantile(0.5) == pytest.approx(0.0001, rel=0.1)
     counted.observe(1e9)
     assert 10_000 < (counted.quantile(1) or 0) < 20_000

@@ -23,59 +23,84 @@ addEventListener("securitypolicyviolation", (event) => console.error("CSP: " + e
 """
 
 
+class Browser:
+    """A browser with a tab for fingers and one without. A tab of its own for each visit would cost a second of CPU."""
+
+    def __init__(self, chromium: Any) -> None:
+        self._chromium = chromium
+        self._tabs: dict[bool, Any] = {}
+
+    def tab(self, *, has_touch: bool) -> Any:
+        """Return the tab, which shows nothing."""
+        if has_touch not in self._tabs:
+            context = self._chromium.new_context(locale="en-US", has_touch=has_touch)
+            context.add_init_script(_TELL_VIOLATIONS)
+            self._tabs[has_touch] = context.new_page()
+            self._tabs[has_touch].set_default_timeout(20_000)
+        return self._tabs[has_touch]
+
+
 @contextmanager
-def open_browser() -> Iterator[Any]:
+def open_browser() -> Iterator[Browser]:
     """Yield a Chromium of this machine's; skip the test where there is none."""
     path = next(filter(None, map(shutil.which, _NAMES)), None)
     if path is None:
         pytest.skip("there is no Chromium here")
     with sync_api.sync_playwright() as playwright:
         # Its sandbox needs what containers do not give.
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
-        yield browser
-        browser.close()
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield Browser(chromium)
+        chromium.close()
 
 
 class Visit:
     """A page at an address, looked at by somebody: `wrong` is what they would find in the browser's console.
 
-    What is asked for at an address of `routes` goes through the function there.
+    What is asked for at an address of `routes` goes through the function there. The next visit in the tab begins anew.
     """
 
     def __init__(
         self,
-        browser: Any,
+        browser: Browser,
         url: str,
         *,
         width: int = 1280,
         height: int = 900,
+        color_scheme: str = "light",
+        has_touch: bool = False,
         routes: Mapping[str, Callable[[Any], None]] = MappingProxyType({}),
-        **options: Any,
     ) -> None:
         self.url = url
         self.wrong: list[str] = []
         self.asked: list[str] = []
-        self._context = browser.new_context(locale="en-US", viewport={"width": width, "height": height}, **options)
-        self._context.add_init_script(_TELL_VIOLATIONS)
-        self.page = self._context.new_page()
-        self.page.set_default_timeout(20_000)
-        self.page.on("console", lambda message: self.wrong.append(message.text))
-        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("dialog", self._dismiss)
-        for address, answer in routes.items():
-            self.page.route(address, answer)
+        self.page = browser.tab(has_touch=has_touch)
+        self.page.set_viewport_size({"width": width, "height": height})
+        self.page.emulate_media(color_scheme=color_scheme)
+        self._routes = routes
+        self._listeners: dict[str, Callable[[Any], None]] = {
+            "console": lambda message: self.wrong.append(message.text),
+            "pageerror": lambda error: self.wrong.append(str(error)),
+            "request": lambda request: self.asked.append(request.url),
+            "dialog": self._dismiss,
+        }
 
     def _dismiss(self, dialog: Any) -> None:
         self.wrong.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
     def __enter__(self) -> Self:
+        for event, listener in self._listeners.items():
+            self.page.on(event, listener)
+        for address, answer in self._routes.items():
+            self.page.route(address, answer)
         self.page.goto(self.url)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._context.close()
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
+        self.page.evaluate("localStorage.clear()")
+        self.page.unroute_all(behavior="wait")
 
     def wait_for_state(self, state: str) -> None:
         """Wait until the page says so of the sidecar."""
@@ -86,9 +111,13 @@ class Visit:
         found: list[str] = self.page.locator(selector).all_text_contents()
         return found
 
-    def find_barriers(self) -> list[tuple[str, str]]:
-        """Return what keeps people out, as axe finds it, and how a narrow screen would: what sticks out of it."""
-        found = axe.Axe().run(self.page, {"exclude": [_MORE_OF_THE_SAME]}).response["violations"]
+    def find_barriers(self, *parts: str) -> list[tuple[str, str]]:
+        """Return what keeps people out, as axe finds it, and how a narrow screen would: what sticks out of it.
+
+        Axe takes its time: where most is what it was before, it looks at some `parts` alone.
+        """
+        where = {"include": list(parts)} if parts else {"exclude": [_MORE_OF_THE_SAME]}
+        found = axe.Axe().run(self.page, where).response["violations"]
         barriers = [(each["id"], node["html"]) for each in found for node in each["nodes"]]
         return barriers + [("too-wide", html) for html in self.page.evaluate(_FIND_TOO_WIDE)]
 

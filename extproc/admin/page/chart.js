@@ -139,7 +139,8 @@ class Chart {
       const index = Math.floor((this.pointer - left) / slot);
       return index < 0 || index >= count ? -1 : index;
     }
-    return this.chosen === null ? -1 : Math.max(0, Math.round((this.chosen - first) / step));
+    if (this.chosen === null) return -1;
+    return Math.min(count - 1, Math.max(0, Math.round((this.chosen - first) / step)));
   }
 
   look() {

@@ -76,8 +76,8 @@ function percentileFrame(recent, upper, lower, { p50, p95 }) {
     ...frameOf(recent),
     series: [{ slot: 4, name: "p95", values: upper }, { slot: 4, name: "p50", values: lower }],
     legend: [
-      { slot: 4, name: "p50", text: seconds(p50), kind: "stroke" },
-      { slot: 4, name: "p95", text: seconds(p95), kind: "stroke dashed" },
+      { slot: 4, name: "p50", text: roughly(p50), kind: "stroke" },
+      { slot: 4, name: "p95", text: roughly(p95), kind: "stroke dashed" },
     ],
     largest: Math.max(largestOf(upper), largestOf(lower)),
   };
@@ -117,7 +117,9 @@ function makeCharts() {
     format: exact, formatTick: compact, isWhole: true, smallest: 4, sum: "Requests",
     draw: drawStack, summarize: summarizeStack("requests"),
   });
-  const latency = { format: seconds, smallest: 0.004, draw: drawPercentiles, summarize: summarizePercentiles };
+  const latency = {
+    format: roughly, formatTick: seconds, smallest: 0.004, draw: drawPercentiles, summarize: summarizePercentiles,
+  };
   const firstToken = new Chart("chart-first-token", latency);
   const duration = new Chart("chart-duration", latency);
   return (recent, colours) => {

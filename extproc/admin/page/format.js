@@ -5,6 +5,7 @@ const DASH = "–";
 const exactNumbers = new Intl.NumberFormat();
 const compactNumbers = new Intl.NumberFormat(undefined, { notation: "compact", maximumSignificantDigits: 3 });
 const threeDigits = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 3 });
+const twoDigits = new Intl.NumberFormat(undefined, { maximumSignificantDigits: 2 });
 const percents = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
 const clocks = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23",
@@ -48,12 +49,15 @@ function cost(micros) {
 const exactCost = (micros) => (isKnown(micros) ? allDigits.format(micros / 1e6) : "");
 
 /** 480 ms, 2.41 s, 1 min 12 s */
-function seconds(value) {
+function seconds(value, digits = threeDigits) {
   if (!isKnown(value)) return DASH;
-  if (value < 0.9995) return `${threeDigits.format(value * 1000)} ms`;
-  if (value < 59.95) return `${threeDigits.format(value)} s`;
+  if (value < 0.9995) return `${digits.format(value * 1000)} ms`;
+  if (value < 59.95) return `${digits.format(value)} s`;
   return span(value);
 }
+
+/** The same of an estimate, without digits that say nothing. */
+const roughly = (value) => seconds(value, twoDigits);
 
 /** A long time, by its two largest units. */
 function span(value) {
@@ -74,12 +78,16 @@ const minute = (unixSeconds) => minutes.format(unixSeconds * 1000);
 /** With date and zone. */
 const moment = (unixSeconds) => moments.format(unixSeconds * 1000);
 
-// Controls, marks that turn the direction of text, and what has no width: they make a name look like another.
-const ILLEGIBLE = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
+// Controls, marks that turn the direction of text, what has no width or no ink, and halves of characters: they make a
+// name look like another.
+const ILLEGIBLE = /[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800]|(?! )\p{Zs}/gu;
+
+function spell(character) {
+  const code = character.codePointAt(0).toString(16);
+  return code.length > 4 ? `\\u{${code}}` : `\\u${code.padStart(4, "0")}`;
+}
 
 /** A name as clients sent it, with what nobody can see spelt out. */
-function legible(text) {
-  return String(text).replace(ILLEGIBLE, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, "0")}`);
-}
+const legible = (text) => String(text).replace(ILLEGIBLE, spell);
 
 const plural = (count, one, many) => `${exact(count)} ${count === 1 ? one : many}`;

@@ -88,9 +88,9 @@ function makeTiles() {
       [[sums.errors ? `${share(sums.errors, sums.requests)} errors` : "no errors",
         sums.errors ? lookOfErrors(sums.errors, sums.requests) : ""],
         sums.cancelled > 0 && `${compact(sums.cancelled)} cancelled`], all.requests);
-    first.show(seconds(sums.first_token_seconds.p95), "",
-      [isKnown(sums.first_token_seconds.p50) && `p50 ${seconds(sums.first_token_seconds.p50)}`,
-        isKnown(sums.per_token_seconds.p50) && `${seconds(sums.per_token_seconds.p50)} a token`],
+    first.show(roughly(sums.first_token_seconds.p95), "",
+      [isKnown(sums.first_token_seconds.p50) && `p50 ${roughly(sums.first_token_seconds.p50)}`,
+        isKnown(sums.per_token_seconds.p50) && `${roughly(sums.per_token_seconds.p50)} a token`],
       all.first_token_p95_seconds);
   };
 }

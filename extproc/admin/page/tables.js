@@ -69,8 +69,8 @@ const providerColumn = {
 
 const tokensOf = ({ sums }) => sums.prompt_tokens + sums.completion_tokens;
 
-/** What it cost, as far as is known: nothing, where nothing of it has a price. */
-const costOf = ({ cost_usd_micros: micros, unpriced }) => (unpriced && !micros ? null : micros);
+/** What it cost, as far as is known: nothing, where no exchange has a price. */
+const costOf = ({ cost_usd_micros: micros, priced }) => (priced ? micros : null);
 
 const ratio = (part, whole) => (whole ? part / whole : null);
 
@@ -113,8 +113,8 @@ function modelColumns(colours) {
     numberColumn("Completion", ({ sums }) => sums.completion_tokens, compact),
     numberColumn("Cached", ({ sums }) => sums.cached_tokens, compact),
     numberColumn("Cost", ({ sums }) => costOf(sums), cost, undefined, exactCost),
-    numberColumn("First p50", ({ sums }) => sums.first_token_seconds.p50, seconds),
-    numberColumn("First p95", ({ sums }) => sums.first_token_seconds.p95, seconds),
+    numberColumn("First p50", ({ sums }) => sums.first_token_seconds.p50, roughly),
+    numberColumn("First p95", ({ sums }) => sums.first_token_seconds.p95, roughly),
     lastColumn("Uncounted", ({ sums }) => ratio(sums.not_reported, sums.requests), (_, { sums }) =>
       share(sums.not_reported, sums.requests), ({ sums }) => (sums.not_reported ? "warn" : "dim")),
   ];
