@@ -47,13 +47,36 @@ LISTENER_IN_A_POD = """\
         socket_address: {address: 0.0.0.0, port_value: 8080}
 """
 
+OVERLOAD = """\
+overload_manager:
+  resource_monitors:
+"""
+OVERLOAD_IN_A_POD = """\
+overload_manager:
+  # Above nine tenths of 900 MiB new requests are answered with 503: below the container's limit of 1 GiB, at which
+  # Envoy would be killed with all that is under way. What is under way may still grow.
+  refresh_interval: 0.1s
+  actions:
+    - name: envoy.overload_actions.shrink_heap
+      triggers: &nearly_full
+        - {name: envoy.resource_monitors.fixed_heap, threshold: {value: 0.9}}
+    - name: envoy.overload_actions.stop_accepting_requests
+      triggers: *nearly_full
+  resource_monitors:
+    - name: envoy.resource_monitors.fixed_heap
+      typed_config:
+        "@type": type.googleapis.com/envoy.extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig
+        max_heap_size_bytes: 943718400
+"""
+
 PROBES = """\
     # What kubelet and Prometheus may see of the admin interface, which itself stays on 127.0.0.1: there one can also
     # change levels of logs, look at the configuration, and end Envoy.
     - name: probes
       address:
         socket_address: {address: 0.0.0.0, port_value: 9902}
-      # Envoy that has as many clients as it may have is alive.
+      # Envoy that has as many clients or as much in memory as it may have is alive.
+      bypass_overload_manager: true
       ignore_global_conn_limit: true
       filter_chains:
         - filters:
@@ -131,6 +154,7 @@ def put_into_a_pod(text: str) -> str:
     """Return a bootstrap of envoy/ as a pod needs it, without what stands above it."""
     text = text[text.index("\nadmin:\n") + 1 :]
     text = replace_once(text, LISTENER, LISTENER_IN_A_POD)
+    text = replace_once(text, OVERLOAD, OVERLOAD_IN_A_POD)
     text = replace_once(text, CLUSTERS, PROBES + CLUSTERS)
     return replace_once(text, SIDECAR_ADDRESS, SIDECAR_SOCKET).rstrip() + "\n" + ADMIN_CLUSTER
 

@@ -111,6 +111,22 @@ def test_envoy_and_its_pod_agree(folders: tuple[str, ...]) -> None:
         assert mounts[listen.removeprefix("unix:").rpartition("/")[0]] == "extproc-socket"
 
 
+@WITH_ENVOY
+def test_envoy_refuses_before_it_is_killed(folders: tuple[str, ...]) -> None:
+    """Its heap has less than the container, and what probes ask is answered all the same."""
+    document = yaml.safe_load(envoy_file(folders))
+    pod = pod_of(named(build(*folders), "Deployment", "ai-gateway"))
+    monitors = {each["name"]: each["typed_config"] for each in document["overload_manager"]["resource_monitors"]}
+    heap_bytes = monitors["envoy.resource_monitors.fixed_heap"]["max_heap_size_bytes"]
+    assert container_named(pod, "envoy")["resources"]["limits"]["memory"] == "1Gi"
+    assert heap_bytes < 0.9 * 2**30
+    actions = {each["name"]: each["triggers"] for each in document["overload_manager"]["actions"]}
+    (trigger,) = actions["envoy.overload_actions.stop_accepting_requests"]
+    assert trigger["name"] in monitors
+    bypasses = {each["name"]: each.get("bypass_overload_manager") for each in document["static_resources"]["listeners"]}
+    assert bypasses == {"gateway": None, "probes": True}
+
+
 def port_of(listener: dict[str, Any]) -> int:
     port: int = listener["address"]["socket_address"]["port_value"]
     return port

@@ -17,6 +17,7 @@ from support.manifests import (
     Object,
     build,
     combination_ids,
+    container_named,
     containers_of,
     labels_of,
     of_kind,
@@ -120,14 +121,24 @@ def test_every_image_has_a_tag(folders: tuple[str, ...]) -> None:
 
 @COMPARED
 def test_what_selects_finds_its_pods(folders: tuple[str, ...]) -> None:
-    """Services, budgets of disruption, policies, spread and Deployments; by labels, and ports by names."""
+    """Services, budgets of disruption, policies, spread and Deployments; by labels, and ports by names or numbers.
+
+    Not those of native sidecars by their names: Kubernetes before 1.32 does not find these for a Service, nor do older
+    versions of what enforces policies.
+    """
     objects = build(*folders)
-    pods = [(labels_of(each), ports_of(pod_of(each))) for each in workloads(objects)]
+    pods = [(labels_of(each), reached_of(pod_of(each))) for each in workloads(objects)]
     for name, selector, ports in selectors(objects):
         found = [names for labels, names in pods if selects(selector, labels)]
         assert found, name
         assert all(any(port in names for names in found) for port in ports), name
         assert all(names[port] == number for port, number in ports.items() for names in found if number), name
+
+
+def reached_of(pod: Object) -> dict[str | int, int]:
+    """Return the ports of a pod by what a Service or a policy may call them."""
+    names = ports_of(pod | {"initContainers": []})
+    return names | {number: number for number in ports_of(pod).values()}
 
 
 @COMPARED
@@ -158,6 +169,11 @@ def test_a_scaler_measures_containers_that_are_there(folders: tuple[str, ...]) -
     (scaler,) = of_kind(objects, "HorizontalPodAutoscaler")
     measured = {metric["containerResource"]["container"] for metric in scaler["spec"]["metrics"]}
     assert measured == {container["name"] for container in containers_of(pod_of(deployment))}
+    aims = {metric["containerResource"]["container"]: metric["containerResource"]["target"]["averageValue"]
+            for metric in scaler["spec"]["metrics"]}  # fmt: skip
+    request = container_named(pod_of(deployment), "extproc")["resources"]["requests"]["cpu"]
+    # With the tenth above it at which nothing is scaled yet; on a full node a container gets no more than its request.
+    assert int(request.removesuffix("m")) > 1.1 * int(aims["extproc"].removesuffix("m"))
     assert "replicas" not in deployment["spec"]
 
 

@@ -10,9 +10,11 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 import urllib.error
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -76,6 +78,15 @@ def test_the_sidecar_begins_before_envoy_and_ends_after_it(folder: str) -> None:
     assert sidecar["startupProbe"]["httpGet"]["path"] == "/readyz"
     assert "lifecycle" not in sidecar
     assert [each["name"] for each in containers_of(pod)] == ["extproc", "envoy"]
+
+
+@pytest.mark.parametrize("folder", ["base", "standalone", "overlays/existing-deployment"])
+def test_what_hangs_is_back_soon(folder: str) -> None:
+    """kubelet leaves a container whose probe fails the time of the pod, unless the probe has one of its own."""
+    (workload,) = of_kind(build(folder), "Deployment")
+    containers = containers_of(pod_of(workload))
+    probes = [each[kind] for each in containers for kind in ("startupProbe", "livenessProbe") if kind in each]
+    assert {probe.get("terminationGracePeriodSeconds") for probe in probes} == {20}
 
 
 @dataclass
@@ -198,28 +209,88 @@ def test_the_script_waits_for_the_last_answer(tmp_path: Path) -> None:
         assert envoy.process.poll() is None
         envoy.process.send_signal(signal.SIGTERM)
         assert envoy.process.wait(ENVOY_END_SECONDS) == 0
-        assert "Envoy is gone already" in end_of(envoy.drain())
+        assert "Envoy is gone" in end_of(envoy.drain())
+
+
+@contextmanager
+def admin_interface(answer: Callable[[str], str | None]) -> Iterator[int]:
+    """One that answers as it is told to, None being nothing at all; yield its port."""
+    held = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = server.accept()
+                held.append(connection)
+                with connection.makefile("rb") as request:
+                    path = request.readline().split()[1].decode()
+                    while request.readline().strip():
+                        pass
+                text = answer(path)
+                if text is not None:
+                    connection.sendall(f"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n{text}".encode())
+                    connection.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as pool:
+        pool.submit(serve)
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+    for connection in held:
+        connection.close()
+
+
+def script_in(folder: Path) -> Path:
+    """Return drain.sh, as it is in the ConfigMap."""
+    (text,) = [each["data"]["drain.sh"] for each in of_kind(build("base"), "ConfigMap") if "drain.sh" in each["data"]]
+    (folder / "drain.sh").write_text(text)
+    return folder / "drain.sh"
 
 
 @pytest.mark.skipif(BASH is None, reason="no bash here")
-def test_the_script_ends_with_an_admin_interface_that_says_nothing(tmp_path: Path) -> None:
-    """It waits so long and no longer."""
-    objects = build("base")
-    (text,) = [each["data"]["drain.sh"] for each in of_kind(objects, "ConfigMap") if "drain.sh" in each["data"]]
-    script = tmp_path / "drain.sh"
-    script.write_text(text)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        hook = start(script, silent.getsockname()[1], admin=0.1)
-        assert "Envoy is gone already" in end_of(hook)
+def test_the_script_takes_nobody_for_gone_who_is_busy(tmp_path: Path) -> None:
+    """It asks again, so that what is under way is not cut, and adds up what all listeners have."""
+    asked: list[str] = []
+    counts = iter([{"admin": 1, "a": 0, "b.c": 3}, {"admin": 1, "a": 0, "b.c": 0}])
+
+    def answer(path: str) -> str | None:
+        asked.append(path.partition("?")[0])
+        if asked.count(asked[-1]) == 1:
+            return None  # once each
+        if asked[-1] != "/stats":
+            return "OK\n"
+        return "".join(f"http.{name}.downstream_rq_active: {count}\n" for name, count in next(counts).items())
+
+    with admin_interface(answer) as port:
+        hook = start(script_in(tmp_path), port, accept=0.01, drain=30, admin=0.1)
+        assert "no request is under way" in end_of(hook)
+    assert asked == [*["/healthcheck/fail"] * 2, *["/drain_listeners"] * 2, *["/stats"] * 3]
 
 
-def test_the_script_says_what_it_can_be_told() -> None:
+@pytest.mark.skipif(BASH is None, reason="no bash here")
+@pytest.mark.parametrize(
+    ("stats", "said"),
+    [
+        (None, "Envoy does not say what is under way"),
+        ("http.admin.downstream_rq_active: 1\n", "with unknown requests under way"),
+    ],
+    ids=["silent", "no-such-stat"],
+)
+def test_the_script_waits_where_it_does_not_know(tmp_path: Path, stats: str | None, said: str) -> None:
+    """As long as it may, and no longer."""
+    with admin_interface(lambda path: stats if path.startswith("/stats") else "OK\n") as port:
+        began = time.monotonic()
+        hook = start(script_in(tmp_path), port, accept=0.01, drain=1, admin=0.1)
+        assert said in end_of(hook)
+    # Bash counts whole seconds.
+    assert time.monotonic() - began < 1 + LOOK_SECONDS
+
+
+def test_the_script_says_what_it_can_be_told(tmp_path: Path) -> None:
     """Every variable that it reads is named above it; those that the pod sets are among them."""
-    objects = build("base")
-    (text,) = [each["data"]["drain.sh"] for each in of_kind(objects, "ConfigMap") if "drain.sh" in each["data"]]
+    text = script_in(tmp_path).read_text()
     read = set(re.findall(r"\$\{([A-Z_]+):-", text))
     told = set(re.findall(r"^#   ([A-Z_]+) ", text, re.MULTILINE))
     assert read == told
-    envoy = container_named(pod_of(named(objects, "Deployment", "ai-gateway")), "envoy")
+    envoy = container_named(pod_of(named(build("base"), "Deployment", "ai-gateway")), "envoy")
     defaults = dict(re.findall(r"\$\{([A-Z_]+):-(\w+)\}", text))
     assert {each["name"]: each["value"] for each in envoy["env"]}.items() <= defaults.items()
