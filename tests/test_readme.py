@@ -26,7 +26,7 @@ from extproc.reloading import ReloadMetrics
 from extproc.sinks.metadata import build_fields
 from extproc.sinks.processes import WorkerProcesses
 from extproc.sinks.usage_log import encode_line
-from extproc.usage import Completion, NativeCheck, UsageSource
+from extproc.usage import Completion, Cost, NativeCheck, UsageSource
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -161,7 +161,7 @@ def test_every_problem_of_envoys_is_there() -> None:
 def test_every_key_of_the_usage_log_is_there() -> None:
     """Beside those of the metadata; and the example is a line as it is written."""
     text = section("Usage log")
-    record = replace(around(JSON, trace=TRACE, labels=("a",)), request_id="r-1")
+    record = replace(around(JSON, trace=TRACE, labels=("a",)), request_id="r-1", cost=Cost(1e-7, 0))
     line = json.loads(encode_line(0.0, record, ("team",)))
     known = {*build_fields(record), semconv.KEY_HITS_ADDEND}
     assert {name for row in rows(text) for name in quoted(row[0])} == line.keys() - known

@@ -49,9 +49,9 @@ def cut(body: bytes, how: str) -> list[bytes]:
     if how == "lines":
         return re.split(rb"(?<=\n\n)|(?<=\r\n\r\n)", body)
     if how == "1":
-        start, middle = body[:ENDS_BYTES], body[ENDS_BYTES:-ENDS_BYTES]
-        end = body[len(start) + len(middle) :]
-        return [*byte_by_byte(start), *cut(middle, "random"), *byte_by_byte(end)]
+        first, middle = body[:ENDS_BYTES], body[ENDS_BYTES:-ENDS_BYTES]
+        last = body[len(first) + len(middle) :]
+        return [*byte_by_byte(first), *cut(middle, "random"), *byte_by_byte(last)]
     step = random.Random(len(body))
     pieces, start = [], 0
     while start < len(body):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +24,9 @@ from support.sidecar import Sidecar, inherited_environ, is_alive, run
 from support.tls import ServerFiles
 from support.waiting import wait_for
 
+from extproc import supervisor
 from extproc.config.address import parse_host_port
+from extproc.config.settings import Settings
 from extproc.errors import EXIT_CUT, EXIT_FAILURE
 from extproc.server.listen import probe_port
 
@@ -422,6 +425,20 @@ def test_no_place_for_metrics_is_said_so() -> None:
     reason = "workers: no folder for the metrics of several (No such file or directory)"
     said = f"extproc: {reason}: set TMPDIR to one that can be written to\n"
     assert (ended.returncode, ended.stderr) == (2, said)
+
+
+@pytest.mark.parametrize(("room_bytes", "is_there"), [(-1, False), (1, True)])
+def test_files_are_in_memory_where_there_is_room_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, room_bytes: int, is_there: bool
+) -> None:
+    """Those for the page as well: who writes a count where there is none left is killed."""
+    settings = Settings.model_validate({"workers": 2, "max_label_values": 100})
+    needed_bytes = 2 * (settings.labels.most_values(100) * 16 * 1024 + 1024 * 1024)
+    monkeypatch.setattr(supervisor, "_SHARED_MEMORY", str(tmp_path))
+    usage = shutil.disk_usage(tmp_path)._replace(free=needed_bytes + room_bytes)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with supervisor._build_metrics_directory(settings) as folder:
+        assert (Path(folder).parent == tmp_path) is is_there
 
 
 def test_a_supervisor_does_without_grpc() -> None:

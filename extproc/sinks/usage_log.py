@@ -55,6 +55,8 @@ class UsageLogLines:
 def build_line(record: UsageRecord, label_names: Sequence[str] = ()) -> dict[str, object]:
     """Return what there is to say of an exchange. What is not known has no key."""
     line: dict[str, object] = {**build_fields(record), **_charges(record)}
+    if record.cost is not None:
+        line["cost_usd"] = record.cost.usd  # many small costs are something: millionths of each are not enough
     line["completion"] = record.completion.value
     if record.status_code is not None:
         line["status"] = record.status_code

@@ -6,7 +6,6 @@ KrakenD's and TrueFoundry's ways of configuring exporters are tried in test_fore
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -16,7 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
-from support.documented import ROOT, example_of, examples_of, name_of, pages
+from support.documented import ROOT, example_of, examples_of
 from support.engine import ENGINE_ENVIRON
 from support.gateway import Gateway
 from support.jwt import HEADER, Issuer
@@ -200,22 +199,6 @@ def test_kgateways_promql_counts_what_the_provider_reported(told: Told) -> None:
     wait_for(lambda: set(query_by(told.prometheus, by_team, "team")) == {("dev",)})  # it takes two scrapes
     (series,) = told.prometheus.query('ai_prompt_tokens_total{llm="openai",model="gpt-4o"}')
     assert {name for name, _ in series} == {"__name__", "instance", "job", "llm", "model", "team"}
-
-
-@pytest.mark.parametrize(
-    ("page", "query"),
-    [(name_of(page), query) for page in pages() if page.parent != PAGES for query in examples_of(page, "promql")],
-)
-def test_the_queries_of_other_pages_can_be_asked(told: Told, page: str, query: str) -> None:
-    """Their metrics are there, and what they ask of all exchanges has an answer, shifted in time or not."""
-    scraped = told.others.stack.scrape()
-    names = re.findall(r"\b((?:ai|extproc|gen_ai)_\w+?)(?:_bucket|_sum|_count)?\b", query)
-    assert names
-    assert all(f"# TYPE {name} " in scraped for name in names), page
-    told.prometheus.query(query)
-    of_now = re.sub(r" (?:offset \w+|@ \d+)", "", query)
-    if not re.search(r"usage_source|unpriced|=~|>|<|==", query):
-        wait_for(lambda: told.prometheus.query(of_now))
 
 
 def test_envoy_ai_gateways_names_have_the_sums(told: Told) -> None:

@@ -167,8 +167,13 @@ COUNTERS = {
     'ai_requests_total{instance="two",job="a",llm="openai",model="m",team="blue"}': 2,
     'ai_failed_requests_total{instance="one",job="a",llm="openai",model="m",failure="server_error"}': 1,
     'ai_failed_requests_total{instance="two",job="a",llm="openai",model="m",team="blue",failure="client_error"}': 1,
+    'http_server_request_duration_seconds_count{instance="one",job="a",http_response_status_code="200"}': 6,
+    'http_server_request_duration_seconds_count{instance="three",job="b",http_response_status_code="200"}': 9,
 }
 GAUGES = {
+    'up{instance="one",job="a"}': 1,
+    'up{instance="two",job="a"}': 1,
+    'up{instance="one:9901",job="a"}': 0,
     'extproc_build_info{instance="one",job="a",version="1"}': 1,
     'extproc_build_info{instance="two",job="a",version="1"}': 1,
     'process_resident_memory_bytes{instance="one",job="a"}': 90,
@@ -189,7 +194,9 @@ EXPECTED: list[tuple[tuple[str, str], dict[str, float]]] = [
     ),
     (("ai-gateway-sidecar", "Cores by sidecar"), {'{instance="one"}': 0.5, '{instance="two"}': 1.6}),
     (("ai-gateway", "Tokens a minute by team"), {'{shown="no label team"}': 120, '{shown="blue",team="blue"}': 60}),
+    (("ai-gateway-sidecar", "Sidecars that answer"), {"{}": 1}),
     (("ai-gateway", "Failed"), {"{}": 0.25}),
+    (("ai-gateway", "Answers a second by status"), {'{http_response_status_code="200"}': 6}),
     (
         ("ai-gateway", "Tokens by who counted them"),
         {'{usage_source="reported"}': 0.733, '{usage_source="estimated"}': 0.267},

@@ -18,7 +18,7 @@ from extproc.sinks import usage_log as module
 from extproc.sinks.line_output import LineOutput
 from extproc.sinks.metadata import build_fields
 from extproc.sinks.usage_log import DebugLines, UsageLog, UsageLogLines, encode_line
-from extproc.usage import Completion, UsageRecord
+from extproc.usage import Completion, Cost, UsageRecord
 
 OTHER = UsageRecord(is_llm=False, completion=Completion.COMPLETE, duration_seconds=1.0)
 
@@ -90,6 +90,12 @@ def test_a_line_has_what_the_metadata_has(record: UsageRecord) -> None:
         "status": 200,
         "duration_ms": 1500,
     }
+
+
+def test_a_cost_is_not_rounded() -> None:
+    """A fifth of a millionth is something, where there are many."""
+    line = json.loads(encode_line(0.0, replace(JSON, cost=Cost(2e-7, 0))))
+    assert (line["cost_usd"], line["cost_usd_micros"]) == (2e-7, 0)
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,7 @@ ROWS = (
     Row(r"curl .*\b(localhost|127\.0\.0\.1):(9092|9901|8080)", "run", needs=("curl",)),
     Row(r"(python3|sed) ", "run"),
     Row(r"sqlite3 ", "run", needs=("sqlite3",)),
+    Row(r"promtool test rules k8s/alerts", "check", reason="tests/k8s/test_alerts.py runs it", check=has_files),
     Row(r"promtool ", "run", needs=("promtool",)),
     Row(r"kubectl .*(-k|kustomize) (https?:|github\.com)", "check", reason="it is fetched from elsewhere"),
     # What would be applied is built; a reader's own kustomization is by tests/k8s/test_page.py.

@@ -7,6 +7,7 @@ folder, environment and files, and is otherwise what `extproc` is: the same entr
 from __future__ import annotations
 
 import ctypes
+import gc
 import importlib
 import io
 import json
@@ -32,6 +33,8 @@ _LOADED = (
     "extproc.replay.run",
     "extproc.reading",
     "extproc.doctor.run",
+    "extproc.server.completion_queue",
+    "genai_prices.data",
 )
 _FIRST = (["extproc", "envoy-config"], ["extproc", "envoy-config", "--mode", "zero-body"])
 
@@ -62,6 +65,8 @@ def serve(address: str) -> NoReturn:
     with redirect_stdout(io.StringIO()):
         for arguments in _FIRST:
             _call(arguments)
+    # A command need not look again at what is loaded, nor make pages of it its own.
+    gc.freeze()
     signal.signal(signal.SIGCHLD, _reap)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(address)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tools.dashboards.board import Row
 from tools.dashboards.panels import Panel, Query
-from tools.dashboards.processes import cores_by_sidecar, memory_by_sidecar, newest
+from tools.dashboards.processes import answering, cores_by_sidecar, memory_by_sidecar, newest
 from tools.dashboards.promql import DAY, SIDECAR, SIDECARS, rate, share
 
 _READY = f"sum(extproc_workers_ready{{{SIDECARS}}})"
@@ -21,9 +21,10 @@ ROW = Row(
     [
         Panel(
             "Sidecars that answer",
-            "Of those that Prometheus knows. Below 100 % exchanges pass unmetered there: runbook ExtprocDown.",
+            "Of those that Prometheus has known within a day. Below 100 % exchanges pass unmetered there: runbook "
+            "ExtprocDown.",
             "percentunit",
-            [Query(f"avg(up{{{SIDECARS}}})")],
+            [Query(f"avg({answering()})")],
             kind="stat",
             width=3,
             height=4,
@@ -119,7 +120,7 @@ ROW = Row(
             "can be reached from here; else use kubectl port-forward to 9092.",
             "short",
             [
-                Query(newest("up"), "Up"),
+                Query(f"max by ({SIDECAR}) ({answering()})", "Up"),
                 Query(f"max by ({SIDECAR}, version) (extproc_build_info{{{SIDECARS}}})", "Running"),
                 Query(_SINCE, "Since"),
                 Query(memory_by_sidecar(), "Memory"),

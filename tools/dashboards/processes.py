@@ -30,6 +30,11 @@ def cores_by_sidecar() -> str:
     return f"sum by ({SIDECAR}) ({of_sidecars(f'({own} + {workers} or {own})')})"
 
 
+def answering() -> str:
+    """Return `up` of all that has been a sidecar within a day: a job may have others in it, Envoy for one."""
+    return f"(up{{{SIDECARS}}} and on ({PROCESS}) present_over_time(extproc_build_info{{{SIDECARS}}}[1d]))"
+
+
 def newest(metric: str) -> str:
     """Return the value of a gauge, by sidecar."""
     return f"max by ({SIDECAR}) ({metric}{{{SIDECARS}}})"
