@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # No deadline: what a machine is busy with is no property of the code.
 _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("dev", _COMMON, max_examples=100)
-settings.register_profile("ci", _COMMON, max_examples=200, derandomize=True, print_blob=True)
+settings.register_profile("ci", _COMMON, max_examples=120, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 

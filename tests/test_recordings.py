@@ -39,7 +39,7 @@ FIELDS = (
 
 
 # Of a longer body so much of its start and of its end goes byte by byte, and what is between them at random.
-ENDS_BYTES = 4096
+ENDS_BYTES = 1024
 
 
 def cut(body: bytes, how: str) -> list[bytes]:
