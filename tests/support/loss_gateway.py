@@ -25,6 +25,7 @@ from extproc.demo.stack import SidecarCommand, fetch
 Metrics = Mapping[tuple[str, frozenset[tuple[str, str]]], float]
 
 _WAIT_SECONDS = 20
+_COUNTERS = ("ai_prompt_tokens_total", "ai_completion_tokens_total", "ai_requests_total", "extproc_exchanges_total")
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ class LossGateway:
 
         self._run(stage, gateway, scenes, let_go())
         wait_for(lambda: gateway.value("extproc_streams_active") == 0)
-        metrics = gateway.metrics()
+        metrics = gateway.metrics(*_COUNTERS)
         self.completions = {
             dict(labels)["completion"]: value
             for (name, labels), value in metrics.items()
@@ -125,7 +126,7 @@ class LossGateway:
                 scene.may_go_on.set()
             await _all(scene.over for scene in scenes)
             await asyncio.to_thread(wait_for, lambda: gateway.value("extproc_streams_active") == 1)
-            metrics.append(await asyncio.to_thread(gateway.metrics))
+            metrics.append(await asyncio.to_thread(gateway.metrics, *_COUNTERS))
             last.may_go_on.set()
 
         self._run(stage, gateway, [*scenes, last], drain())
@@ -157,12 +158,13 @@ class LossGateway:
         scenes = list(scenes)
         wait_for(lambda: self._lines().keys() >= {scene.request_id for scene in scenes}, _WAIT_SECONDS)
         lines = self._lines()
+        counted = None if metrics is None else _by_model(metrics)
         for scene in scenes:
             entry = gateway.entry(scene.request_id)
             self.rows[scene] = Row(
                 access_log=_seen({**(entry["ai"] or {}), "hits_addend": entry["hits_addend"]}),
                 usage_log=_seen(lines[scene.request_id][0], exchanges=len(lines[scene.request_id])),
-                counted=None if metrics is None else _count(metrics, scene.model),
+                counted=None if counted is None else _count(counted.get(scene.model, {})),
             )
 
     def _lines(self) -> dict[str, list[dict[str, Any]]]:
@@ -186,9 +188,17 @@ def _seen(fields: Mapping[str, Any], *, exchanges: int = 1) -> Seen:
     )
 
 
-def _count(metrics: Metrics, model: str) -> Seen:
-    """Return what the counters of a model say; it has them for itself."""
-    found = {name: value for (name, labels), value in metrics.items() if ("model", model) in labels}
+def _by_model(metrics: Metrics) -> Mapping[str, Mapping[str, float]]:
+    """Return by model what the counters say of it, by name; each scene's model is its own."""
+    found: dict[str, dict[str, float]] = {}
+    for (name, labels), value in metrics.items():
+        if model := dict(labels).get("model"):
+            found.setdefault(model, {})[name] = value
+    return found
+
+
+def _count(found: Mapping[str, float]) -> Seen:
+    """Return what the counters of one model say."""
     prompt, completion = found.get("ai_prompt_tokens_total"), found.get("ai_completion_tokens_total")
     counts = (None if prompt is None else int(prompt), None if completion is None else int(completion))
     return Seen(counts, exchanges=int(found.get("ai_requests_total", 0)))
