@@ -31,14 +31,14 @@ PER_ROUTE = "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExtPr
 FILTERS = "type.googleapis.com/envoy.extensions.filters.http"
 CHAT = b'{"model": "gpt-4o", "messages": [{"role": "user", "content": "hi"}]}'
 
-# What a telemetry needs that has some of everything.
+# What a telemetry needs that has some of everything. No metrics are sent to nobody: those would be missed in time.
 LABELS = {
     "custom_labels": [
         {"name": "team", "metadataKey": "team"},
         {"name": "tenant", "header": "x-tenant"},
     ],
     "inject_context": True,
-    "exporters": {"otlp": [{"name": "nobody", "host": "localhost", "port": 1}]},
+    "exporters": {"otlp": [{"name": "nobody", "host": "localhost", "port": 1, "disable_metrics": True}]},
 }
 
 
