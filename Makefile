@@ -36,11 +36,11 @@ setup: $(READY) ## make .venv with everything locked in uv.lock
 demo: $(READY) ## mock providers, the sidecar and a real Envoy, metered (ARGS=--once: show it and stop)
 	@$(BIN)/extproc demo $(ARGS)
 
-# All tests run in two processes, a file in one of them. The core is held at full branch coverage; a run of some of the
-# tests is not measured.
+# All tests run in three processes, a file in one of them: they wait for others as often as they compute. The core is held at
+# full branch coverage; a run of some of the tests is not measured.
 test: $(READY) ## run the tests (ARGS="-k sse" and the like go to pytest)
 ifeq ($(strip $(ARGS)),)
-	$(BIN)/pytest -n 2 --dist loadfile --cov --cov-report=
+	$(BIN)/pytest -n 3 --dist loadfile --cov --cov-report=
 	$(BIN)/coverage report --include='$(CORE)' --fail-under=100
 else
 	$(BIN)/pytest $(ARGS)

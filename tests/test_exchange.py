@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from support.chunks import byte_by_byte, splits
 from support.codings import ENCODERS
 from support.exchanges import DETECTOR, LIMITS, Case, load_case, play, uncut
+from support.properties import OF_MANY
 
 from extproc.details import Details
 from extproc.errors import ExtractionError, Reason, Stage
@@ -103,6 +104,7 @@ def test_byte_by_byte_is_the_same(name: str, coding: str | None) -> None:
 
 @pytest.mark.no_cover  # what it covers the tests above do, and measuring takes twice the time
 @pytest.mark.parametrize("name", NAMES)
+@OF_MANY
 @given(data=st.data(), coding=st.sampled_from([None, *ENCODERS]))
 def test_any_split_is_the_same(name: str, data: st.DataObject, coding: str | None) -> None:
     """Wherever Envoy cuts, and however often."""

@@ -12,6 +12,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 from hypothesis import given
 from hypothesis import strategies as st
+from support.properties import OF_MANY
 
 from extproc.wire import ext_proc_pb2 as ours
 
@@ -119,6 +120,7 @@ def test_every_message_has_its_counterpart() -> None:
 @pytest.mark.no_cover  # the code it runs is generated
 @pytest.mark.parametrize("name", sorted(COUNTERPARTS))
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # the oracle's remark on fields we do not set
+@OF_MANY
 @given(data=st.data())
 def test_what_we_write_the_oracle_reads(name: str, data: st.DataObject) -> None:
     """And what it writes of that we read back as the same message."""
