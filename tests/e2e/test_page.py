@@ -134,6 +134,24 @@ def test_names_are_text(browser: Browser, busy: Gateway) -> None:
         assert seen.wrong == []
 
 
+def with_small_sums(route: Any) -> None:
+    """Answer with a price for all of it: small sums have the most digits."""
+    answer = route.fetch()
+    text = re.sub(r'"cost_usd_micros":(\d+|null)', '"cost_usd_micros":144', answer.text())
+    route.fulfill(response=answer, body=re.sub(r'"priced":\d+', '"priced":1', text))
+
+
+@pytest.mark.parametrize("width", [360, 1280])
+def test_no_number_is_cut(browser: Browser, busy: Gateway, width: int) -> None:
+    """What has no room for its last digits says another thing."""
+    with visit(browser, busy, routes={"**/recent": with_small_sums}, width=width) as seen:
+        seen.wait_for_state("ready")
+        assert "$0.000144" in cells(seen, "Cost")
+        assert "$0.000144" in seen.texts("#exchanges td")
+        cut = "(all) => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"
+        assert seen.page.eval_on_selector_all(".number", cut) == []
+
+
 def test_the_browser_would_stop_what_got_in(browser: Browser, busy: Gateway) -> None:
     """Text is no markup here even for a script of the page's own."""
     with visit(browser, busy) as seen:

@@ -112,7 +112,7 @@ function modelColumns(colours) {
     numberColumn("Prompt", ({ sums }) => sums.prompt_tokens, compact),
     numberColumn("Completion", ({ sums }) => sums.completion_tokens, compact),
     numberColumn("Cached", ({ sums }) => sums.cached_tokens, compact),
-    numberColumn("Cost", ({ sums }) => costOf(sums), cost, undefined, exactCost),
+    { ...numberColumn("Cost", ({ sums }) => costOf(sums), cost, undefined, exactCost), className: "number w-cost" },
     numberColumn("First p50", ({ sums }) => sums.first_token_seconds.p50, roughly),
     numberColumn("First p95", ({ sums }) => sums.first_token_seconds.p95, roughly),
     lastColumn("Uncounted", ({ sums }) => ratio(sums.not_reported, sums.requests), (_, { sums }) =>
@@ -217,7 +217,7 @@ function exchangeColumns(colours) {
     outcomeColumn(),
     tokens("Prompt", (item) => item.prompt_tokens),
     tokens("Completion", (item) => item.completion_tokens),
-    textColumn("Cost", "number", ({ cost_usd_micros: micros }) => cost(micros), () => "",
+    textColumn("Cost", "number w-cost", ({ cost_usd_micros: micros }) => cost(micros), () => "",
       ({ cost_usd_micros: micros }) => exactCost(micros)),
     textColumn("Duration", "number", (item) => seconds(item.duration_seconds)),
     textColumn("First token", "number", (item) => seconds(item.first_token_seconds)),
