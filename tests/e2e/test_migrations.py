@@ -239,10 +239,15 @@ def test_truefoundrys_names_have_the_sums(told: Told) -> None:
             expected["no-such-model", *who] = 1
         name = f'ai_gateway_{metric}{{tenant_name!=""}}'
         wait_for(lambda: query_by(told.prometheus, name, *names) == expected)  # noqa: B023
-    failed = query_by(told.prometheus, "ai_gateway_request_model_inference_failure_total", *names)
-    assert failed == {("no-such-model", *who): 1}
-    cost = query_by(told.prometheus, "ai_gateway_request_cost_total", "model_name")
-    assert cost == query_by(told.prometheus, "ai_cost_usd_total", "model") != {}
+    failed = "ai_gateway_request_model_inference_failure_total"
+    wait_for(lambda: query_by(told.prometheus, failed, *names) == {("no-such-model", *who): 1})
+    wait_for(
+        lambda: (
+            query_by(told.prometheus, "ai_gateway_request_cost_total", "model_name")
+            == query_by(told.prometheus, "ai_cost_usd_total", "model")
+            != {}
+        )
+    )
     for query in examples_of(PAGES / "truefoundry.md", "promql"):
         wait_for(lambda: ("gpt-4o-mini",) in query_by(told.prometheus, query, "model_name"))  # noqa: B023
 
@@ -257,17 +262,21 @@ def test_truefoundrys_names_have_the_sums(told: Told) -> None:
 )
 def test_truefoundrys_latencies_are_ours_in_milliseconds(told: Told, theirs: str, ours: str) -> None:
     """Every bucket under its bound times a thousand, with what is in it."""
-    wait_for(
-        lambda: (
-            query_by(told.prometheus, f"{theirs}_count", "model_name")
-            == query_by(told.prometheus, f"{ours}_count", "model")
+
+    def each_of(name: str, *labels: str) -> dict[tuple[str, ...], float]:
+        return query_by(told.prometheus, name, *labels)
+
+    def are_the_same() -> bool:
+        """Whether it is so; between a scrape and the next evaluation of rules it need not be."""
+        buckets = each_of(f"{ours}_bucket", "model", "le")
+        bounds = {(model, float(bound) * 1000): value for (model, bound), value in buckets.items()}
+        found = each_of(f"{theirs}_bucket", "model_name", "le")
+        sums = {model: value * 1000 for model, value in each_of(f"{ours}_sum", "model").items()}
+        return (
+            ("gpt-4o-mini",) in sums
+            and {(model, float(bound)): value for (model, bound), value in found.items()} == pytest.approx(bounds)
+            and each_of(f"{theirs}_sum", "model_name") == pytest.approx(sums)
+            and each_of(f"{theirs}_count", "model_name") == each_of(f"{ours}_count", "model")
         )
-    )
-    buckets = query_by(told.prometheus, f"{ours}_bucket", "model", "le")
-    assert buckets
-    in_milliseconds = {(model, float(bound) * 1000): value for (model, bound), value in buckets.items()}
-    found = query_by(told.prometheus, f"{theirs}_bucket", "model_name", "le")
-    assert {(model, float(bound)): value for (model, bound), value in found.items()} == pytest.approx(in_milliseconds)
-    seconds = query_by(told.prometheus, f"{ours}_sum", "model")
-    milliseconds = query_by(told.prometheus, f"{theirs}_sum", "model_name")
-    assert milliseconds == pytest.approx({model: value * 1000 for model, value in seconds.items()})
+
+    wait_for(are_the_same)
