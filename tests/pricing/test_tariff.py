@@ -150,6 +150,7 @@ def test_a_side_that_was_not_used_needs_no_price() -> None:
         (TokenUsage(100, 10), None, None),
         (TokenUsage(100, 10, cached_tokens=0), 0.0, None),
         (TokenUsage(100, 10, cached_tokens=40), 40 * 0.9e-6, None),
+        (TokenUsage(100, 10, cache_creation_tokens=20), None, 20 * 0.25e-6),
         (TokenUsage(100, 10, cached_tokens=40, cache_creation_tokens=20), 40 * 0.9e-6, 20 * 0.25e-6),
         (TokenUsage(30, 10, cached_tokens=40), 30 * 0.9e-6, None),
     ],
