@@ -19,6 +19,9 @@ from extproc.demo.stack import Ports, SidecarCommand, Stack
 from extproc.upstreams import Upstream
 
 _TIMEOUT_SECONDS = 30
+# How long Envoy waits for the sidecar: what is counted is to be right however busy the machine is. Who tries what
+# becomes of a late answer says so.
+_MESSAGE_TIMEOUT = "20s"
 
 
 class Gateway:
@@ -50,6 +53,7 @@ class Gateway:
         else:
             for cluster, address in upstreams.items():
                 bootstrap.use_mock(cluster, address)
+        bootstrap.ext_proc["message_timeout"] = _MESSAGE_TIMEOUT
         if change is not None:
             change(bootstrap.ext_proc)
         if configure is not None:
