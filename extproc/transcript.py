@@ -218,7 +218,12 @@ class Transcript:
     def settle(
         self, documents: DocumentReader, model: str | None, provider: str | None, *, is_stream: bool, is_whole: bool
     ) -> None:
-        """Estimate an answer that is over, where that is wanted; `is_whole` says that all of it was seen."""
+        """Estimate an answer that is over, where that is wanted; `is_whole` says that all of it was seen.
+
+        A count of all of it that the provider gave stands, and with it what was published before.
+        """
+        if self._is_counted(documents):
+            return
         usage = documents.usage
         is_wanted = self._policy.estimates_streams if is_stream else self._policy.estimates_whole and bool(self._answer)
         is_garbage = not documents.has_read and (bool(self._answer) or documents.may_lack_usage)
@@ -226,7 +231,7 @@ class Transcript:
         is_open = documents.usage_source(is_whole=is_whole) is not UsageSource.REPORTED
         lacks_side = usage is not None and None in (usage.prompt_tokens, usage.completion_tokens)
         # What was published can't be taken back, so it is made good in any case.
-        is_missing = is_open and not is_refused and not self._is_counted(documents)
+        is_missing = is_open and not is_refused
         if (is_wanted and is_missing) or (self.is_published and (is_open or lacks_side)):
             self.estimate(documents, model, provider)
 

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.exchanges import DETECTOR, LIMITS, Case
+from support.loss_streams import STREAMS as STREAMS_OF_ALL
+from support.loss_streams import Stream
 
 from extproc.errors import Bound, ExtractionError, Reason, Stage
 from extproc.exchange import Exchange
@@ -37,7 +39,7 @@ def bare(model: str | None, provider: str | None) -> Wrapping:  # noqa: ARG001 -
 
 def policy(**wanted: Any) -> Policy:
     """Estimates in words, as is wanted."""
-    return Policy(count_text=words, wrapping_of=bare, **wanted)
+    return Policy(**{"count_text": words, "wrapping_of": bare} | wanted)
 
 
 STREAM = Case(content_type="text/event-stream")
@@ -228,6 +230,23 @@ def test_a_stream_that_counts_as_it_goes_is_left_alone() -> None:
     assert counts(exchange.snapshot()) == (9, 2, UsageSource.PARTIAL)
     exchange.close(Completion.CANCELLED, 4.0)
     assert counts(exchange.snapshot()) == (9, 2, UsageSource.PARTIAL)
+
+
+@pytest.mark.parametrize("stream", STREAMS_OF_ALL, ids=lambda stream: stream.name)
+@pytest.mark.parametrize("has_usage", [True, False])
+@pytest.mark.parametrize("completion", [Completion.CANCELLED, Completion.TRUNCATED])
+def test_a_stream_that_breaks_off_is_what_its_metadata_said(
+    stream: Stream, has_usage: bool, completion: Completion
+) -> None:
+    """Behind any of its pieces, when each has been estimated: nobody is charged otherwise than the access log says."""
+    pieces = stream.pieces if has_usage else stream.pieces_without_usage
+    many = policy(count_text=lambda text, *_: len(text), estimate_interval_seconds=0.0)
+    for end in range(1, len(pieces) + 1):
+        exchange = begun(many, stream.case.request, stream.case)
+        feed(exchange, pieces[:end])
+        said = counts(exchange.snapshot())
+        exchange.close(completion, 9.0)
+        assert counts(exchange.snapshot()) == said
 
 
 def test_what_comes_behind_the_last_report_is_estimated() -> None:
