@@ -10,6 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -262,9 +263,7 @@ def test_truefoundrys_names_have_the_sums(told: Told) -> None:
 )
 def test_truefoundrys_latencies_are_ours_in_milliseconds(told: Told, theirs: str, ours: str) -> None:
     """Every bucket under its bound times a thousand, with what is in it."""
-
-    def each_of(name: str, *labels: str) -> dict[tuple[str, ...], float]:
-        return query_by(told.prometheus, name, *labels)
+    each_of = partial(query_by, told.prometheus)
 
     def are_the_same() -> bool:
         """Whether it is so; between a scrape and the next evaluation of rules it need not be."""
